@@ -1,0 +1,252 @@
+package klarna
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"time"
+)
+
+// call is one request to Klarna and what becomes of the answer.
+type call struct {
+	operation string // Klarna's operation id where there is one
+	family    Family
+	method    string
+	path      string   // template; each {…} segment takes the next of ids. Safe to log
+	ids       []string // ids and tokens of the path; not safe to log
+	query     url.Values
+	key       string // idempotency key; empty sends none
+	body      any    // nil sends none
+	// read takes what matters from a 2xx answer. Nil: the status says it all, and the body may be anything.
+	read func(answer) error
+}
+
+// answer is a 2xx answer. What needs no body need not care that it could not be read.
+type answer struct {
+	header http.Header
+	body   []byte
+	cut    error // why body is not whole
+}
+
+// decode decodes the body into v. Members that v does not know are ignored.
+func (a answer) decode(v any) error {
+	if a.cut != nil {
+		return a.cut
+	}
+	if err := json.Unmarshal(a.body, v); err != nil {
+		return fmt.Errorf("decode: %w", err)
+	}
+	return nil
+}
+
+// into decodes the body into v and keeps the bytes in raw.
+func into(v any, raw *json.RawMessage) func(answer) error {
+	return func(a answer) error {
+		if err := a.decode(v); err != nil {
+			return err
+		}
+		*raw = a.body
+		return nil
+	}
+}
+
+// do is the one way to Klarna.
+func (c *Client) do(ctx context.Context, k call) error {
+	ctx, cancel := context.WithTimeout(ctx, c.timeout)
+	defer cancel()
+	req, err := c.request(ctx, k)
+	if err != nil {
+		return fmt.Errorf("%s: %w", k.operation, err)
+	}
+	seen := Call{Operation: k.operation, Family: k.family, Method: k.method, CorrelationID: req.Header.Get(headerPartnerCorrelation)}
+	start := time.Now()
+	seen.Err = c.exchange(req, k, &seen)
+	seen.Duration = time.Since(start)
+	c.debug(ctx, k.path, seen)
+	c.observe(ctx, seen)
+	return seen.Err
+}
+
+// exchange sends req and reads the answer; it notes the status and the correlation id in seen.
+func (c *Client) exchange(req *http.Request, k call, seen *Call) error {
+	if err := req.Context().Err(); err != nil {
+		return k.unanswered(err, false)
+	}
+	var conn connTrace
+	res, err := c.http.Do(req.WithContext(conn.attach(req.Context())))
+	if err != nil {
+		return k.unanswered(err, conn.mayHaveSent(err))
+	}
+	defer func() { _ = res.Body.Close() }()
+	seen.Status = res.StatusCode
+	if id := printable(res.Header.Get(headerCorrelation)); id != "" {
+		seen.CorrelationID = id
+	}
+	body, cut := readAll(res.Body, c.maxResponse)
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return k.refused(newError(k, res, body, seen.CorrelationID))
+	}
+	if k.read == nil {
+		return nil
+	}
+	err = k.read(answer{header: res.Header, body: body, cut: cut})
+	switch {
+	case err == nil:
+		return nil
+	case cut != nil && !errors.Is(cut, errTooLarge):
+		return k.unanswered(cut, true)
+	}
+	return k.unreadable(err)
+}
+
+// Header names, in Go's canonical spelling.
+const (
+	headerIdempotency        = "Klarna-Idempotency-Key"
+	headerMetadata           = "Klarna-Integration-Metadata"
+	headerPartnerCorrelation = "Partner-Correlation-Id" // Klarna: no hyphens
+	headerCorrelation        = "Klarna-Correlation-Id"
+)
+
+func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
+	path, err := k.expand()
+	if err != nil {
+		return nil, err
+	}
+	if len(k.key) > 255 || !visible(k.key) {
+		return nil, errors.New("idempotency key: longer than 255 or not visible ascii")
+	}
+	if query := k.query.Encode(); query != "" {
+		path += "?" + query
+	}
+	var body io.Reader
+	if k.body != nil {
+		encoded, err := json.Marshal(k.body)
+		if err != nil {
+			return nil, fmt.Errorf("encode: %w", err)
+		}
+		body = bytes.NewReader(encoded)
+	}
+	req, err := http.NewRequestWithContext(ctx, k.method, c.base+path, body)
+	if err != nil {
+		return nil, errors.New("build request: not a valid url")
+	}
+	req.Header.Set("Authorization", c.authorization.Reveal())
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("User-Agent", strings.TrimSuffix(moduleName+"/"+c.version, "/"))
+	if body != nil {
+		req.Header.Set("Content-Type", "application/json")
+	}
+	if k.key != "" {
+		req.Header.Set(headerIdempotency, k.key)
+	}
+	if k.family == Network {
+		req.Header.Set(headerMetadata, c.metadata(k.key))
+		req.Header.Set(headerPartnerCorrelation, randomHex())
+	}
+	return req, nil
+}
+
+// expand fills the path template. An id that would name another path is refused: ids also come from unsigned
+// callbacks. Colons, as in a KRN, stay plain.
+func (k call) expand() (string, error) {
+	segments := strings.Split(k.path, "/")
+	ids := k.ids
+	for i, segment := range segments {
+		if !strings.HasPrefix(segment, "{") {
+			continue
+		}
+		id := ids[0]
+		ids = ids[1:]
+		if id == "" || id == "." || id == ".." || len(id) > 4096 {
+			return "", fmt.Errorf("%s: empty or not usable in a path", strings.Trim(segment, "{}"))
+		}
+		segments[i] = url.PathEscape(id)
+	}
+	return strings.Join(segments, "/"), nil
+}
+
+// metadata is the Network's Klarna-Integration-Metadata: compact JSON in one line. The session reference is the
+// idempotency key, so that Klarna sees the retries of one operation as one.
+func (c *Client) metadata(key string) string {
+	type party struct {
+		Name             string `json:"name"`
+		SessionReference string `json:"session_reference"` // Klarna: 1 to 100
+		ModuleName       string `json:"module_name,omitempty"`
+		ModuleVersion    string `json:"module_version,omitempty"`
+	}
+	if key == "" || len(key) > 100 {
+		key = randomHex()
+	}
+	var meta struct {
+		Integrator party `json:"integrator"`
+	}
+	meta.Integrator = party{Name: c.integrator, SessionReference: key, ModuleName: moduleName, ModuleVersion: c.version}
+	encoded, _ := json.Marshal(meta) // strings only: cannot fail
+	return string(encoded)
+}
+
+func randomHex() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return hex.EncodeToString(b[:])
+}
+
+var errTooLarge = errors.New("answer too large")
+
+// readAll reads at most limit bytes. With an error it returns what came before.
+func readAll(r io.Reader, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(io.LimitReader(r, limit+1))
+	if int64(len(body)) > limit {
+		return body[:limit], fmt.Errorf("%w: more than %d bytes", errTooLarge, limit)
+	}
+	return body, err
+}
+
+// connTrace learns whether a request can have left: not before a connection was handed to it. What happens on the
+// connection is not looked at, since a write may go on after a deadline gave up on it.
+type connTrace struct{ asked, got atomic.Bool }
+
+func (t *connTrace) attach(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { t.asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { t.got.Store(true) },
+	})
+}
+
+// mayHaveSent is true in doubt. A transport that does not report its connections leaves the error to tell.
+func (t *connTrace) mayHaveSent(err error) bool {
+	if t.asked.Load() {
+		return t.got.Load()
+	}
+	var op *net.OpError
+	return !errors.As(err, &op) || op.Op != "dial"
+}
+
+// debug logs one call: no ids, no bodies, no free text.
+func (c *Client) debug(ctx context.Context, path string, seen Call) {
+	if !c.log.Enabled(ctx, slog.LevelDebug) {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("operation", seen.Operation), slog.String("method", seen.Method), slog.String("path", path),
+		slog.Int("status", seen.Status), slog.Duration("duration", seen.Duration),
+		slog.String("correlation_id", seen.CorrelationID),
+	}
+	var refused *Error
+	if errors.As(seen.Err, &refused) {
+		attrs = append(attrs, slog.String("error_code", refused.Code), slog.String("error_id", refused.ID))
+	}
+	c.log.LogAttrs(ctx, slog.LevelDebug, "klarna call", attrs...)
+}

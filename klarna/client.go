@@ -1,0 +1,232 @@
+// Package klarna is a typed client of Klarna's APIs: partner onboarding on the Klarna Network, Klarna Payments and
+// Order Management. It also knows what Klarna posts to us: how those bodies read and how they are signed.
+//
+// It speaks Klarna's words and keeps values it does not know. It neither retries nor remembers: an error says whether
+// Klarna refused ([Error]), was not reached ([ErrUnavailable]), or may have acted without telling ([ErrOutcomeUnknown]),
+// and the caller decides.
+package klarna
+
+import (
+	"context"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"time"
+)
+
+// Family is a group of Klarna APIs that share their way of answering. The same status and code mean different things
+// in different families, so errors are mapped by it.
+type Family string
+
+// The families this client calls.
+const (
+	Network         Family = "network"          // Klarna Network: onboarding and partner accounts, KRN ids
+	Payments        Family = "payments"         // Klarna Payments (KP): sessions and authorizations
+	OrderManagement Family = "order_management" // orders, captures, refunds
+)
+
+// AuthStyle is how a credential is put into the Authorization header.
+type AuthStyle string
+
+// The two styles. Klarna documents AuthRaw for API keys; AuthBasic is how tools that only know user and password send
+// one, and the only style of the older MID credentials.
+const (
+	AuthRaw   AuthStyle = "raw"   // "Basic " and the API key verbatim
+	AuthBasic AuthStyle = "basic" // "Basic " and base64 of user:password or user:key
+)
+
+// What a zero field of Config means.
+const (
+	DefaultTimeout     = 60 * time.Second // Klarna: answers within 59 s
+	DefaultMaxResponse = 4 << 20
+	DefaultIntegrator  = "KLARNA_GATEWAY"
+)
+
+// moduleName names this client in the integration metadata and the User-Agent.
+const moduleName = "klarna-gateway"
+
+// Config is one merchant account's way to Klarna: a host and a credential.
+type Config struct {
+	BaseURL   string    // such as https://api.klarna.com; https, or http to a loopback host
+	Insecure  bool      // allows http to any host, for a simulator on a private network
+	Username  string    // classic user, or the optional UUID that comes with an API key
+	Password  Secret    // classic password; never beside APIKey
+	APIKey    Secret    // klarna_<live|test>_api_…
+	AuthStyle AuthStyle // zero: AuthBasic if there is a Username, else AuthRaw
+
+	HTTPClient  *http.Client  // nil: http.DefaultClient. Copied; redirects are never followed
+	Integrator  string        // our name in the Network's integration metadata, upper snake case; zero: DefaultIntegrator
+	Version     string        // our version there and in the User-Agent; may be empty
+	Timeout     time.Duration // of one call with its body; zero: DefaultTimeout
+	MaxResponse int64         // bytes of an answer's body; zero: DefaultMaxResponse
+	Logger      *slog.Logger  // calls are logged at debug level, never their bodies; nil: none
+
+	// Observe is told of every call that was tried, once, after it ended; nil: nobody is. It must not block.
+	Observe func(ctx context.Context, call Call)
+}
+
+// Call is one call to Klarna as metrics see it.
+type Call struct {
+	Operation     string // Klarna's name of the operation, such as "captureOrder"
+	Family        Family
+	Method        string
+	Status        int // 0 when there was no answer
+	Duration      time.Duration
+	CorrelationID string // Klarna's, or the one we sent if Klarna named none; may be empty
+	Err           error  // what the caller gets
+}
+
+// Client calls Klarna for one merchant account. It is safe for concurrent use.
+type Client struct {
+	base          string
+	authorization Secret
+	http          *http.Client
+	integrator    string
+	version       string
+	timeout       time.Duration
+	maxResponse   int64
+	log           *slog.Logger
+	observe       func(context.Context, Call)
+}
+
+// New checks cfg and returns a client. The error names every flaw at once, and no secret.
+func New(cfg Config) (*Client, error) {
+	base, baseErr := checkBase(cfg.BaseURL, cfg.Insecure)
+	authorization, authErr := authorize(cfg)
+	if err := errors.Join(baseErr, authErr, checkNames(cfg), checkLimits(cfg)); err != nil {
+		return nil, fmt.Errorf("klarna client: %w", err)
+	}
+	c := &Client{
+		base:          base,
+		authorization: authorization,
+		http:          &http.Client{},
+		integrator:    cfg.Integrator,
+		version:       cfg.Version,
+		timeout:       cfg.Timeout,
+		maxResponse:   cfg.MaxResponse,
+		log:           cfg.Logger,
+		observe:       cfg.Observe,
+	}
+	if cfg.HTTPClient != nil {
+		*c.http = *cfg.HTTPClient
+	}
+	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if c.integrator == "" {
+		c.integrator = DefaultIntegrator
+	}
+	if c.timeout == 0 {
+		c.timeout = DefaultTimeout
+	}
+	if c.maxResponse == 0 {
+		c.maxResponse = DefaultMaxResponse
+	}
+	if c.log == nil {
+		c.log = slog.New(slog.DiscardHandler)
+	}
+	if c.observe == nil {
+		c.observe = func(context.Context, Call) {}
+	}
+	return c, nil
+}
+
+// checkBase returns the base URL without a trailing slash. Its errors do not quote the URL, which may hold a password.
+func checkBase(raw string, insecure bool) (string, error) {
+	if raw == "" {
+		return "", errors.New("base url: missing")
+	}
+	u, err := url.Parse(raw)
+	if err != nil || u.Host == "" {
+		return "", errors.New("base url: not an absolute url")
+	}
+	var flaws []error
+	switch {
+	case u.Scheme == "https":
+	case u.Scheme != "http":
+		flaws = append(flaws, errors.New("base url: scheme is neither https nor http"))
+	case !insecure && !loopback(u.Hostname()):
+		flaws = append(flaws, errors.New("base url: http would send the credential in clear"))
+	}
+	if u.User != nil {
+		flaws = append(flaws, errors.New("base url: holds a user; set the credential instead"))
+	}
+	if u.RawQuery != "" || u.Fragment != "" {
+		flaws = append(flaws, errors.New("base url: holds a query or fragment"))
+	}
+	return strings.TrimRight(raw, "/"), errors.Join(flaws...)
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+// authorize returns the Authorization header's value.
+func authorize(cfg Config) (Secret, error) {
+	var flaws []error
+	flaw := func(text string) { flaws = append(flaws, errors.New("credential: "+text)) }
+	style := cfg.AuthStyle
+	if style == "" && (cfg.Username != "" || cfg.Password != "") {
+		style = AuthBasic
+	}
+	switch {
+	case cfg.APIKey == "" && cfg.Password == "":
+		flaw("neither an api key nor a password")
+	case cfg.APIKey != "" && cfg.Password != "":
+		flaw("both an api key and a password")
+	case cfg.Password != "" && cfg.Username == "":
+		flaw("a password without a username")
+	}
+	switch {
+	case cfg.AuthStyle != "" && cfg.AuthStyle != AuthRaw && cfg.AuthStyle != AuthBasic:
+		flaw("unknown auth style")
+	case cfg.AuthStyle == AuthRaw && (cfg.Username != "" || cfg.Password != ""):
+		flaw("raw style takes an api key alone")
+	}
+	if strings.Contains(cfg.Username, ":") {
+		flaw("a colon in the username")
+	}
+	if !visible(cfg.Username) || !visible(cfg.Password.Reveal()) || !visible(cfg.APIKey.Reveal()) {
+		flaw("a character that is not visible ascii")
+	}
+	if style == AuthBasic {
+		pair := cfg.Username + ":" + cfg.Password.Reveal() + cfg.APIKey.Reveal() // one of the two is empty
+		return Secret("Basic " + base64.StdEncoding.EncodeToString([]byte(pair))), errors.Join(flaws...)
+	}
+	return Secret("Basic " + cfg.APIKey.Reveal()), errors.Join(flaws...)
+}
+
+// integratorName is Klarna's rule for names in the integration metadata.
+var integratorName = regexp.MustCompile(`^[A-Z0-9_]{1,50}$`)
+
+func checkNames(cfg Config) error {
+	var flaws []error
+	if cfg.Integrator != "" && !integratorName.MatchString(cfg.Integrator) {
+		flaws = append(flaws, errors.New("integrator: not 1 to 50 of A-Z, 0-9 and _"))
+	}
+	if len(cfg.Version) > 50 || !visible(cfg.Version) {
+		flaws = append(flaws, errors.New("version: longer than 50 or not visible ascii"))
+	}
+	return errors.Join(flaws...)
+}
+
+func checkLimits(cfg Config) error {
+	var flaws []error
+	if cfg.Timeout < 0 {
+		flaws = append(flaws, errors.New("timeout: negative"))
+	}
+	if cfg.MaxResponse < 0 || cfg.MaxResponse > 1<<30 {
+		flaws = append(flaws, errors.New("max response: negative or above 1 GiB"))
+	}
+	return errors.Join(flaws...)
+}
+
+// visible reports whether s is made of visible ASCII, which every header takes. The empty string is.
+func visible(s string) bool {
+	return !strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || r > '~' })
+}
