@@ -1,0 +1,45 @@
+// Package klarnatest is a Klarna to test against: an http.Handler that plays Klarna Network onboarding, Klarna
+// Payments and Order Management on the wire, keeps state, and sends signed notifications, unsigned callbacks and
+// Checkout pushes by itself. It refuses what Klarna would refuse, with Klarna's statuses and error bodies.
+//
+// It shares no wire types with the klarna client, so that the two check each other; it borrows only the signing
+// functions. Where Klarna's documents are silent a comment beside the code says what was chosen.
+//
+// # Time
+//
+// Everything runs on a simulated clock: Config.Now plus what Advance added. Advance stops at every moment something
+// is due, lets it happen, and returns when all is done, so a day of retries plays in its right order in milliseconds.
+//
+// # Faults
+//
+// Fail makes an operation slow, refused, cut off before its effect, or cut off after it. A Go client repeats a GET
+// by itself when a reused connection breaks, and so may use up two cuts.
+//
+// # Admin
+//
+// Everything a test does by a method can be done over HTTP. Only peers on the loopback interface are answered; no
+// credentials are needed. Bodies and answers are JSON, an error is {"error": "..."} with 400, 404 or 409. Durations
+// are Go's ("90s"), amounts minor units.
+//
+//	POST /admin/advance                                  {"duration": "2h"}
+//	POST /admin/idle                                     waits until nothing due is undelivered
+//	POST /admin/sessions/{session_id}/authorize          answers {"authorization_token": "..."}
+//	POST /admin/orders/{order_id}/pay                    {} or {"amount": 9000}
+//	POST /admin/orders/{order_id}/lapse
+//	POST /admin/checkout-orders                          CheckoutOrder, answers {"order_id": "..."}
+//	POST /admin/accounts/{account_id}/operational
+//	POST /admin/accounts/{account_id}/disable            the account and its product
+//	POST /admin/accounts/{account_id}/enable
+//	POST /admin/accounts/{account_id}/product/disable
+//	POST /admin/accounts/{account_id}/product/enable
+//	POST /admin/accounts/{account_id}/brand-incomplete   {"brand_reference": "..."}
+//	POST /admin/hooks/hold
+//	POST /admin/hooks/release                            {} or {"reversed": true}
+//	POST /admin/hooks/duplicate-next                     {"count": 1}
+//	POST /admin/hooks/drop-next                          {"count": 1}
+//	POST /admin/hooks/drop-callbacks                     {"count": 1}
+//	POST /admin/hooks/resend                             {"event_id": "..."}
+//	POST /admin/faults                                   {"operation", "times", "status", "code", "delay", "cut", "lose_answer"}
+//	GET  /admin/calls, /admin/deliveries                 lists of Call, Delivery
+//	GET  /admin/orders/{order_id}, /admin/accounts/{account_id}   Order, Account
+package klarnatest
