@@ -1,0 +1,123 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+// Errors that callers act on.
+var (
+	ErrNotFound = errors.New("not found")
+	// ErrTrimmed says that the log no longer reaches back to the position asked for.
+	ErrTrimmed = errors.New("position is older than the log")
+)
+
+// Query selects events or subjects of one stream.
+type Query struct {
+	Stream Stream
+	// MerchantAccount restricts to one merchant account; empty means all.
+	MerchantAccount string
+	// Keys restricts to what at least one of them addresses; empty means all.
+	Keys []Key
+	// After and UpTo bound the position: After < position <= UpTo. UpTo 0 means no upper bound.
+	After, UpTo Position
+	// States restricts to these states; empty means all.
+	States []string
+	// Descending turns the order; After and UpTo keep their meaning.
+	Descending bool
+	// Limit is the largest number of results, at least 1.
+	Limit int
+	// Heartbeat is the time between the bookmarks of Follow; 0 means the Store's. Engines have no use for it.
+	Heartbeat time.Duration
+}
+
+// Engine is what a database has to promise. Times go in and come out in UTC with at least microsecond precision.
+// An engine never sees clear text of sealed fields. storetest holds every engine to this.
+type Engine interface {
+	// Commit runs the units in order in one write transaction and commits durably (the data has reached the disk
+	// when it returns). Each unit has its own result: one that returns an error or panics leaves no trace, the
+	// others are committed. If the commit itself fails, every unit gets that error. Write transactions of all
+	// replicas are serialised from their first Append to their commit, so positions become visible in order.
+	Commit(ctx context.Context, units []func(Tx) error) []error
+
+	// Log identifies this log: id is random, made with the schema; epoch counts restores from backup, from 1.
+	Log(ctx context.Context) (id string, epoch int64, err error)
+	// Head returns the newest position, 0 in an empty log, and the newest position that was trimmed away.
+	Head(ctx context.Context) (head, trimmed Position, err error)
+	// Events returns matching events by position. An event matches Keys by the keys it carries itself, so what
+	// matches never changes. Below the trimmed position only what Trim kept is left.
+	Events(ctx context.Context, q Query) ([]Event, error)
+	// Subjects returns matching subjects that are not merged away, by the position of their newest event;
+	// After and UpTo bound that position.
+	Subjects(ctx context.Context, q Query) ([]Subject, error)
+	// Subject returns one subject by id, following merges to the one that took over. ErrNotFound if unknown.
+	Subject(ctx context.Context, id string) (Subject, error)
+	// Request returns a recorded request. ErrNotFound if unknown.
+	Request(ctx context.Context, id RequestID) (Request, error)
+	// Secret returns a secret by its digest. ErrNotFound if unknown.
+	Secret(ctx context.Context, hash []byte) (Secret, error)
+
+	// Lease hands out up to n due jobs, oldest RunAt first, each leased until the given time with Attempt
+	// increased. A job whose lease ran out by now is due again. Of one kind, merchant account and key at most one
+	// job is leased at a time.
+	Lease(ctx context.Context, now, until time.Time, n int) ([]Job, error)
+	// Jobs returns jobs, waiting and leased, by RunAt; kind and merchant account restrict if not empty.
+	Jobs(ctx context.Context, kind, merchantAccount string, limit int) ([]Job, error)
+
+	// Quarantined returns what was quarantined, by id, with ids greater than after.
+	Quarantined(ctx context.Context, after int64, limit int) ([]Quarantined, error)
+
+	// Trim deletes events up to a position, but keeps the newest one of each subject; ids stay taken for ever. The
+	// trimmed position is visible before the first event is gone, so a reader that asks Head after reading knows
+	// whether it may have missed something.
+	Trim(ctx context.Context, upTo Position) error
+
+	// Listen calls ring after each commit of this or another replica that appended events or that added, returned
+	// or finished jobs, and once when it has begun to listen, so that nothing is missed before that. It calls from
+	// its own goroutine and returns when ctx ends or listening breaks. A ring is a hint, it may come twice or late.
+	Listen(ctx context.Context, ring func()) error
+
+	Close() error
+}
+
+// Tx is a unit's view of the write transaction; it sees what the unit and the units before it wrote. It is for the
+// unit's own goroutine, until the unit returns. Its methods lend the context's values and ignore its end: a unit that
+// was begun is run to its end, for a statement cut off would take the other units of the batch with it.
+type Tx interface {
+	// EventByID returns an event's position and fingerprint (Position, ID, Fingerprint and Subject are set).
+	// ErrNotFound if the id is new.
+	EventByID(ctx context.Context, id string) (Event, error)
+	// Subject returns one subject by id, following merges. ErrNotFound if unknown.
+	Subject(ctx context.Context, id string) (Subject, error)
+	// SubjectsByKeys returns every live subject that at least one of the keys addresses, oldest first.
+	SubjectsByKeys(ctx context.Context, stream Stream, merchantAccount string, keys []Key) ([]Subject, error)
+	// Append numbers and stores an event, and makes its Body, State and Keys those of its subject, which is created
+	// if new. The event's id must be new, and its subject not merged away.
+	Append(ctx context.Context, ev Event) (Position, error)
+	// Merge marks from as taken over by into; from's keys address into from now on. Events stay where they are.
+	// Both stand for whoever took them over already; merging a subject into itself does nothing. ErrNotFound if one
+	// is unknown.
+	Merge(ctx context.Context, from, into string) error
+
+	// AddJob adds a job, or pulls a waiting one forward: see Job. ID, Attempt, LeasedUntil and LastError are ignored.
+	AddJob(ctx context.Context, job Job) error
+	// FinishJob removes a job; a no-op if it is gone.
+	FinishJob(ctx context.Context, id int64) error
+	// RetryJob gives a leased job back to run again at runAt. If another one of its kind and key waits already,
+	// that one stays and runs no later than runAt. A no-op if the job is gone or waits.
+	RetryJob(ctx context.Context, id int64, runAt time.Time, lastError string) error
+
+	// Request returns a recorded request. ErrNotFound if unknown.
+	Request(ctx context.Context, id RequestID) (Request, error)
+	// PutRequest inserts or replaces a request.
+	PutRequest(ctx context.Context, r Request) error
+
+	// PutSecret inserts a secret or replaces the one with its digest.
+	PutSecret(ctx context.Context, s Secret) error
+	// Secret returns a secret by its digest. ErrNotFound if unknown.
+	Secret(ctx context.Context, hash []byte) (Secret, error)
+
+	// Quarantine keeps what cannot be applied.
+	Quarantine(ctx context.Context, q Quarantined) error
+}

@@ -1,0 +1,69 @@
+package store
+
+import "time"
+
+// Position orders the log. The first event has position 1; 0 stands before it.
+// Positions grow by commit order and are never reassigned; gaps carry no meaning.
+type Position int64
+
+// Stream names a family of subjects that is watched together.
+type Stream string
+
+// The two streams of the gateway.
+const (
+	Payments Stream = "payment"
+	Accounts Stream = "account"
+)
+
+// Key is one way to address a subject, such as {"session_id", "0b1b…"}. Keys are unique only within a stream
+// and a merchant account, and some (merchant references) may address several subjects.
+type Key struct {
+	Kind  string
+	Value string
+}
+
+// Event is one fact of the log with the whole state of its subject after it.
+type Event struct {
+	Position        Position // set by Append
+	ID              string   // unique over all streams, for ever
+	Stream          Stream
+	MerchantAccount string
+	Subject         string // id of the subject the event belongs to
+	Kind            string // what happened, in the words of whoever appended it
+	Cause           string // how it was learned or what brought it about, in the same words
+	State           string // state after the event, in clear for filters
+	PreviousState   string
+	Superseded      bool // kept, but came too late to move the state
+	OccurredAt      time.Time
+	RecordedAt      time.Time // set by the Store, to the microsecond
+	Keys            []Key     // everything that addresses the subject as of this event
+	Body            []byte    // the state after the event; sealed at rest
+	Raw             []byte    // Klarna's bytes as received, nil if none; sealed at rest
+	Fingerprint     []byte    // keyed digest of Raw, tells a repeat from an id used twice; set by the Store
+	TraceParent     string    // W3C trace context of whoever learned the fact
+}
+
+// Subject is the newest state of one payment or one account. Its keys are those of its newest event and the keys of
+// every subject that was merged into it.
+type Subject struct {
+	ID              string
+	Stream          Stream
+	MerchantAccount string
+	State           string
+	Body            []byte    // as in the newest event; sealed at rest
+	Latest          Position  // newest event of the subject
+	MergedInto      string    // set when another subject took this one over; empty otherwise
+	CreatedAt       time.Time // RecordedAt of the first event
+	UpdatedAt       time.Time // RecordedAt of the newest event
+}
+
+// Quarantined is a well-signed notification that cannot be applied: unparsable, of the wrong environment, or an
+// event id seen before with other bytes. It is kept for a person to look at.
+type Quarantined struct {
+	ID              int64 // set by the engine
+	MerchantAccount string
+	EventID         string // empty if it could not be read
+	Reason          string
+	Raw             []byte // sealed at rest
+	ReceivedAt      time.Time
+}

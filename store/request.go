@@ -1,0 +1,43 @@
+package store
+
+import "time"
+
+// RequestState tells how far a caller's request has come.
+type RequestState string
+
+// The states of a request.
+const (
+	RequestOpen RequestState = "open" // recorded, perhaps sent: the outcome is not known here
+	RequestDone RequestState = "done" // answered: Answer holds what every repeat gets
+)
+
+// RequestID names one request of a caller.
+type RequestID struct {
+	MerchantAccount string
+	Operation       string
+	ID              string // the caller's request_id
+}
+
+// Request is a caller's mutation, recorded before Klarna is called, so that a crash leaves a trace and a repeat
+// gets the first answer.
+type Request struct {
+	RequestID
+	Caller      string // identity of the caller, empty without authentication
+	Fingerprint []byte // keyed digest of the request's content
+	Subject     string // key of the resource it is about, for those who look for its traces; may be empty
+	KlarnaKey   string // Klarna-Idempotency-Key of every attempt
+	State       RequestState
+	Answer      []byte    // sealed at rest
+	FirstSent   time.Time // zero as long as nothing went to Klarna
+	LeasedUntil time.Time // whoever works on it holds it until then
+	UpdatedAt   time.Time // set by the Store
+}
+
+// Secret is a one-time or standing secret that stands in a callback URL, kept as a digest.
+type Secret struct {
+	Hash            []byte // SHA-256 of the secret
+	Purpose         string
+	MerchantAccount string
+	Key             string // what it proves something about, such as a request or session id
+	ExpiresAt       time.Time
+}

@@ -1,0 +1,166 @@
+package store
+
+import (
+	"context"
+	"time"
+)
+
+// What seals a field names where it belongs. A body belongs to its subject, not to its event: the subject's row holds
+// the newest one too.
+
+func (k *Keyring) sealEvent(ev *Event) (err error) {
+	if ev.Body, err = k.Seal(ev.Body, "body", string(ev.Stream), ev.MerchantAccount, ev.Subject); err != nil {
+		return err
+	}
+	ev.Raw, err = k.Seal(ev.Raw, "raw", ev.ID)
+	return err
+}
+
+func (k *Keyring) openEvent(ev *Event) (err error) {
+	if ev.Body, err = k.Open(ev.Body, "body", string(ev.Stream), ev.MerchantAccount, ev.Subject); err != nil {
+		return err
+	}
+	ev.Raw, err = k.Open(ev.Raw, "raw", ev.ID)
+	return err
+}
+
+func (k *Keyring) openSubject(s *Subject) (err error) {
+	s.Body, err = k.Open(s.Body, "body", string(s.Stream), s.MerchantAccount, s.ID)
+	return err
+}
+
+func (k *Keyring) sealJob(j *Job) (err error) {
+	j.Payload, err = k.Seal(j.Payload, "job", j.Kind, j.MerchantAccount, j.Key)
+	return err
+}
+
+func (k *Keyring) openJob(j *Job) (err error) {
+	j.Payload, err = k.Open(j.Payload, "job", j.Kind, j.MerchantAccount, j.Key)
+	return err
+}
+
+func (k *Keyring) sealRequest(r *Request) (err error) {
+	r.Answer, err = k.Seal(r.Answer, "answer", r.MerchantAccount, r.Operation, r.ID)
+	return err
+}
+
+func (k *Keyring) openRequest(r *Request) (err error) {
+	r.Answer, err = k.Open(r.Answer, "answer", r.MerchantAccount, r.Operation, r.ID)
+	return err
+}
+
+func (k *Keyring) sealQuarantined(q *Quarantined) (err error) {
+	q.Raw, err = k.Seal(q.Raw, "quarantined", q.MerchantAccount, q.EventID)
+	return err
+}
+
+func (k *Keyring) openQuarantined(q *Quarantined) (err error) {
+	q.Raw, err = k.Open(q.Raw, "quarantined", q.MerchantAccount, q.EventID)
+	return err
+}
+
+// openAll opens each of a list in place.
+func openAll[T any](list []T, open func(*T) error) error {
+	for i := range list {
+		if err := open(&list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sealedTx stands between a unit and the engine: it seals on the way in, opens on the way out, sets what the Store
+// sets, and remembers whom to wake.
+type sealedTx struct {
+	Tx
+	keys  *Keyring
+	now   func() time.Time
+	wrote written
+}
+
+// written says what a unit did that others wait for.
+type written struct {
+	events []Event // without contents
+	jobs   bool
+}
+
+func (t *sealedTx) Subject(ctx context.Context, id string) (Subject, error) {
+	s, err := t.Tx.Subject(ctx, id)
+	if err != nil {
+		return Subject{}, err
+	}
+	err = t.keys.openSubject(&s)
+	return s, err
+}
+
+func (t *sealedTx) SubjectsByKeys(ctx context.Context, stream Stream, merchantAccount string, keys []Key) ([]Subject, error) {
+	found, err := t.Tx.SubjectsByKeys(ctx, stream, merchantAccount, keys)
+	if err != nil {
+		return nil, err
+	}
+	return found, openAll(found, t.keys.openSubject)
+}
+
+func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
+	ev.RecordedAt = t.now()
+	ev.Fingerprint = t.keys.Fingerprint(ev.Raw)
+	if err := t.keys.sealEvent(&ev); err != nil {
+		return 0, err
+	}
+	position, err := t.Tx.Append(ctx, ev)
+	if err != nil {
+		return 0, err
+	}
+	t.wrote.events = append(t.wrote.events, Event{
+		Position: position, Stream: ev.Stream, MerchantAccount: ev.MerchantAccount, Keys: ev.Keys,
+	})
+	return position, nil
+}
+
+func (t *sealedTx) AddJob(ctx context.Context, job Job) error {
+	if job.CreatedAt.IsZero() {
+		job.CreatedAt = t.now()
+	}
+	if err := t.keys.sealJob(&job); err != nil {
+		return err
+	}
+	t.wrote.jobs = true
+	return t.Tx.AddJob(ctx, job)
+}
+
+func (t *sealedTx) FinishJob(ctx context.Context, id int64) error {
+	t.wrote.jobs = true // another job may have waited for this one
+	return t.Tx.FinishJob(ctx, id)
+}
+
+func (t *sealedTx) RetryJob(ctx context.Context, id int64, runAt time.Time, lastError string) error {
+	t.wrote.jobs = true
+	return t.Tx.RetryJob(ctx, id, runAt, lastError)
+}
+
+func (t *sealedTx) Request(ctx context.Context, id RequestID) (Request, error) {
+	r, err := t.Tx.Request(ctx, id)
+	if err != nil {
+		return Request{}, err
+	}
+	err = t.keys.openRequest(&r)
+	return r, err
+}
+
+func (t *sealedTx) PutRequest(ctx context.Context, r Request) error {
+	r.UpdatedAt = t.now()
+	if err := t.keys.sealRequest(&r); err != nil {
+		return err
+	}
+	return t.Tx.PutRequest(ctx, r)
+}
+
+func (t *sealedTx) Quarantine(ctx context.Context, q Quarantined) error {
+	if q.ReceivedAt.IsZero() {
+		q.ReceivedAt = t.now()
+	}
+	if err := t.keys.sealQuarantined(&q); err != nil {
+		return err
+	}
+	return t.Tx.Quarantine(ctx, q)
+}

@@ -1,0 +1,145 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+// EventByID implements store.Tx.
+func (t *tx) EventByID(ctx context.Context, id string) (store.Event, error) {
+	ev := store.Event{ID: id}
+	err := t.row(ctx, `SELECT position, subject, fingerprint FROM event_ids WHERE id = ?`, []any{id},
+		&ev.Position, &ev.Subject, &ev.Fingerprint)
+	if err != nil {
+		return store.Event{}, fmt.Errorf("read event %s: %w", id, err)
+	}
+	return ev, nil
+}
+
+// Append implements store.Tx. The transaction holds the database's only write lock, so that the next position is
+// taken by nobody else until the commit.
+func (t *tx) Append(ctx context.Context, ev store.Event) (store.Position, error) {
+	keys, err := encodeKeys(ev.Keys)
+	if err != nil {
+		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
+	}
+	if ev.Position, err = t.number(ctx, ev); err != nil {
+		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
+	}
+	if err := t.move(ctx, ev, keys); err != nil {
+		return 0, fmt.Errorf("append %s: subject %s: %w", ev.ID, ev.Subject, err)
+	}
+	if err := t.insert(ctx, ev, keys); err != nil {
+		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
+	}
+	t.rings = true
+	return ev.Position, nil
+}
+
+// number takes the event's id and the next position for it.
+func (t *tx) number(ctx context.Context, ev store.Event) (next store.Position, err error) {
+	if ev.ID == "" || ev.Subject == "" || ev.Stream == "" {
+		return 0, errors.New("an event needs an id, a stream and a subject")
+	}
+	err = t.row(ctx, `INSERT INTO event_ids (id, position, subject, fingerprint)
+		SELECT ?, head + 1, ?, ? FROM log WHERE true ON CONFLICT (id) DO NOTHING RETURNING position`,
+		[]any{ev.ID, ev.Subject, blob(ev.Fingerprint)}, &next)
+	if errors.Is(err, store.ErrNotFound) {
+		return 0, errors.New("its id is taken")
+	}
+	if err != nil {
+		return 0, err
+	}
+	_, err = t.exec(ctx, `UPDATE log SET head = ?`, next)
+	return next, err
+}
+
+func (t *tx) insert(ctx context.Context, ev store.Event, keys string) error {
+	_, err := t.exec(ctx, `INSERT INTO events (position, id, stream, merchant_account, subject, kind, cause, state,
+		previous_state, superseded, occurred_at, recorded_at, keys, body, raw, fingerprint, trace_parent)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		ev.Position, ev.ID, ev.Stream, ev.MerchantAccount, ev.Subject, ev.Kind, ev.Cause, ev.State,
+		ev.PreviousState, ev.Superseded, micros(ev.OccurredAt), micros(ev.RecordedAt), keys, blob(ev.Body), blob(ev.Raw),
+		blob(ev.Fingerprint), ev.TraceParent)
+	if err != nil {
+		return err
+	}
+	for _, k := range ev.Keys {
+		_, err := t.exec(ctx, `INSERT INTO event_keys (stream, kind, value, merchant_account, position)
+			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, ev.Stream, k.Kind, k.Value, ev.MerchantAccount, ev.Position)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// move makes the event's state that of its subject. Most events carry the keys their subject has, so the subject's key
+// rows are compared instead of rewritten.
+func (t *tx) move(ctx context.Context, ev store.Event, keys string) error {
+	var stream store.Stream
+	var account, mergedInto, before string
+	err := t.row(ctx, `SELECT stream, merchant_account, merged_into, keys FROM subjects WHERE id = ?`, []any{ev.Subject},
+		&stream, &account, &mergedInto, &before)
+	switch {
+	case errors.Is(err, store.ErrNotFound):
+		return t.create(ctx, ev, keys)
+	case err != nil:
+		return err
+	case stream != ev.Stream || account != ev.MerchantAccount:
+		return t.note(errors.New("it belongs to another merchant account or stream"))
+	case mergedInto != "":
+		return t.note(fmt.Errorf("it was merged into %s", mergedInto))
+	}
+	_, err = t.exec(ctx, `UPDATE subjects SET state = ?, keys = ?, body = ?, latest = ?, updated_at = ? WHERE id = ?`,
+		ev.State, keys, blob(ev.Body), ev.Position, micros(ev.RecordedAt), ev.Subject)
+	if err != nil || before == keys {
+		return err
+	}
+	had, err := decodeKeys(before)
+	if err != nil {
+		return t.note(err)
+	}
+	return t.rekey(ctx, ev, had)
+}
+
+func (t *tx) create(ctx context.Context, ev store.Event, keys string) error {
+	recorded := micros(ev.RecordedAt)
+	_, err := t.exec(ctx, `INSERT INTO subjects (id, stream, merchant_account, state, keys, body, first, latest,
+		merged_into, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)`,
+		ev.Subject, ev.Stream, ev.MerchantAccount, ev.State, keys, blob(ev.Body), ev.Position, ev.Position, recorded, recorded)
+	if err != nil {
+		return err
+	}
+	return t.rekey(ctx, ev, nil)
+}
+
+// rekey replaces the keys a subject had by those of its event.
+func (t *tx) rekey(ctx context.Context, ev store.Event, had []store.Key) error {
+	for _, k := range had {
+		if slices.Contains(ev.Keys, k) {
+			continue
+		}
+		_, err := t.exec(ctx, `DELETE FROM subject_keys
+			WHERE stream = ? AND kind = ? AND value = ? AND merchant_account = ? AND subject = ?`,
+			ev.Stream, k.Kind, k.Value, ev.MerchantAccount, ev.Subject)
+		if err != nil {
+			return err
+		}
+	}
+	for _, k := range ev.Keys {
+		if slices.Contains(had, k) {
+			continue
+		}
+		_, err := t.exec(ctx, `INSERT INTO subject_keys (stream, kind, value, merchant_account, subject)
+			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, ev.Stream, k.Kind, k.Value, ev.MerchantAccount, ev.Subject)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

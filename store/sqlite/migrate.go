@@ -1,0 +1,57 @@
+package sqlite
+
+import (
+	"context"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+)
+
+//go:embed migrations/*.sql
+var migrations embed.FS
+
+// ErrNewer says that the database was written by a newer version of this program, whose schema this one cannot know.
+var ErrNewer = errors.New("database is newer than this program")
+
+// migrate brings the schema up to date in one transaction. The files are applied in the order of their names and never
+// changed once released; the schema's version is the number of files applied.
+func (w *writer) migrate(ctx context.Context) error {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		return fmt.Errorf("list migrations: %w", err)
+	}
+	slices.Sort(names)
+	return w.transaction(ctx, func(ctx context.Context) error {
+		if _, err := w.conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT`); err != nil {
+			return fmt.Errorf("create schema version: %w", err)
+		}
+		var version int
+		if err := w.conn.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM schema_version`).Scan(&version); err != nil {
+			return fmt.Errorf("read schema version: %w", err)
+		}
+		if version > len(names) {
+			return fmt.Errorf("schema version %d, known up to %d: %w", version, len(names), ErrNewer)
+		}
+		for _, name := range names[version:] {
+			script, err := migrations.ReadFile(name)
+			if err != nil {
+				return fmt.Errorf("read migration: %w", err)
+			}
+			if _, err := w.conn.ExecContext(ctx, string(script)); err != nil {
+				return fmt.Errorf("apply %s: %w", name, err)
+			}
+		}
+		if version == len(names) {
+			return nil
+		}
+		if _, err := w.conn.ExecContext(ctx, `DELETE FROM schema_version`); err != nil {
+			return fmt.Errorf("replace schema version: %w", err)
+		}
+		if _, err := w.conn.ExecContext(ctx, `INSERT INTO schema_version (version) VALUES (?)`, len(names)); err != nil {
+			return fmt.Errorf("replace schema version: %w", err)
+		}
+		return nil
+	})
+}

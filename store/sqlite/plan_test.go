@@ -1,0 +1,80 @@
+package sqlite
+
+import (
+	"maps"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+// TestQueries_WalkIndexes asks SQLite how it would run every read, whatever the filters: none may scan a table, and
+// only what few keys address or few jobs are due may be sorted.
+func TestQueries_WalkIndexes(t *testing.T) {
+	t.Parallel()
+	ctx := t.Context()
+	e, err := Open(ctx, filepath.Join(t.TempDir(), "gateway.db"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	for shape := range 16 {
+		q := store.Query{Stream: store.Payments, Limit: 10, Descending: shape&1 != 0}
+		if shape&2 != 0 {
+			q.MerchantAccount = "A-NORDLICHT"
+		}
+		if shape&4 != 0 {
+			q.States = []string{"AUTHORIZED"}
+		}
+		if shape&8 != 0 {
+			q.Keys = []store.Key{{Kind: "order_id", Value: "1"}, {Kind: "order_id", Value: "2"}}
+		}
+		if _, err := e.Events(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := e.Subjects(ctx, q); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := e.Lease(ctx, time.Now(), time.Now().Add(time.Minute), 1); err != nil {
+		t.Fatal(err)
+	}
+	texts := slices.Collect(maps.Keys(e.reader.statements))
+	if len(texts) != 33 {
+		t.Fatalf("%d texts to explain", len(texts))
+	}
+	for _, query := range texts {
+		explain(t, e, query)
+	}
+}
+
+func explain(t *testing.T, e *Engine, query string) {
+	t.Helper()
+	steps, err := e.reader.db.QueryContext(t.Context(), `EXPLAIN QUERY PLAN `+query, make([]any, 12)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer steps.Close()
+	keyed := strings.Contains(query, "event_keys") || strings.Contains(query, "subject_keys")
+	account := strings.Contains(query, "merchant_account = ?")
+	for steps.Next() {
+		var id, parent, unused int
+		var step string
+		if err := steps.Scan(&id, &parent, &unused, &step); err != nil {
+			t.Fatal(err)
+		}
+		scans := strings.HasPrefix(step, "SCAN ") && !strings.Contains(step, "VIRTUAL TABLE") &&
+			!strings.HasPrefix(step, "SCAN keyed") && !strings.HasPrefix(step, "SCAN (subquery")
+		sorts := strings.Contains(step, "FOR ORDER BY") && !strings.Contains(query, "subject_keys") && !strings.Contains(query, "jobs")
+		strays := strings.Contains(step, "_by_stream") && (keyed || account)
+		if scans || sorts || strays {
+			t.Errorf("%s\nin the plan of\n%s", step, query)
+		}
+	}
+	if err := steps.Err(); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,128 @@
+package sqlite
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"math"
+	"strings"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+const eventColumns = `e.position, e.id, e.stream, e.merchant_account, e.subject, e.kind, e.cause, e.state, e.previous_state,
+	e.superseded, e.occurred_at, e.recorded_at, e.keys, e.body, e.raw, e.fingerprint, e.trace_parent`
+
+func scanEvent(row scanner) (store.Event, error) {
+	var ev store.Event
+	var keys string
+	err := row.Scan(&ev.Position, &ev.ID, &ev.Stream, &ev.MerchantAccount, &ev.Subject, &ev.Kind, &ev.Cause, &ev.State,
+		&ev.PreviousState, &ev.Superseded, instant{&ev.OccurredAt}, instant{&ev.RecordedAt}, &keys, &ev.Body, &ev.Raw,
+		&ev.Fingerprint, &ev.TraceParent)
+	if err != nil {
+		return store.Event{}, err
+	}
+	ev.Keys, err = decodeKeys(keys)
+	return ev, err
+}
+
+// Log implements store.Engine.
+func (e *Engine) Log(ctx context.Context) (id string, epoch int64, err error) {
+	if err := row(ctx, e.reader, `SELECT id, epoch FROM log`, nil, &id, &epoch); err != nil {
+		return "", 0, fmt.Errorf("read log: %w", err)
+	}
+	return id, epoch, nil
+}
+
+// Head implements store.Engine.
+func (e *Engine) Head(ctx context.Context) (head, trimmed store.Position, err error) {
+	if err := row(ctx, e.reader, `SELECT head, trimmed FROM log`, nil, &head, &trimmed); err != nil {
+		return 0, 0, fmt.Errorf("read head: %w", err)
+	}
+	return head, trimmed, nil
+}
+
+// Events implements store.Engine.
+func (e *Engine) Events(ctx context.Context, q store.Query) ([]store.Event, error) {
+	s, err := newSelection(q)
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	s.from(`SELECT ` + eventColumns + ` FROM events AS e `)
+	if len(q.Keys) > 0 {
+		s.from(`WHERE e.position IN (SELECT k.position FROM json_each(?) AS wanted CROSS JOIN event_keys AS k
+			WHERE k.stream = ? AND k.kind = wanted.value ->> 0 AND k.value = wanted.value ->> 1`, s.keys, q.Stream)
+		s.account("k.merchant_account")
+		s.bounds("k.position")
+		s.from(`)`)
+	} else {
+		s.from(`INDEXED BY `+s.index("events")+` WHERE e.stream = ?`, q.Stream)
+		s.account("e.merchant_account")
+		s.bounds("e.position")
+	}
+	s.states("e.state")
+	s.order("e.position")
+	found, err := rows(ctx, e.reader, s.text.String(), s.args, scanEvent)
+	if err != nil {
+		return nil, fmt.Errorf("read events: %w", err)
+	}
+	return found, nil
+}
+
+// selection builds the text and the arguments of a query.
+type selection struct {
+	store.Query
+	keys string
+	text strings.Builder
+	args []any
+}
+
+func newSelection(q store.Query) (*selection, error) {
+	if q.Limit < 1 {
+		return nil, fmt.Errorf("limit %d is below 1", q.Limit)
+	}
+	if q.UpTo == 0 {
+		q.UpTo = math.MaxInt64
+	}
+	keys, err := encodeKeys(q.Keys)
+	return &selection{Query: q, keys: keys}, err
+}
+
+func (s *selection) from(text string, args ...any) {
+	s.text.WriteString(text)
+	s.args = append(s.args, args...)
+}
+
+// index names the index that leads to what is asked for. Left to itself the planner takes the one over the whole stream,
+// because it cannot know that an account has few rows.
+func (s *selection) index(table string) string {
+	if s.MerchantAccount != "" {
+		return table + "_by_account"
+	}
+	return table + "_by_stream"
+}
+
+func (s *selection) account(column string) {
+	if s.MerchantAccount != "" {
+		s.from(` AND `+column+` = ?`, s.MerchantAccount)
+	}
+}
+
+func (s *selection) bounds(column string) {
+	s.from(` AND `+column+` > ? AND `+column+` <= ?`, s.After, s.UpTo)
+}
+
+func (s *selection) states(column string) {
+	if len(s.States) > 0 {
+		list, _ := json.Marshal(s.States) // strings always encode
+		s.from(` AND `+column+` IN (SELECT value FROM json_each(?))`, string(list))
+	}
+}
+
+func (s *selection) order(column string) {
+	direction := ``
+	if s.Descending {
+		direction = ` DESC`
+	}
+	s.from(` ORDER BY `+column+direction+` LIMIT ?`, s.Limit)
+}

@@ -1,0 +1,106 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+const requestQuery = `SELECT merchant_account, operation, id, caller, fingerprint, subject, klarna_key, state, answer,
+	first_sent, leased_until, updated_at FROM requests WHERE merchant_account = ? AND operation = ? AND id = ?`
+
+func request(ctx context.Context, q querier, id store.RequestID) (store.Request, error) {
+	var r store.Request
+	err := row(ctx, q, requestQuery, []any{id.MerchantAccount, id.Operation, id.ID},
+		&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Subject, &r.KlarnaKey, &r.State, &r.Answer,
+		instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt})
+	if err != nil {
+		return store.Request{}, fmt.Errorf("read request: %w", known(err))
+	}
+	return r, nil
+}
+
+// Request implements store.Engine.
+func (e *Engine) Request(ctx context.Context, id store.RequestID) (store.Request, error) {
+	return request(ctx, e.reader, id)
+}
+
+// Request implements store.Tx.
+func (t *tx) Request(ctx context.Context, id store.RequestID) (store.Request, error) {
+	r, err := request(context.WithoutCancel(ctx), t.w, id)
+	return r, t.note(err)
+}
+
+// PutRequest implements store.Tx.
+func (t *tx) PutRequest(ctx context.Context, r store.Request) error {
+	_, err := t.exec(ctx, `INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, subject, klarna_key,
+		state, answer, first_sent, leased_until, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		ON CONFLICT (merchant_account, operation, id) DO UPDATE SET caller = excluded.caller,
+		fingerprint = excluded.fingerprint, subject = excluded.subject, klarna_key = excluded.klarna_key,
+		state = excluded.state, answer = excluded.answer, first_sent = excluded.first_sent,
+		leased_until = excluded.leased_until, updated_at = excluded.updated_at`,
+		r.MerchantAccount, r.Operation, r.ID, r.Caller, blob(r.Fingerprint), r.Subject, r.KlarnaKey,
+		r.State, blob(r.Answer), micros(r.FirstSent), micros(r.LeasedUntil), micros(r.UpdatedAt))
+	if err != nil {
+		return fmt.Errorf("put request: %w", err)
+	}
+	return nil
+}
+
+func secret(ctx context.Context, q querier, hash []byte) (store.Secret, error) {
+	var s store.Secret
+	err := row(ctx, q, `SELECT hash, purpose, merchant_account, key, expires_at FROM secrets WHERE hash = ?`, []any{hash},
+		&s.Hash, &s.Purpose, &s.MerchantAccount, &s.Key, instant{&s.ExpiresAt})
+	if err != nil {
+		return store.Secret{}, fmt.Errorf("read secret: %w", known(err))
+	}
+	return s, nil
+}
+
+// Secret implements store.Engine.
+func (e *Engine) Secret(ctx context.Context, hash []byte) (store.Secret, error) {
+	return secret(ctx, e.reader, hash)
+}
+
+// Secret implements store.Tx.
+func (t *tx) Secret(ctx context.Context, hash []byte) (store.Secret, error) {
+	s, err := secret(context.WithoutCancel(ctx), t.w, hash)
+	return s, t.note(err)
+}
+
+// PutSecret implements store.Tx.
+func (t *tx) PutSecret(ctx context.Context, s store.Secret) error {
+	_, err := t.exec(ctx, `INSERT INTO secrets (hash, purpose, merchant_account, key, expires_at) VALUES (?, ?, ?, ?, ?)
+		ON CONFLICT (hash) DO UPDATE SET purpose = excluded.purpose, merchant_account = excluded.merchant_account,
+		key = excluded.key, expires_at = excluded.expires_at`,
+		s.Hash, s.Purpose, s.MerchantAccount, s.Key, micros(s.ExpiresAt))
+	if err != nil {
+		return fmt.Errorf("put secret: %w", err)
+	}
+	return nil
+}
+
+// Quarantine implements store.Tx.
+func (t *tx) Quarantine(ctx context.Context, q store.Quarantined) error {
+	_, err := t.exec(ctx, `INSERT INTO quarantine (merchant_account, event_id, reason, raw, received_at) VALUES (?, ?, ?, ?, ?)`,
+		q.MerchantAccount, q.EventID, q.Reason, blob(q.Raw), micros(q.ReceivedAt))
+	if err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	return nil
+}
+
+// Quarantined implements store.Engine.
+func (e *Engine) Quarantined(ctx context.Context, after int64, limit int) ([]store.Quarantined, error) {
+	scan := func(row scanner) (q store.Quarantined, err error) {
+		err = row.Scan(&q.ID, &q.MerchantAccount, &q.EventID, &q.Reason, &q.Raw, instant{&q.ReceivedAt})
+		return q, err
+	}
+	found, err := rows(ctx, e.reader, `SELECT id, merchant_account, event_id, reason, raw, received_at FROM quarantine
+		WHERE id > ? ORDER BY id LIMIT ?`, []any{after, max(limit, 0)}, scan)
+	if err != nil {
+		return nil, fmt.Errorf("read quarantine: %w", err)
+	}
+	return found, nil
+}

@@ -1,0 +1,128 @@
+// Package sqlite keeps the log, the jobs and the answered requests in one SQLite file. It suits a single replica; the
+// file has to be on a local disk.
+//
+// One connection writes, a few read beside it (WAL). synchronous=FULL makes SQLite sync the write-ahead log before a
+// commit returns, so what was committed survives a power cut.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+
+	_ "modernc.org/sqlite" // registers the driver
+
+	"payments.internal/klarna-gateway/store"
+)
+
+// Engine implements store.Engine over one file.
+type Engine struct {
+	writing *sql.DB
+	writer  *writer
+	reader  *reader
+
+	mu        sync.Mutex
+	listeners map[chan struct{}]struct{}
+}
+
+var _ store.Engine = (*Engine)(nil)
+
+// Option changes how an engine is opened.
+type Option func(*options)
+
+type options struct{ readers int }
+
+// WithReaders sets how many reads run at the same time. The default is 4.
+func WithReaders(n int) Option {
+	return func(o *options) { o.readers = max(n, 1) }
+}
+
+// Open opens the database file at path, creates it if it is missing (readable by its owner alone) and brings its schema
+// up to date. It fails with ErrNewer on a file that a newer version of this program wrote.
+func Open(ctx context.Context, path string, opts ...Option) (*Engine, error) {
+	o := options{readers: 4}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	if err := protect(path); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	e := &Engine{listeners: make(map[chan struct{}]struct{})}
+	if err := e.open(ctx, path, o); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database: %w", err), e.Close())
+	}
+	return e, nil
+}
+
+func (e *Engine) open(ctx context.Context, path string, o options) error {
+	var err error
+	if e.writing, err = sql.Open("sqlite", source(path, "journal_mode(WAL)", "synchronous(FULL)", "journal_size_limit(67108864)")); err != nil {
+		return err
+	}
+	if e.writer, err = newWriter(ctx, e.writing); err != nil {
+		return err
+	}
+	if err := e.writer.migrate(ctx); err != nil {
+		return fmt.Errorf("migrate: %w", err)
+	}
+	reading, err := sql.Open("sqlite", source(path, "query_only(1)"))
+	if err != nil {
+		return err
+	}
+	reading.SetMaxOpenConns(o.readers)
+	reading.SetMaxIdleConns(o.readers)
+	e.reader = newReader(reading)
+	return nil
+}
+
+// Close ends all work with the file. Listen calls end with their context, not here.
+func (e *Engine) Close() error {
+	var errs []error
+	if e.reader != nil {
+		errs = append(errs, e.reader.close())
+	}
+	if e.writer != nil {
+		errs = append(errs, e.writer.close())
+	}
+	if e.writing != nil {
+		errs = append(errs, e.writing.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close database: %w", err)
+	}
+	return nil
+}
+
+// source names a file for the driver. A busy database is waited for up to 5 s.
+func source(path string, pragmas ...string) string {
+	query := url.Values{"_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
+}
+
+// protect makes sure that the file exists and only its owner can read it; SQLite gives the files beside it the same
+// permissions. An existing file is never opened here: closing any handle on it would drop the locks that this process
+// holds through SQLite.
+func protect(path string) error {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return os.Chmod(path, 0o600)
+	}
+	if err != nil {
+		return err
+	}
+	if err := file.Close(); err != nil {
+		return err
+	}
+	dir, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}

@@ -1,0 +1,98 @@
+// Package store keeps what was learned (the event log), what is still to do (jobs) and what was answered (requests).
+//
+// The log is ordered, unique, reliable, resumable and bookmarked. Positions come from one row that stays locked until
+// the commit, so once a position is visible everything before it is. An Engine is a database; Store adds what all
+// engines share: units that wait together commit together, contents are sealed before an engine sees them, and
+// followers are woken when something they wait for was committed.
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+)
+
+// Config is what a Store is made of. Zero fields are defaults; Engine and Keys are needed.
+type Config struct {
+	Engine     Engine           // stays the caller's to close, after the Store
+	Keys       *Keyring         // seals what the engine keeps
+	Now        func() time.Time // default time.Now
+	Heartbeat  time.Duration    // time between a follower's bookmarks, default 15 s
+	BatchLimit int              // units per commit, default 256
+	PageSize   int              // events per read of a follower, default 256
+	Logger     *slog.Logger     // default slog.Default()
+}
+
+// Store is the log, the jobs and the requests. Its methods may be called at the same time.
+type Store struct {
+	engine    Engine
+	keys      *Keyring
+	now       func() time.Time
+	heartbeat time.Duration
+	pageSize  int
+	logger    *slog.Logger
+
+	batch batcher
+	hub   *hub
+
+	stop    context.CancelFunc
+	stopped sync.WaitGroup
+}
+
+// New opens the log of an engine. It fails if the keyring does not open what the log holds: another one's file, or a
+// lost one made anew. The Store listens to the engine until Close.
+func New(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Engine == nil || cfg.Keys == nil {
+		return nil, errors.New("open store: an engine and a keyring are needed")
+	}
+	s := &Store{
+		engine:    cfg.Engine,
+		keys:      cfg.Keys,
+		now:       cfg.Now,
+		heartbeat: cmp.Or(max(cfg.Heartbeat, 0), 15*time.Second),
+		pageSize:  cmp.Or(max(cfg.PageSize, 0), 256),
+		logger:    cmp.Or(cfg.Logger, slog.Default()),
+		batch:     batcher{turn: make(chan struct{}, 1), limit: cmp.Or(max(cfg.BatchLimit, 0), 256)},
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	head, _, err := s.Head(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
+	for _, stream := range []Stream{Payments, Accounts} {
+		if _, err := s.Events(ctx, Query{Stream: stream, Descending: true, Limit: 1}); err != nil {
+			return nil, fmt.Errorf("open store: try the keyring on the newest event: %w", err)
+		}
+	}
+	s.hub = newHub(head)
+	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.stopped.Go(func() { s.listen(listening) })
+	return s, nil
+}
+
+// Close stops listening and waits for that. Do calls and followers should have ended before; the engine is still open
+// afterwards. A second Close does nothing.
+func (s *Store) Close() {
+	s.stop()
+	s.stopped.Wait()
+}
+
+// Now is the time by the Store's clock, in UTC and to the microsecond that engines keep.
+func (s *Store) Now() time.Time { return s.now().UTC().Truncate(time.Microsecond) }
+
+// Fingerprint is Keyring.Fingerprint.
+func (s *Store) Fingerprint(parts ...[]byte) []byte { return s.keys.Fingerprint(parts...) }
+
+// Derive is Keyring.Derive.
+func (s *Store) Derive(purpose, name string) string { return s.keys.Derive(purpose, name) }
+
+// JobBell rings after a commit that may have made a job due sooner than it was: one added, given back or, as another
+// may have waited for it, finished. It holds one ring and is for one worker pool.
+func (s *Store) JobBell() <-chan struct{} { return s.hub.jobs }

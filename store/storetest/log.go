@@ -1,0 +1,297 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+var logPromises = []promise{
+	{"LogHasAnIdentity", logHasAnIdentity},
+	{"EventComesBackWhole", eventComesBackWhole},
+	{"PositionsOrderTheLog", positionsOrderTheLog},
+	{"EventIDIsUnique", eventIDIsUnique},
+	{"PoisonedUnitFailsAlone", poisonedUnitFailsAlone},
+	{"PanickingUnitFailsAlone", panickingUnitFailsAlone},
+	{"SwallowedFailureUndoesTheUnit", swallowedFailureUndoesTheUnit},
+	{"UnitSeesTheUnitsBeforeIt", unitSeesTheUnitsBeforeIt},
+	{"UnitOutlivesItsContext", unitOutlivesItsContext},
+	{"EndedContextCommitsNothing", endedContextCommitsNothing},
+	{"VisiblePositionsAreDense", visiblePositionsAreDense},
+	{"ListenRingsAfterCommits", listenRingsAfterCommits},
+}
+
+func logHasAnIdentity(t *testing.T, e store.Engine) {
+	id, epoch, err := e.Log(t.Context())
+	if err != nil || len(id) < 16 || epoch != 1 {
+		t.Errorf("log is %q, epoch %d, error %v", id, epoch, err)
+	}
+	if head, trimmed := head(t, e); head != 0 || trimmed != 0 {
+		t.Errorf("empty log has head %d, trimmed %d", head, trimmed)
+	}
+}
+
+func eventComesBackWhole(t *testing.T, e store.Engine) {
+	full := store.Event{
+		ID: "evt-1", Stream: store.Accounts, MerchantAccount: account, Subject: "acc-1", Kind: "state_change", Cause: "notification",
+		State: "OPERATIONAL", PreviousState: "RESTRICTED", Superseded: true, OccurredAt: at(-5), RecordedAt: at(0).Add(123456000),
+		Keys: []store.Key{{Kind: "account_id", Value: `krn:"acc<1>"`}, {Kind: "reference", Value: "Blåbær & Søn"}},
+		Body: []byte{0, 1, 255}, Raw: []byte(`{"a":1}`), Fingerprint: []byte{9, 8}, TraceParent: "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
+	}
+	bare := store.Event{ID: "evt-2", Stream: store.Accounts, Subject: "acc-2"}
+	appendAll(t, e, full, bare)
+	full.Position, bare.Position = 1, 2
+	equal(t, "events", events(t, e, store.Query{Stream: store.Accounts}), []store.Event{full, bare})
+	equal(t, "subjects", subjects(t, e, store.Query{Stream: store.Accounts}), []store.Subject{
+		{ID: "acc-1", Stream: store.Accounts, MerchantAccount: account, State: "OPERATIONAL", Body: full.Body, Latest: 1, CreatedAt: full.RecordedAt, UpdatedAt: full.RecordedAt},
+		{ID: "acc-2", Stream: store.Accounts, Latest: 2},
+	})
+}
+
+func positionsOrderTheLog(t *testing.T, e store.Engine) {
+	var got []store.Position
+	for i := range 5 {
+		commit(t, e, func(tx store.Tx) error {
+			p, err := tx.Append(t.Context(), event(numbered("evt", i), "pay-1", "AUTHORIZED"))
+			got = append(got, p)
+			return err
+		})
+	}
+	equal(t, "positions", got, []store.Position{1, 2, 3, 4, 5})
+	equal(t, "events", collect(events(t, e, store.Query{}), at64), []int64{1, 2, 3, 4, 5})
+	if newest, _ := head(t, e); newest != 5 {
+		t.Errorf("head is %d", newest)
+	}
+}
+
+func eventIDIsUnique(t *testing.T, e store.Engine) {
+	first := event("evt-1", "pay-1", "AUTHORIZED")
+	first.Fingerprint = []byte("print")
+	commit(t, e, func(tx store.Tx) error {
+		_, err := tx.EventByID(t.Context(), "evt-1")
+		isNotFound(t, "new id", err)
+		_, err = tx.Append(t.Context(), first)
+		return err
+	})
+	again := event("evt-1", "acc-1", "OPERATIONAL")
+	again.Stream = store.Accounts // unique over all streams
+	if err := commitOne(t, e, appending(t, again)); err == nil {
+		t.Error("second append of an id was taken")
+	}
+	commit(t, e, func(tx store.Tx) error {
+		known, err := tx.EventByID(t.Context(), "evt-1")
+		equal(t, "event by id", known, store.Event{ID: "evt-1", Position: 1, Subject: "pay-1", Fingerprint: []byte("print")})
+		return err
+	})
+	if newest, _ := head(t, e); newest != 1 || len(events(t, e, store.Query{Stream: store.Accounts})) != 0 {
+		t.Errorf("refused append left a trace, head %d", newest)
+	}
+}
+
+// batch commits units that fail between two that do not.
+func batch(t *testing.T, e store.Engine, between ...func(store.Tx) error) (results []error) {
+	t.Helper()
+	units := []func(store.Tx) error{appending(t, event("evt-first", "pay-1", "AUTHORIZED"))}
+	units = append(units, between...)
+	units = append(units, appending(t, event("evt-last", "pay-1", "CAPTURED")))
+	results = e.Commit(t.Context(), units)
+	if len(results) != len(units) {
+		t.Fatalf("%d units gave %d results", len(units), len(results))
+	}
+	if first, last := results[0], results[len(results)-1]; first != nil || last != nil {
+		t.Fatalf("good units failed: %v, %v", first, last)
+	}
+	equal(t, "events", collect(events(t, e, store.Query{}), eventID), []string{"evt-first", "evt-last"})
+	return results[1 : len(results)-1]
+}
+
+// everything writes to whatever a unit can write to.
+func everything(t *testing.T, tx store.Tx) error {
+	ctx := t.Context()
+	_, err := tx.Append(ctx, event("evt-bad", "pay-bad", "AUTHORIZED", session("bad")))
+	return errors.Join(err,
+		tx.AddJob(ctx, store.Job{Kind: "refresh", Key: "bad"}),
+		tx.PutRequest(ctx, store.Request{RequestID: store.RequestID{ID: "bad"}}),
+		tx.PutSecret(ctx, store.Secret{Hash: []byte("bad")}),
+		tx.Quarantine(ctx, store.Quarantined{Reason: "bad"}))
+}
+
+// noTrace demands that nothing of everything is there.
+func noTrace(t *testing.T, e store.Engine) {
+	t.Helper()
+	ctx := t.Context()
+	_, err := e.Subject(ctx, "pay-bad")
+	isNotFound(t, "subject", err)
+	_, err = e.Request(ctx, store.RequestID{ID: "bad"})
+	isNotFound(t, "request", err)
+	_, err = e.Secret(ctx, []byte("bad"))
+	isNotFound(t, "secret", err)
+	jobs, err := e.Jobs(ctx, "", "", 10)
+	if err != nil || len(jobs) != 0 {
+		t.Errorf("jobs %v, error %v", jobs, err)
+	}
+	kept, err := e.Quarantined(ctx, 0, 10)
+	if err != nil || len(kept) != 0 {
+		t.Errorf("quarantined %v, error %v", kept, err)
+	}
+	commit(t, e, func(tx store.Tx) error {
+		_, err := tx.EventByID(ctx, "evt-bad")
+		isNotFound(t, "event id", err)
+		return nil
+	})
+}
+
+func poisonedUnitFailsAlone(t *testing.T, e store.Engine) {
+	poison := errors.New("poison")
+	failed := batch(t, e, func(tx store.Tx) error {
+		if err := everything(t, tx); err != nil {
+			t.Errorf("write: %v", err)
+		}
+		return poison
+	})
+	if !errors.Is(failed[0], poison) {
+		t.Errorf("got %v, want the unit's own error", failed[0])
+	}
+	noTrace(t, e)
+}
+
+func panickingUnitFailsAlone(t *testing.T, e store.Engine) {
+	failed := batch(t, e, func(tx store.Tx) error {
+		if err := everything(t, tx); err != nil {
+			t.Errorf("write: %v", err)
+		}
+		panic("out of luck")
+	})
+	if failed[0] == nil || !strings.Contains(failed[0].Error(), "out of luck") || !strings.Contains(failed[0].Error(), "storetest") {
+		t.Errorf("got %v, want the panic with its stack", failed[0])
+	}
+	noTrace(t, e)
+}
+
+func swallowedFailureUndoesTheUnit(t *testing.T, e store.Engine) {
+	strange := event("evt-bad", "pay-1", "AUTHORIZED") // pay-1 belongs to another account
+	strange.MerchantAccount = "A-FREMD"
+	failed := batch(t, e, func(tx store.Tx) error {
+		_, _ = tx.Append(t.Context(), strange)
+		return nil
+	})
+	if failed[0] == nil {
+		t.Error("a unit survived a half-done append")
+	}
+	noTrace(t, e)
+}
+
+func unitSeesTheUnitsBeforeIt(t *testing.T, e store.Engine) {
+	duplicate := func(tx store.Tx) error {
+		known, err := tx.EventByID(t.Context(), "evt-first")
+		if err != nil {
+			return err
+		}
+		equal(t, "event of the unit before", known.Position, store.Position(1))
+		latest, err := tx.Subject(t.Context(), "pay-1")
+		equal(t, "subject of the unit before", latest.State, "AUTHORIZED")
+		return err
+	}
+	if failed := batch(t, e, duplicate); failed[0] != nil {
+		t.Errorf("duplicate in one batch: %v", failed[0])
+	}
+}
+
+func unitOutlivesItsContext(t *testing.T, e store.Engine) {
+	ended, end := context.WithCancel(t.Context())
+	end()
+	failed := batch(t, e, func(tx store.Tx) error {
+		if _, err := tx.Subject(ended, "pay-1"); err != nil {
+			return err
+		}
+		return tx.AddJob(ended, store.Job{Kind: "refresh", Key: "kept"})
+	})
+	if failed[0] != nil {
+		t.Errorf("unit whose caller gave up: %v", failed[0])
+	}
+}
+
+func endedContextCommitsNothing(t *testing.T, e store.Engine) {
+	ctx, end := context.WithCancel(t.Context())
+	results := e.Commit(ctx, []func(store.Tx) error{
+		func(tx store.Tx) error { return everything(t, tx) },
+		func(store.Tx) error { end(); return nil },
+		func(tx store.Tx) error { t.Error("a unit ran after the context ended"); return nil },
+	})
+	for _, err := range append(results, e.Commit(ctx, []func(store.Tx) error{func(tx store.Tx) error { return nil }})...) {
+		if !errors.Is(err, context.Canceled) {
+			t.Errorf("got %v, want context.Canceled for every unit", err)
+		}
+	}
+	noTrace(t, e)
+}
+
+// visiblePositionsAreDense races writers against readers: whoever sees a position has to see all before it.
+func visiblePositionsAreDense(t *testing.T, e store.Engine) {
+	race(t, []store.Engine{e, e, e, e}, e)
+}
+
+// race lets each writer append from a goroutine of its own while watch is read, then demands a dense log.
+func race(t *testing.T, writers []store.Engine, watch store.Engine) {
+	const commits = 25
+	var writing sync.WaitGroup
+	for w, e := range writers {
+		writing.Go(func() {
+			for i := range commits {
+				id := numbered(numbered("evt", w), i)
+				results := e.Commit(t.Context(), []func(store.Tx) error{
+					lookAndAppend(t, event(id+"a", numbered("pay", w), "AUTHORIZED")),
+					lookAndAppend(t, event(id+"b", numbered("pay", w), "AUTHORIZED")),
+				})
+				if err := errors.Join(results...); err != nil {
+					t.Errorf("commit: %v", err)
+				}
+			}
+		})
+	}
+	last := store.Position(len(writers) * commits * 2)
+	for seen := store.Position(0); seen < last && !t.Failed(); {
+		newest, _ := head(t, watch)
+		for _, ev := range events(t, watch, store.Query{After: seen}) {
+			if seen++; ev.Position != seen {
+				t.Fatalf("saw position %d before %d", ev.Position, seen)
+			}
+		}
+		if seen < newest {
+			t.Fatalf("head was %d, but events end at %d", newest, seen)
+		}
+	}
+	writing.Wait()
+	if newest, _ := head(t, watch); newest != last {
+		t.Errorf("head is %d, want %d", newest, last)
+	}
+}
+
+// lookAndAppend reads before it writes, as every caller does who asks whether an event is known.
+func lookAndAppend(t *testing.T, ev store.Event) func(store.Tx) error {
+	return func(tx store.Tx) error {
+		if _, err := tx.EventByID(t.Context(), ev.ID); !errors.Is(err, store.ErrNotFound) {
+			return fmt.Errorf("id %s: %w", ev.ID, err)
+		}
+		return appending(t, ev)(tx)
+	}
+}
+
+func listenRingsAfterCommits(t *testing.T, e store.Engine) {
+	rang := make(chan struct{}, 100)
+	ctx, end := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- e.Listen(ctx, func() { rang <- struct{}{} }) }()
+	<-rang // it has begun to listen
+	appendAll(t, e, event("evt-1", "pay-1", "AUTHORIZED"))
+	<-rang
+	commit(t, e, func(tx store.Tx) error { return tx.AddJob(t.Context(), store.Job{Kind: "refresh", Key: "k"}) })
+	<-rang
+	end()
+	<-ended
+}

@@ -1,0 +1,92 @@
+package storetest
+
+import (
+	"errors"
+	"testing"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+var recordPromises = []promise{
+	{"RequestIsKeptAndReplaced", requestIsKeptAndReplaced},
+	{"SecretIsKeptAndReplaced", secretIsKeptAndReplaced},
+	{"QuarantineIsKept", quarantineIsKept},
+}
+
+func requestIsKeptAndReplaced(t *testing.T, e store.Engine) {
+	id := store.RequestID{MerchantAccount: account, Operation: "capture", ID: "0b4f4f0e"}
+	open := store.Request{
+		RequestID: id, Caller: "shop-1", Fingerprint: []byte{1, 2}, Subject: "order-1", KlarnaKey: "5e2a", State: store.RequestOpen,
+		FirstSent: at(1), LeasedUntil: at(20), UpdatedAt: at(1),
+	}
+	done := store.Request{
+		RequestID: id, Caller: "shop-2", Fingerprint: []byte{3}, Subject: "order-2", KlarnaKey: "5e2b", State: store.RequestDone,
+		Answer: []byte{0, 7}, UpdatedAt: at(2),
+	}
+	_, err := e.Request(t.Context(), id)
+	isNotFound(t, "new request", err)
+	for _, r := range []store.Request{open, done} {
+		commit(t, e, func(tx store.Tx) error {
+			if err := tx.PutRequest(t.Context(), r); err != nil {
+				return err
+			}
+			inside, err := tx.Request(t.Context(), id)
+			equal(t, "request in the unit", inside, r)
+			return err
+		})
+		kept, err := e.Request(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "request", kept, r)
+	}
+	for _, other := range []store.RequestID{{MerchantAccount: "A-ANDERE", Operation: "capture", ID: id.ID}, {MerchantAccount: account, Operation: "refund", ID: id.ID}, {}} {
+		_, err := e.Request(t.Context(), other)
+		isNotFound(t, "other request", err)
+	}
+}
+
+func secretIsKeptAndReplaced(t *testing.T, e store.Engine) {
+	first := store.Secret{Hash: []byte{0, 1, 2}, Purpose: "push", MerchantAccount: account, Key: "session-1", ExpiresAt: at(60)}
+	second := store.Secret{Hash: first.Hash, Purpose: "authorization", MerchantAccount: "A-ANDERE", Key: "session-2"}
+	for _, s := range []store.Secret{first, second} {
+		commit(t, e, func(tx store.Tx) error {
+			_, unknown := tx.Secret(t.Context(), []byte{0, 1})
+			isNotFound(t, "unknown secret in the unit", unknown)
+			err := tx.PutSecret(t.Context(), s)
+			inside, readErr := tx.Secret(t.Context(), s.Hash)
+			equal(t, "secret in the unit", inside, s)
+			return errors.Join(err, readErr)
+		})
+		kept, err := e.Secret(t.Context(), s.Hash)
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "secret", kept, s)
+	}
+	_, err := e.Secret(t.Context(), []byte{9})
+	isNotFound(t, "unknown secret", err)
+}
+
+func quarantineIsKept(t *testing.T, e store.Engine) {
+	first := store.Quarantined{MerchantAccount: account, EventID: "evt-1", Reason: "unparsable", Raw: []byte{0, 1}, ReceivedAt: at(1)}
+	second := store.Quarantined{Reason: "wrong environment"}
+	for _, q := range []store.Quarantined{first, second} {
+		commit(t, e, func(tx store.Tx) error { return tx.Quarantine(t.Context(), q) })
+	}
+	kept, err := e.Quarantined(t.Context(), 0, 10)
+	if err != nil || len(kept) != 2 {
+		t.Fatalf("quarantined %v, error %v", kept, err)
+	}
+	first.ID, second.ID = kept[0].ID, kept[1].ID
+	equal(t, "quarantined", kept, []store.Quarantined{first, second})
+	rest, err := e.Quarantined(t.Context(), first.ID, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "after the first", rest, []store.Quarantined{second})
+	one, err := e.Quarantined(t.Context(), 0, 1)
+	if err != nil || len(one) != 1 {
+		t.Errorf("limited to one: %v, error %v", one, err)
+	}
+}
