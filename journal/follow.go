@@ -1,0 +1,85 @@
+package journal
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+// Kinds of work that follow from facts. The key of a job is the Klarna id that it is about.
+const (
+	JobReadSession        = "read_session"       // the callback may be lost: read the session
+	JobPlaceOrder         = "place_order"        // turn an authorisation into its one order
+	JobReadOrder          = "read_order"         // read the truth about an order
+	JobReadPushed         = "read_pushed_order"  // a push came: the order is the proof
+	JobAcknowledge        = "acknowledge"        // tell Klarna until it says yes
+	JobRemindAcknowledge  = "remind_acknowledge" // raise attention before the pushes end
+	JobReleaseToken       = "release_token"      // give back an authorisation that came after the order
+	JobReadAccount        = "read_account"       // the notification may be lost: read the account
+	orderTokenLife        = 60 * time.Minute     // Klarna: an authorisation token is good for 60 minutes
+	acknowledgeReminderAt = -8 * time.Hour       // before acknowledgeWithin ends: 40 h of the 48
+	orderLife             = 28 * 24 * time.Hour  // Klarna: default life of an order's authorisation
+	expiryGrace           = 5 * time.Minute      // how long after an expiry Klarna is asked
+)
+
+// followPayment adds the work that follows from a change, in the same commit.
+func (j *Journal) followPayment(ctx context.Context, tx store.Tx, before, after Payment, fact PaymentFact) error {
+	now := j.store.Now()
+	var errs []error
+	follow := func(wanted bool, kind, key string, at, deadline time.Time) {
+		if !wanted {
+			return
+		}
+		err := tx.AddJob(ctx, store.Job{
+			Kind: kind, MerchantAccount: after.MerchantAccount, Key: key, RunAt: at, Deadline: deadline,
+			CreatedAt: now, TraceParent: fact.TraceParent,
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("add job %s: %w", kind, err))
+		}
+	}
+	policy := j.policy(after.MerchantAccount)
+	settled := after.Currency != "" && after.OrderID == "" // the session is known and waits for its order
+
+	follow(fact.Session != nil && !fact.Session.Updated && after.OrderID == "", JobReadSession, after.SessionID, now.Add(j.sessionReadDelay), time.Time{})
+	follow(settled && after.State == Authorized && (after.Token != before.Token || before.Currency == "") && after.automatic(policy),
+		JobPlaceOrder, after.SessionID, now, after.TokenAt.Add(orderTokenLife))
+	if fact.Token != "" && after.OrderID != "" && fact.Token != after.Token && fact.Cause != Reconciled {
+		err := tx.AddJob(ctx, store.Job{ // the token is a secret: it travels sealed, in the payload
+			Kind: JobReleaseToken, MerchantAccount: after.MerchantAccount, Key: TokenKey(fact.Token), Payload: []byte(fact.Token),
+			RunAt: now, Deadline: now.Add(orderTokenLife), CreatedAt: now, TraceParent: fact.TraceParent,
+		})
+		if err != nil {
+			errs = append(errs, fmt.Errorf("add job %s: %w", JobReleaseToken, err))
+		}
+	}
+	follow(after.OrderID != "" && before.OrderID == "" && !after.State.Final(), JobReadOrder, after.OrderID, after.expiry(now), time.Time{})
+	follow(after.Checkout && !before.Checkout && !after.Acknowledged && policy.AcknowledgeOrders, JobAcknowledge, after.OrderID, now, time.Time{})
+	follow(after.Checkout && !before.Checkout && !after.Acknowledged && !policy.AcknowledgeOrders, JobRemindAcknowledge, after.OrderID, after.AcknowledgeBy.Add(acknowledgeReminderAt), time.Time{})
+	follow(after.AcknowledgeWanted && !before.AcknowledgeWanted && !after.Acknowledged, JobAcknowledge, after.OrderID, now, time.Time{})
+	follow(len(after.Attentions) > len(before.Attentions) && fact.Cause == Notification && after.OrderID != "", JobReadOrder, after.OrderID, now, time.Time{})
+	return errors.Join(errs...)
+}
+
+// automatic tells whether the gateway places the order.
+func (p *Payment) automatic(policy Policy) bool {
+	switch p.OrderPolicy {
+	case OrderAutomatic:
+		return true
+	case OrderByCaller:
+		return false
+	default:
+		return policy.PlaceOrders
+	}
+}
+
+// expiry is when to ask Klarna whether the order has run out.
+func (p *Payment) expiry(now time.Time) time.Time {
+	if p.Read != nil && p.ExpiresAt.After(now) {
+		return p.ExpiresAt.Add(expiryGrace)
+	}
+	return now.Add(orderLife + expiryGrace)
+}

@@ -1,0 +1,45 @@
+package journal
+
+import (
+	"context"
+	"fmt"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+// PurposeAuthorization is the purpose of the secrets in authorisation callback URLs.
+const PurposeAuthorization = "authorization"
+
+// PaymentBy returns the payment on record under an identifying key, or store.ErrNotFound. Where a key addresses
+// several, as a merchant reference may, it is the one that changed last.
+func (j *Journal) PaymentBy(ctx context.Context, merchantAccount, kind, value string) (Payment, error) {
+	subject, err := j.look(ctx, store.Payments, merchantAccount, kind, value)
+	if err != nil {
+		return Payment{}, err
+	}
+	entry, err := DecodePaymentEntry(subject.Body)
+	return entry.Payment, err
+}
+
+// AccountBy returns the account on record under an identifying key, or store.ErrNotFound.
+func (j *Journal) AccountBy(ctx context.Context, merchantAccount, kind, value string) (Account, error) {
+	subject, err := j.look(ctx, store.Accounts, merchantAccount, kind, value)
+	if err != nil {
+		return Account{}, err
+	}
+	entry, err := DecodeAccountEntry(subject.Body)
+	return entry.Account, err
+}
+
+func (j *Journal) look(ctx context.Context, stream store.Stream, merchantAccount, kind, value string) (store.Subject, error) {
+	found, err := j.store.Subjects(ctx, store.Query{
+		Stream: stream, MerchantAccount: merchantAccount, Keys: []store.Key{{Kind: kind, Value: value}}, Descending: true, Limit: 1,
+	})
+	if err != nil {
+		return store.Subject{}, fmt.Errorf("look up %s: %w", kind, err)
+	}
+	if len(found) == 0 {
+		return store.Subject{}, fmt.Errorf("%s: %w", kind, store.ErrNotFound)
+	}
+	return found[0], nil
+}

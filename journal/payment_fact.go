@@ -1,0 +1,333 @@
+package journal
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/google/uuid"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+// Kinds of keys that address a payment. Session, order and payment id identify it; a reference may address several.
+const (
+	KeyPayment   = "payment_id"
+	KeySession   = "session_id"
+	KeyOrder     = "order_id"
+	KeyToken     = "authorization_token" // its digest, see TokenKey
+	KeyReference = "merchant_reference"
+	KeyPartner   = "partner_account_id"
+)
+
+// PaymentKind says what happened to a payment; empty is something that this version does not know.
+type PaymentKind string
+
+// The kinds of payment events.
+const (
+	KindSessionCreated         PaymentKind = "SESSION_CREATED"
+	KindSessionUpdated         PaymentKind = "SESSION_UPDATED"
+	KindAuthorized             PaymentKind = "AUTHORIZED"
+	KindAuthorizationCancelled PaymentKind = "AUTHORIZATION_CANCELLED"
+	KindOrderCreated           PaymentKind = "ORDER_CREATED"
+	KindUnpaid                 PaymentKind = "UNPAID"
+	KindPaid                   PaymentKind = "PAID"
+	KindClosed                 PaymentKind = "CLOSED"
+	KindCaptured               PaymentKind = "CAPTURED"
+	KindRefunded               PaymentKind = "REFUNDED"
+	KindCancelled              PaymentKind = "CANCELLED"
+	KindExpired                PaymentKind = "EXPIRED"
+	KindAcknowledged           PaymentKind = "ACKNOWLEDGED"
+	KindLinked                 PaymentKind = "LINKED"
+	KindAttention              PaymentKind = "ATTENTION"
+	KindOrderChanged           PaymentKind = "ORDER_CHANGED"
+)
+
+// PaymentFact is one thing learned about a payment. What is nil or zero was not told.
+type PaymentFact struct {
+	EventID         string // unique for ever: the same fact learned twice has the same id
+	MerchantAccount string
+	Cause           Cause
+	At              time.Time // the source's time of the fact
+	Type            string    // Klarna's event type, for notifications
+	Raw             []byte    // Klarna's bytes
+	TraceParent     string
+
+	SessionID string
+	OrderID   string
+
+	Session        *SessionFacts
+	Token          string // a new authorisation token
+	TokenCancelled bool
+	SessionExpired bool
+	Order          *OrderFacts
+	Status         *StatusFacts
+	Capture        *Movement
+	Refund         *Movement
+	Cancelled      bool // by our own call
+	Pushed         bool // Klarna Checkout waits for an acknowledgement
+	Acknowledge    bool // the owning service wants it acknowledged
+	Acknowledged   bool // Klarna has confirmed
+	Attention      *Attention
+}
+
+// SessionFacts is what a session's creation or update settled.
+type SessionFacts struct {
+	Currency        string
+	OrderAmount     int64
+	Reference1      string
+	Reference2      string
+	ExpiresAt       time.Time
+	OrderPolicy     OrderPolicy
+	AutoCapture     bool
+	ConfirmationURL string
+	Updated         bool // an update: policy and auto capture stay as they are
+}
+
+// OrderFacts is an order as Order Management shows it, or as placing it answered (then only the first fields are set).
+type OrderFacts struct {
+	FraudStatus     string
+	RedirectURL     string
+	Read            bool // a full reading: everything below is set
+	Status          string
+	KlarnaReference string
+	Reference1      string
+	Reference2      string
+	Currency        string
+	Amount          int64
+	Captured        int64
+	Refunded        int64
+	Remaining       int64
+	Captures        []Movement
+	Refunds         []Movement
+	ExpiresAt       time.Time
+}
+
+// StatusFacts is what a payment-status notification tells.
+type StatusFacts struct {
+	Status      string
+	Currency    string
+	OrderAmount int64
+	Reference1  string
+	Reference2  string
+	Expected    []Transfer
+	Received    []Transfer
+}
+
+// PaymentEntry is what an event of the payment stream holds beside its envelope.
+type PaymentEntry struct {
+	Payment        Payment         `json:"payment"`
+	PreviousStatus string          `json:"previous_status,omitempty"`
+	Type           string          `json:"type,omitempty"`
+	Attention      AttentionReason `json:"attention,omitempty"`
+}
+
+// PaymentRecord is what became of a fact.
+type PaymentRecord struct {
+	Payment  Payment
+	Position store.Position // newest event of the payment
+	Kind     PaymentKind
+	Outcome  Outcome
+}
+
+// DecodePaymentEntry reads the body of an event or subject of the payment stream.
+func DecodePaymentEntry(body []byte) (PaymentEntry, error) {
+	var e PaymentEntry
+	if err := json.Unmarshal(body, &e); err != nil {
+		return e, fmt.Errorf("decode payment: %w", err)
+	}
+	return e, nil
+}
+
+// TokenKey is the digest under which an authorisation token addresses its payment.
+func TokenKey(token string) string {
+	sum := sha256.Sum256([]byte("authorization token\x00" + token))
+	return hex.EncodeToString(sum[:16])
+}
+
+// RecordPayment records a fact in a commit of its own.
+func (j *Journal) RecordPayment(ctx context.Context, fact PaymentFact) (rec PaymentRecord, err error) {
+	err = j.store.Do(ctx, func(tx store.Tx) (err error) {
+		rec, err = j.PaymentIn(ctx, tx, fact)
+		return err
+	})
+	return rec, err
+}
+
+// PaymentIn records a fact within a unit of work.
+func (j *Journal) PaymentIn(ctx context.Context, tx store.Tx, fact PaymentFact) (rec PaymentRecord, err error) {
+	repeat, known, err := j.seen(ctx, tx, fact.MerchantAccount, fact.EventID, fact.Raw)
+	if err != nil {
+		return rec, err
+	}
+	if repeat != "" {
+		return j.repeatedPayment(ctx, tx, known, repeat)
+	}
+	subject, merged, err := j.subject(ctx, tx, store.Payments, fact.MerchantAccount, fact.identity(), mergePayments)
+	if err != nil {
+		return rec, fmt.Errorf("find payment: %w", err)
+	}
+	var entry PaymentEntry
+	if subject.Body != nil {
+		if entry, err = DecodePaymentEntry(subject.Body); err != nil {
+			return rec, err
+		}
+	} else {
+		entry.Payment = Payment{ID: uuid.NewString(), MerchantAccount: fact.MerchantAccount, CreatedAt: j.store.Now()}
+	}
+	if !merged {
+		entry.PreviousStatus = entry.Payment.Status
+	}
+	return j.appendPayment(ctx, tx, subject, entry, merged, fact)
+}
+
+func (j *Journal) repeatedPayment(ctx context.Context, tx store.Tx, known store.Event, outcome Outcome) (PaymentRecord, error) {
+	rec := PaymentRecord{Outcome: outcome, Position: known.Position}
+	if known.Subject == "" {
+		return rec, nil
+	}
+	subject, err := tx.Subject(ctx, known.Subject)
+	if err != nil {
+		return rec, fmt.Errorf("read payment: %w", err)
+	}
+	entry, err := DecodePaymentEntry(subject.Body)
+	rec.Payment, rec.Position = entry.Payment, subject.Latest
+	return rec, err
+}
+
+// appendPayment folds the fact into the state and stores what came out, with the work that follows. The entry is the
+// payment as it was, after a merge as both amount to, with the status that watchers know.
+func (j *Journal) appendPayment(ctx context.Context, tx store.Tx, subject store.Subject, entry PaymentEntry, merged bool, fact PaymentFact) (rec PaymentRecord, err error) {
+	now := j.store.Now()
+	before, after := entry.Payment, entry.Payment
+	change := fold(&after, &fact, now)
+	told := fact.Cause == Notification
+	if !change.moved && !merged && !told {
+		rec = PaymentRecord{Payment: before, Position: subject.Latest, Outcome: Unchanged}
+		return rec, j.followPayment(ctx, tx, before, before, fact) // a token after the order changes nothing, but is given back
+	}
+	rec = PaymentRecord{Kind: change.kind, Outcome: Applied}
+	if merged && change.kind == KindOrderChanged {
+		rec.Kind = KindLinked
+	}
+	if opaque := fact.Type != "" && fact.Status == nil; !change.moved && !merged && !opaque {
+		rec.Outcome = Superseded
+	}
+	after.UpdatedAt = now
+	body, err := json.Marshal(PaymentEntry{
+		Payment: after, PreviousStatus: entry.PreviousStatus, Type: fact.Type, Attention: change.attention,
+	})
+	if err != nil {
+		return rec, fmt.Errorf("encode payment: %w", err)
+	}
+	rec.Payment = after
+	rec.Position, err = tx.Append(ctx, store.Event{
+		ID: fact.EventID, Stream: store.Payments, MerchantAccount: fact.MerchantAccount, Subject: after.ID,
+		Kind: string(rec.Kind), Cause: string(fact.Cause), State: string(after.State), PreviousState: subject.State,
+		Superseded: rec.Outcome == Superseded, OccurredAt: fact.At, Keys: after.keys(), Body: body, Raw: fact.Raw,
+		TraceParent: fact.TraceParent,
+	})
+	if err != nil {
+		return rec, fmt.Errorf("append payment event: %w", err)
+	}
+	if rec.Outcome == Superseded {
+		j.log.WarnContext(ctx, "payment event came too late and was kept without effect", "event_id", fact.EventID, "kind", rec.Kind, "state", after.State)
+	}
+	return rec, j.followPayment(ctx, tx, before, after, fact)
+}
+
+// identity lists the keys that say which payment the fact is about.
+func (f *PaymentFact) identity() (keys []store.Key) {
+	if f.SessionID != "" {
+		keys = append(keys, store.Key{Kind: KeySession, Value: f.SessionID})
+	}
+	if f.OrderID != "" {
+		keys = append(keys, store.Key{Kind: KeyOrder, Value: f.OrderID})
+	}
+	return keys
+}
+
+// mergePayments folds a younger payment into the older one: it was the same purchase, first heard of by another id.
+func mergePayments(into *store.Subject, from store.Subject) error {
+	older, err := DecodePaymentEntry(into.Body)
+	if err != nil {
+		return err
+	}
+	younger, err := DecodePaymentEntry(from.Body)
+	if err != nil {
+		return err
+	}
+	p, q := &older.Payment, younger.Payment
+	if differ(p.SessionID, q.SessionID) || differ(p.OrderID, q.OrderID) {
+		return errDistinct
+	}
+	older.PreviousStatus = p.Status
+	fill(&p.PartnerAccountID, q.PartnerAccountID)
+	fill(&p.SessionID, q.SessionID)
+	fill(&p.OrderID, q.OrderID)
+	fill(&p.KlarnaReference, q.KlarnaReference)
+	fill(&p.Reference1, q.Reference1)
+	fill(&p.Reference2, q.Reference2)
+	fill(&p.OrderStatus, q.OrderStatus)
+	fill(&p.FraudStatus, q.FraudStatus)
+	fill(&p.Currency, q.Currency)
+	fill(&p.OrderPolicy, q.OrderPolicy)
+	fill(&p.ConfirmationURL, q.ConfirmationURL)
+	fill(&p.RedirectURL, q.RedirectURL)
+	if p.Token == "" {
+		p.Token, p.TokenAt, p.TokenCancelled = q.Token, q.TokenAt, q.TokenCancelled
+	}
+	if p.OrderAmount == 0 {
+		p.OrderAmount = q.OrderAmount
+	}
+	if statusRank(q.Status) > statusRank(p.Status) {
+		p.Status, p.StatusInferred, p.StatusAt, p.Expected, p.Received = q.Status, q.StatusInferred, q.StatusAt, q.Expected, q.Received
+	}
+	if q.Read != nil && (p.Read == nil || q.Read.At.After(p.Read.At)) {
+		p.Read, p.OrderStatus, p.ExpiresAt = q.Read, q.OrderStatus, q.ExpiresAt
+		p.Currency, p.OrderAmount = q.Currency, q.OrderAmount
+	}
+	if p.ExpiresAt.IsZero() {
+		p.ExpiresAt = q.ExpiresAt
+	}
+	p.SessionExpired, p.AutoCapture = p.SessionExpired || q.SessionExpired, p.AutoCapture || q.AutoCapture
+	p.Captures, p.Refunds = unite(p.Captures, q.Captures), unite(p.Refunds, q.Refunds)
+	p.CapturedAmount, p.RefundedAmount = max(p.CapturedAmount, q.CapturedAmount), max(p.RefundedAmount, q.RefundedAmount)
+	p.Checkout, p.Acknowledged = p.Checkout || q.Checkout, p.Acknowledged || q.Acknowledged
+	p.AcknowledgeWanted, p.CancelledByUs = p.AcknowledgeWanted || q.AcknowledgeWanted, p.CancelledByUs || q.CancelledByUs
+	if p.AcknowledgeBy.IsZero() {
+		p.AcknowledgeBy = q.AcknowledgeBy
+	}
+	for _, a := range q.Attentions {
+		p.attend(a.Reason, a.Message, a.At)
+	}
+	p.count(nil)
+	if next := p.derive(); legalMove(p.State, next) {
+		p.State = next
+	}
+	into.Body, err = json.Marshal(older)
+	return err
+}
+
+// differ tells whether two ids are both known and not the same.
+func differ(a, b string) bool { return a != "" && b != "" && a != b }
+
+func fill[T ~string](field *T, value T) {
+	if *field == "" {
+		*field = value
+	}
+}
+
+// sameBut tells whether two payments are equal in everything a watcher can see.
+func sameBut(a, b Payment) bool {
+	a.UpdatedAt, b.UpdatedAt = time.Time{}, time.Time{}
+	a.StatusAt, b.StatusAt = time.Time{}, time.Time{}
+	a.Read, b.Read = nil, nil
+	x, errA := json.Marshal(a)
+	y, errB := json.Marshal(b)
+	return errA == nil && errB == nil && bytes.Equal(x, y)
+}
