@@ -1,0 +1,88 @@
+package webhook
+
+import (
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"payments.internal/klarna-gateway/klarna"
+)
+
+// minPushSecret is the length in characters below which a push secret might be guessed.
+const minPushSecret = 16
+
+// check names every flaw at once. It never names a secret.
+func (cfg Config) check() error {
+	var flaws []error
+	flaw := func(format string, args ...any) { flaws = append(flaws, fmt.Errorf(format, args...)) }
+	if cfg.Journal == nil {
+		flaw("a journal is needed")
+	}
+	if cfg.MaxBody < 0 {
+		flaw("max body is negative")
+	}
+	if cfg.Timeout < 0 {
+		flaw("timeout is negative")
+	}
+	pushers := make(map[klarna.Secret]string)
+	for _, name := range slices.Sorted(maps.Keys(cfg.Accounts)) {
+		account := cfg.Accounts[name]
+		if name == "" {
+			flaw("a merchant account has no name")
+		}
+		for _, version := range slices.Sorted(maps.Keys(account.PaymentStatusKeys)) {
+			if version == "" || account.PaymentStatusKeys[version] == "" {
+				flaw("merchant account %q: payment status key %q: version or key is empty", name, version)
+			}
+		}
+		for i, secret := range account.PushSecrets {
+			other, taken := pushers[secret]
+			switch {
+			case len(secret) < minPushSecret:
+				flaw("merchant account %q: push secret %d is shorter than %d characters", name, i+1, minPushSecret)
+			case taken:
+				flaw("merchant account %q: push secret %d is in use by %q already", name, i+1, other)
+			}
+			pushers[secret] = name
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(cfg.NetworkKeys)) {
+		key := cfg.NetworkKeys[id]
+		if id == "" || key.Key == "" {
+			flaw("network key %q: id or key is empty", id)
+		}
+		if _, known := cfg.Accounts[key.MerchantAccount]; !known {
+			flaw("network key %q: merchant account %q is not configured", id, key.MerchantAccount)
+		}
+	}
+	if len(flaws) > 0 {
+		return fmt.Errorf("webhook configuration: %w", errors.Join(flaws...))
+	}
+	return nil
+}
+
+// takeKeys brings the keys into the form in which they are used.
+func (r *Receiver) takeKeys(cfg Config) {
+	r.live = make(map[string]bool)
+	r.statusKeys = make(map[string]map[string][]byte)
+	for name, account := range cfg.Accounts {
+		r.live[name] = account.Live
+		r.statusKeys[name] = make(map[string][]byte)
+		for version, key := range account.PaymentStatusKeys {
+			r.statusKeys[name][version] = []byte(key.Reveal())
+		}
+		for _, secret := range account.PushSecrets {
+			r.pushSecrets = append(r.pushSecrets, pushSecret{
+				digest: sha256.Sum256([]byte(secret.Reveal())), merchantAccount: name,
+			})
+		}
+	}
+	r.networkKeys = make(map[string][]byte)
+	r.networkOf = make(map[string]string)
+	for id, key := range cfg.NetworkKeys {
+		r.networkKeys[id] = []byte(key.Key.Reveal())
+		r.networkOf[id] = key.MerchantAccount
+	}
+}

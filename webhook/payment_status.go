@@ -1,0 +1,63 @@
+package webhook
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+)
+
+// badSignature is the one reason for every flaw of a signature: missing, twice, malformed, by an unknown key or for an
+// unknown merchant account, or wrong.
+const badSignature = "signature not valid"
+
+// paymentStatus takes the signed notifications of Pay Now Standalone. The signature covers the raw bytes, so it is
+// checked before they are parsed. Klarna: only 200, 201, 202 and 204 are taken for an acknowledgement, anything else is
+// sent again without end.
+func (r *Receiver) paymentStatus(ctx context.Context, d delivery) answer {
+	account := d.path("merchant_account")
+	header, ok := d.one(klarna.HeaderPayloadSignature)
+	if !ok {
+		return refuse(http.StatusBadRequest, badSignature)
+	}
+	if _, err := klarna.VerifyPaymentStatus(r.statusKeys[account], header, d.body); err != nil {
+		return refuse(http.StatusBadRequest, badSignature)
+	}
+	n, err := klarna.ParsePaymentStatus(d.body)
+	if err != nil {
+		return r.quarantine(ctx, account, "", "body cannot be read", err, d.body)
+	}
+	fact := journal.PaymentFact{
+		EventID: fmt.Sprintf("payment-status:%s:%s", account, n.EventID), MerchantAccount: account,
+		Cause: journal.Notification, At: r.at(n.OccurredAt), Type: n.EventType, Raw: d.body, TraceParent: d.trace,
+		OrderID: n.Payload.OrderID,
+	}
+	if n.EventType == klarna.EventPaymentStatusUpdated {
+		if n.Payload.PaymentStatus == "" {
+			return r.quarantine(ctx, account, n.EventID, "payment status is missing", nil, d.body)
+		}
+		fact.Status = statusFacts(n.Payload)
+	}
+	record, err := r.journal.RecordPayment(ctx, fact)
+	return recorded(http.StatusOK, account, n.EventID, record.Outcome, err)
+}
+
+func statusFacts(p klarna.PaymentStatusPayload) *journal.StatusFacts {
+	facts := &journal.StatusFacts{
+		Status: string(p.PaymentStatus), Currency: p.PurchaseCurrency, OrderAmount: p.OrderAmount,
+		Reference1: p.MerchantReference1, Reference2: p.MerchantReference2,
+	}
+	for _, expected := range p.ExpectedPayments {
+		facts.Expected = append(facts.Expected, journal.Transfer{
+			Amount: expected.PaymentAmount, Debtor: journal.Debtor(expected.Debtor),
+		})
+	}
+	for _, received := range p.Payments {
+		facts.Received = append(facts.Received, journal.Transfer{
+			Amount: received.PaymentAmount, ReceivedAt: received.PaymentReceivedAt, Debtor: journal.Debtor(received.Debtor),
+		})
+	}
+	return facts
+}
