@@ -1,0 +1,126 @@
+// Package operation does things at Klarna, once each, and writes down what was learned. It is what the API's handlers
+// and the worker share: a caller's CreateOrder and the automatic policy place the same one order through it.
+//
+// A write is recorded before Klarna is called and answered from the record when it is repeated (ledger.go). What a
+// call taught is committed together with its answer.
+package operation
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"sync"
+	"time"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/store"
+)
+
+// API is the kind of Klarna API that a merchant account's credential is for.
+type API string
+
+// The APIs.
+const (
+	NetworkAPI  API = "network"  // Klarna Network: partners
+	RegionalAPI API = "regional" // Klarna Payments and Order Management: payments, orders
+)
+
+// Account is one merchant account: a Klarna credential with its host.
+type Account struct {
+	Name   string
+	API    API
+	Klarna *klarna.Client
+	// AutoCapture says that the contract allows capturing an order when it is placed.
+	AutoCapture bool
+}
+
+// Config of Operations.
+type Config struct {
+	Journal  *journal.Journal
+	Accounts []Account
+	// CallbackURL makes the address for Klarna's authorisation callback out of its secret; nil leaves callbacks out.
+	CallbackURL func(secret string) string
+	// SingleReplica says that no other process shares the store: a request that is leased but not being worked here
+	// was cut off by a crash and is taken up at once.
+	SingleReplica bool
+	Logger        *slog.Logger
+}
+
+// Operations does things at Klarna. It is safe for concurrent use.
+type Operations struct {
+	journal  *journal.Journal
+	store    *store.Store
+	accounts map[string]Account
+	callback func(string) string
+	single   bool
+	log      *slog.Logger
+
+	mu     sync.Mutex
+	flying map[store.RequestID]chan struct{} // closed when the request is no longer worked on here
+}
+
+// callBudget is how long a write may take once it has begun, whatever became of the caller.
+const callBudget = 75 * time.Second
+
+// New returns Operations.
+func New(cfg Config) *Operations {
+	o := &Operations{
+		journal: cfg.Journal, store: cfg.Journal.Store(), accounts: map[string]Account{},
+		callback: cfg.CallbackURL, single: cfg.SingleReplica, log: cfg.Logger,
+		flying: map[store.RequestID]chan struct{}{},
+	}
+	if o.log == nil {
+		o.log = slog.Default()
+	}
+	for _, a := range cfg.Accounts {
+		o.accounts[a.Name] = a
+	}
+	return o
+}
+
+// account returns a merchant account that can do the job.
+func (o *Operations) account(name string, api API) (Account, error) {
+	a, ok := o.accounts[name]
+	switch {
+	case !ok:
+		return a, refuse("MERCHANT_ACCOUNT_UNKNOWN", "no merchant account %q is configured", name)
+	case a.API != api:
+		return a, refuse("MERCHANT_ACCOUNT_UNSUITABLE", "merchant account %q is for Klarna's %s APIs, this needs %s", name, a.API, api)
+	}
+	return a, nil
+}
+
+// Refusal is an answer of ours, not of Klarna's: what was asked for is not possible as things stand.
+type Refusal struct {
+	reason, message string
+	field           string
+	retry           time.Duration
+}
+
+// Error tells what is wrong, for the caller.
+func (r *Refusal) Error() string { return r.message }
+
+// Reason is the name in the API's ErrorReason enum, without its prefix.
+func (r *Refusal) Reason() string { return r.reason }
+
+// Field is the request's field that is at fault, if one is.
+func (r *Refusal) Field() string { return r.field }
+
+// RetryDelay is when a repeat makes sense, 0 if it does not.
+func (r *Refusal) RetryDelay() time.Duration { return r.retry }
+
+func refuse(reason, format string, args ...any) *Refusal {
+	return &Refusal{reason: reason, message: fmt.Sprintf(format, args...)}
+}
+
+func refuseField(field, reason, format string, args ...any) *Refusal {
+	r := refuse(reason, format, args...)
+	r.field = field
+	return r
+}
+
+// detached lets work go on when the caller is gone, for a bounded time.
+func detached(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.WithoutCancel(ctx), callBudget)
+}

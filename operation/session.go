@@ -1,0 +1,218 @@
+package operation
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/store"
+)
+
+// sessionLife is how long a session lives. Klarna: 48 h, or until an order is placed.
+const sessionLife = 48 * time.Hour
+
+// NewSession is a payment session to be opened.
+type NewSession struct {
+	Session     klarna.Session
+	OrderPolicy journal.OrderPolicy
+	AutoCapture bool
+}
+
+// SessionAnswer is what opening a session brought.
+type SessionAnswer struct {
+	Session   klarna.Session
+	PaymentID string
+}
+
+// CreateSession opens a session with a one-time callback of its own. Klarna takes no idempotency key here: a repeat
+// after a lost answer opens another session, and the first one is left to expire.
+func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSession) (SessionAnswer, error) {
+	account, err := o.account(req.MerchantAccount, RegionalAPI)
+	if err != nil {
+		return SessionAnswer{}, err
+	}
+	if in.AutoCapture && !account.AutoCapture {
+		return SessionAnswer{}, autoCaptureRefused(account)
+	}
+	return once(ctx, o, "createSession", req, func(ctx context.Context, _ attempt) (done effect[SessionAnswer], err error) {
+		session := in.Session
+		if session.MerchantURLs, err = o.withCallback(ctx, req, session.MerchantURLs); err != nil {
+			return done, err
+		}
+		asked := o.store.Now()
+		created, err := account.Klarna.CreateSession(ctx, session)
+		if err != nil {
+			return done, fmt.Errorf("create session: %w", err)
+		}
+		if created.ExpiresAt.IsZero() {
+			created.ExpiresAt = asked.Add(sessionLife)
+		}
+		fact := sessionFact(account.Name, created.SessionID, session, created.ExpiresAt)
+		fact.EventID = fmt.Sprintf("call:%s:createSession:%s", account.Name, created.SessionID)
+		fact.At, fact.Session.OrderPolicy, fact.Session.AutoCapture = asked, in.OrderPolicy, in.AutoCapture
+		session.SessionID, session.ClientToken, session.ExpiresAt = created.SessionID, created.ClientToken, created.ExpiresAt
+		session.PaymentMethodCategories, session.Status, session.MerchantURLs = created.PaymentMethodCategories, created.Status, nil
+		done.answer = SessionAnswer{Session: session}
+		done.record = o.recordPayment(fact)
+		return done, nil
+	})
+}
+
+// UpdateSession replaces the content of a session.
+func (o *Operations) UpdateSession(ctx context.Context, req Request, sessionID string, session klarna.Session) error {
+	account, err := o.account(req.MerchantAccount, RegionalAPI)
+	if err != nil {
+		return err
+	}
+	_, err = once(ctx, o, "updateSession", req, func(ctx context.Context, _ attempt) (done effect[struct{}], err error) {
+		if session.MerchantURLs, err = o.withCallback(ctx, req, session.MerchantURLs); err != nil {
+			return done, err
+		}
+		asked := o.store.Now()
+		if err := account.Klarna.UpdateSession(ctx, sessionID, session); err != nil {
+			return done, fmt.Errorf("update session %s: %w", sessionID, err)
+		}
+		fact := sessionFact(account.Name, sessionID, session, time.Time{})
+		fact.EventID, fact.At = fmt.Sprintf("call:%s:updateSession:%s", account.Name, req.ID), asked
+		fact.Session.Updated = true
+		done.record = o.recordPayment(fact)
+		return done, nil
+	})
+	return err
+}
+
+// Session reads a session from Klarna and records an authorisation that was not told.
+func (o *Operations) Session(ctx context.Context, merchantAccount, sessionID string) (klarna.Session, error) {
+	account, err := o.account(merchantAccount, RegionalAPI)
+	if err != nil {
+		return klarna.Session{}, err
+	}
+	asked := o.store.Now()
+	session, err := account.Klarna.ReadSession(ctx, sessionID)
+	if err != nil {
+		return session, fmt.Errorf("read session %s: %w", sessionID, err)
+	}
+	if session.AuthorizationToken == "" || session.Status == klarna.SessionComplete {
+		return session, nil
+	}
+	_, err = o.journal.RecordPayment(ctx, journal.PaymentFact{
+		EventID:         fmt.Sprintf("read:%s:%s:%s", account.Name, sessionID, journal.TokenKey(session.AuthorizationToken)),
+		MerchantAccount: account.Name, Cause: journal.Reconciled, At: asked,
+		SessionID: sessionID, Token: session.AuthorizationToken,
+	})
+	return session, err
+}
+
+// ExpireSession records that a session ran out, if Klarna no longer knows it.
+func (o *Operations) ExpireSession(ctx context.Context, merchantAccount, sessionID string) error {
+	_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
+		EventID:         fmt.Sprintf("clock:%s:session:%s", merchantAccount, sessionID),
+		MerchantAccount: merchantAccount, Cause: journal.Clock, At: o.store.Now(),
+		SessionID: sessionID, SessionExpired: true,
+	})
+	return err
+}
+
+// CancelAuthorization gives an authorisation back. An empty token means the one on record.
+func (o *Operations) CancelAuthorization(ctx context.Context, req Request, sessionID, token string) error {
+	account, err := o.account(req.MerchantAccount, RegionalAPI)
+	if err != nil {
+		return err
+	}
+	_, err = once(ctx, o, "cancelAuthorization", req, func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
+		payment, err := o.paymentBy(ctx, account.Name, journal.KeySession, sessionID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return done, err
+		}
+		if token == "" {
+			token = payment.Token
+		}
+		switch {
+		case payment.OrderID != "":
+			return done, refuse("SESSION_COMPLETED", "the session led to order %s; cancel the order instead", payment.OrderID)
+		case token == "" || payment.TokenCancelled && token == payment.Token:
+			return done, refuse("NOT_AUTHORIZED", "no authorisation is on record for the session")
+		}
+		err = account.Klarna.CancelAuthorization(ctx, token)
+		if try.first || !notFound(err) { // gone on a repeat: our first attempt did it
+			if err != nil {
+				return done, fmt.Errorf("cancel authorisation: %w", err)
+			}
+		}
+		done.record = o.recordPayment(journal.PaymentFact{
+			EventID:         fmt.Sprintf("call:%s:cancelAuthorization:%s", account.Name, req.ID),
+			MerchantAccount: account.Name, Cause: journal.Call, At: o.store.Now(), SessionID: sessionID, TokenCancelled: true,
+		})
+		return done, nil
+	})
+	return err
+}
+
+// ReleaseToken gives back an authorisation that came after the order. One that is gone is fine.
+func (o *Operations) ReleaseToken(ctx context.Context, merchantAccount, token string) error {
+	account, err := o.account(merchantAccount, RegionalAPI)
+	if err != nil {
+		return err
+	}
+	if err := account.Klarna.CancelAuthorization(ctx, token); err != nil && !notFound(err) {
+		return fmt.Errorf("release authorisation: %w", err)
+	}
+	return nil
+}
+
+// withCallback adds the one-time callback of a request. The secret is derived, so a repeat sends the same one; it is
+// on record before Klarna hears of it, since the callback may come before the answer.
+func (o *Operations) withCallback(ctx context.Context, req Request, urls *klarna.MerchantURLs) (*klarna.MerchantURLs, error) {
+	with := klarna.MerchantURLs{}
+	if urls != nil {
+		with = *urls
+	}
+	if o.callback == nil {
+		return urls, nil
+	}
+	secret := o.store.Derive(journal.PurposeAuthorization, req.MerchantAccount+"|"+req.ID)
+	hash := sha256.Sum256([]byte(secret))
+	err := o.store.Do(ctx, func(tx store.Tx) error {
+		return tx.PutSecret(ctx, store.Secret{
+			Hash: hash[:], Purpose: journal.PurposeAuthorization, MerchantAccount: req.MerchantAccount,
+			ExpiresAt: o.store.Now().Add(sessionLife + time.Hour),
+		})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("record callback secret: %w", err)
+	}
+	with.Authorization = o.callback(secret)
+	return &with, nil
+}
+
+func sessionFact(merchantAccount, sessionID string, s klarna.Session, expires time.Time) journal.PaymentFact {
+	facts := journal.SessionFacts{
+		Currency: s.PurchaseCurrency, OrderAmount: s.OrderAmount,
+		Reference1: s.MerchantReference1, Reference2: s.MerchantReference2, ExpiresAt: expires,
+	}
+	if s.MerchantURLs != nil {
+		facts.ConfirmationURL = s.MerchantURLs.Confirmation
+	}
+	return journal.PaymentFact{MerchantAccount: merchantAccount, Cause: journal.Call, SessionID: sessionID, Session: &facts}
+}
+
+func (o *Operations) recordPayment(fact journal.PaymentFact) func(context.Context, store.Tx) error {
+	return func(ctx context.Context, tx store.Tx) error {
+		_, err := o.journal.PaymentIn(ctx, tx, fact)
+		return err
+	}
+}
+
+func autoCaptureRefused(a Account) *Refusal {
+	return refuseField("auto_capture", "AUTO_CAPTURE_NOT_ALLOWED", "the contract of merchant account %q does not allow it", a.Name)
+}
+
+func notFound(err error) bool {
+	var refused *klarna.Error
+	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
+}

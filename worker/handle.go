@@ -1,0 +1,162 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"time"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/operation"
+	"payments.internal/klarna-gateway/store"
+)
+
+// How often resources are read that do not come to rest by themselves.
+const (
+	sessionReadMin = 2 * time.Minute
+	sessionReadMax = 30 * time.Minute
+	accountReads   = 15 * time.Minute
+	expiryGrace    = 5 * time.Minute
+)
+
+// handle does a job. A time says that the job is to run again then; zero, without an error, that it is finished.
+func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err error) {
+	switch job.Kind {
+	case journal.JobReadSession:
+		return p.readSession(ctx, job)
+	case journal.JobPlaceOrder:
+		return again, p.placeOrder(ctx, job)
+	case journal.JobReadOrder:
+		return p.readOrder(ctx, job)
+	case journal.JobReadPushed:
+		_, err := p.operations.Order(ctx, job.MerchantAccount, job.Key, journal.Push)
+		return again, p.unlessGone(ctx, job, err)
+	case journal.JobAcknowledge:
+		return again, p.operations.Acknowledge(ctx, job.MerchantAccount, job.Key)
+	case journal.JobRemindAcknowledge:
+		return again, p.remind(ctx, job)
+	case journal.JobReleaseToken:
+		return again, p.operations.ReleaseToken(ctx, job.MerchantAccount, string(job.Payload))
+	case journal.JobReadAccount:
+		return p.readAccount(ctx, job)
+	default:
+		return p.store.Now().Add(time.Hour), nil // a newer version's work: leave it to that one
+	}
+}
+
+// readSession recovers a callback that never came, and notices when the session runs out.
+func (p *Pool) readSession(ctx context.Context, job store.Job) (again time.Time, err error) {
+	payment, err := p.journal.PaymentBy(ctx, job.MerchantAccount, journal.KeySession, job.Key)
+	if err != nil || payment.OrderID != "" || payment.State.Final() {
+		return again, err
+	}
+	now := p.store.Now()
+	session, err := p.operations.Session(ctx, job.MerchantAccount, job.Key)
+	switch {
+	case gone(err) && now.After(payment.ExpiresAt):
+		return again, p.operations.ExpireSession(ctx, job.MerchantAccount, job.Key)
+	case gone(err):
+		return payment.ExpiresAt.Add(expiryGrace), nil
+	case err != nil:
+		return again, err
+	case now.After(payment.ExpiresAt) && session.Status != klarna.SessionComplete:
+		return again, p.operations.ExpireSession(ctx, job.MerchantAccount, job.Key)
+	}
+	wait := min(sessionReadMin<<min(job.Attempt-1, 6), sessionReadMax)
+	if until := payment.ExpiresAt.Add(expiryGrace); now.Add(wait).After(payment.ExpiresAt) {
+		return until, nil
+	}
+	return now.Add(wait), nil
+}
+
+// placeOrder turns an authorisation into its order. A refusal of Klarna's is final for the token and is on record.
+func (p *Pool) placeOrder(ctx context.Context, job store.Job) error {
+	_, err := p.operations.PlaceOrder(ctx, job.MerchantAccount, operation.NewOrder{SessionID: job.Key})
+	var refused *klarna.Error
+	var refusal *operation.Refusal
+	switch {
+	case errors.As(err, &refusal):
+		p.log.WarnContext(ctx, "order not placed", "session_id", job.Key, "reason", refusal.Reason())
+		return nil
+	case errors.As(err, &refused) && !errors.Is(err, klarna.ErrOutcomeUnknown) && !errors.Is(err, klarna.ErrUnavailable) &&
+		refused.Status < 500 && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests:
+		p.log.WarnContext(ctx, "order refused by klarna", "session_id", job.Key, "klarna_error_code", refused.Code, "klarna_correlation_id", refused.CorrelationID)
+		return nil
+	}
+	return err
+}
+
+// readOrder reads the truth about an order, and comes back when its authorisation runs out.
+func (p *Pool) readOrder(ctx context.Context, job store.Job) (again time.Time, err error) {
+	order, err := p.operations.Order(ctx, job.MerchantAccount, job.Key, journal.Reconciled)
+	if err != nil {
+		return again, p.unlessGone(ctx, job, err)
+	}
+	open := order.Status == klarna.OrderAuthorized || order.Status == klarna.OrderPartCaptured
+	if open && order.ExpiresAt.After(p.store.Now()) {
+		return order.ExpiresAt.Add(expiryGrace), nil
+	}
+	return again, nil
+}
+
+// remind raises attention for a checkout order that nobody has acknowledged.
+func (p *Pool) remind(ctx context.Context, job store.Job) error {
+	payment, err := p.journal.PaymentBy(ctx, job.MerchantAccount, journal.KeyOrder, job.Key)
+	if err != nil || payment.Acknowledged || payment.State.Final() {
+		return err
+	}
+	_, err = p.journal.RecordPayment(ctx, journal.PaymentFact{
+		EventID:         fmt.Sprintf("clock:%s:acknowledge:%s", job.MerchantAccount, job.Key),
+		MerchantAccount: job.MerchantAccount, Cause: journal.Clock, At: p.store.Now(), OrderID: job.Key,
+		Attention: &journal.Attention{
+			Reason:  journal.AcknowledgeOverdue,
+			Message: "not acknowledged; Klarna stops telling of the order at " + payment.AcknowledgeBy.UTC().Format(time.RFC3339),
+		},
+	})
+	return err
+}
+
+// readAccount polls an account that does not become operational: the notification may be lost.
+func (p *Pool) readAccount(ctx context.Context, job store.Job) (again time.Time, err error) {
+	if err := p.operations.Partner(ctx, job.MerchantAccount, job.Key); err != nil {
+		return again, p.unlessGone(ctx, job, err)
+	}
+	account, err := p.journal.AccountBy(ctx, job.MerchantAccount, journal.KeyAccount, job.Key)
+	if err == nil && account.State == journal.AccountPartial {
+		again = p.store.Now().Add(accountReads)
+	}
+	return again, err
+}
+
+// giveUp ends a job whose deadline has passed and says so on the stream.
+func (p *Pool) giveUp(ctx context.Context, job store.Job) error {
+	return p.store.Do(ctx, func(tx store.Tx) error {
+		if job.Kind == journal.JobPlaceOrder {
+			_, err := p.journal.PaymentIn(ctx, tx, journal.PaymentFact{
+				EventID:         fmt.Sprintf("clock:%s:given_up:%d", job.MerchantAccount, job.ID),
+				MerchantAccount: job.MerchantAccount, Cause: journal.Clock, At: p.store.Now(), SessionID: job.Key,
+				Attention: &journal.Attention{Reason: journal.WorkGivenUp, Message: "no order could be placed before the authorisation ran out"},
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return tx.FinishJob(ctx, job.ID)
+	})
+}
+
+// unlessGone ends a job about something that Klarna does not know: an unsigned push may name anything.
+func (p *Pool) unlessGone(ctx context.Context, job store.Job, err error) error {
+	if gone(err) {
+		p.log.WarnContext(ctx, "klarna does not know it", "job", job.Kind, "key", job.Key)
+		return nil
+	}
+	return err
+}
+
+func gone(err error) bool {
+	var refused *klarna.Error
+	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
+}

@@ -1,0 +1,163 @@
+// Package worker does the work that follows from facts: it leases jobs, asks Klarna or acts there, and finishes or
+// postpones them. A crash costs nothing but the lease: the job comes up again.
+package worker
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/operation"
+	"payments.internal/klarna-gateway/store"
+)
+
+// Config of a Pool. Zero fields have the defaults that are named.
+type Config struct {
+	Journal    *journal.Journal
+	Operations *operation.Operations
+	// Parallel is how many jobs are worked at a time; 0 means 8.
+	Parallel int
+	// Lease is how long a job is held before it comes up again; 0 means 2 minutes, longer than any call to Klarna.
+	Lease time.Duration
+	// Poll is how often due jobs are looked for without a bell; 0 means 1 s.
+	Poll   time.Duration
+	Logger *slog.Logger
+}
+
+// Pool works jobs until it is stopped.
+type Pool struct {
+	journal    *journal.Journal
+	store      *store.Store
+	operations *operation.Operations
+	parallel   int
+	lease      time.Duration
+	poll       time.Duration
+	log        *slog.Logger
+}
+
+// New returns a Pool.
+func New(cfg Config) *Pool {
+	p := &Pool{
+		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
+		parallel: cfg.Parallel, lease: cfg.Lease, poll: cfg.Poll, log: cfg.Logger,
+	}
+	if p.parallel == 0 {
+		p.parallel = 8
+	}
+	if p.lease == 0 {
+		p.lease = 2 * time.Minute
+	}
+	if p.poll == 0 {
+		p.poll = time.Second
+	}
+	if p.log == nil {
+		p.log = slog.Default()
+	}
+	return p
+}
+
+// Run works jobs until ctx ends, then waits for the work in hand.
+func (p *Pool) Run(ctx context.Context) error {
+	var working sync.WaitGroup
+	defer working.Wait()
+	slots := make(chan struct{}, p.parallel)
+	freed := make(chan struct{}, 1)
+	tick := time.NewTicker(p.poll)
+	defer tick.Stop()
+	for {
+		if err := p.start(ctx, &working, slots, freed); err != nil && ctx.Err() == nil {
+			p.log.ErrorContext(ctx, "lease jobs", "error", err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-p.store.JobBell():
+		case <-freed:
+		case <-tick.C:
+		}
+	}
+}
+
+// start leases as many due jobs as there are free slots and sets to work on them.
+func (p *Pool) start(ctx context.Context, working *sync.WaitGroup, slots, freed chan struct{}) error {
+	free := cap(slots) - len(slots)
+	if free == 0 || ctx.Err() != nil {
+		return nil
+	}
+	now := p.store.Now()
+	jobs, err := p.store.Lease(ctx, now, now.Add(p.lease), free)
+	if err != nil {
+		return err
+	}
+	for _, job := range jobs {
+		slots <- struct{}{}
+		working.Go(func() {
+			p.work(context.WithoutCancel(ctx), job)
+			<-slots
+			select {
+			case freed <- struct{}{}:
+			default:
+			}
+		})
+	}
+	return nil
+}
+
+// work does one job and puts down how it ended.
+func (p *Pool) work(ctx context.Context, job store.Job) {
+	ctx, cancel := context.WithTimeout(ctx, p.lease)
+	defer cancel()
+	log := p.log.With("job", job.Kind, "job_id", job.ID, "merchant_account", job.MerchantAccount, "attempt", job.Attempt)
+	again, err := p.try(ctx, job)
+	switch {
+	case err != nil && p.late(job):
+		log.ErrorContext(ctx, "job given up", "error", err)
+		err = p.giveUp(ctx, job)
+	case err != nil:
+		wait := backoff(job.Attempt)
+		log.WarnContext(ctx, "job postponed", "error", err, "retry_in", wait)
+		err = p.store.Do(ctx, func(tx store.Tx) error { return tx.RetryJob(ctx, job.ID, p.store.Now().Add(wait), short(err)) })
+	case !again.IsZero():
+		err = p.store.Do(ctx, func(tx store.Tx) error { return tx.RetryJob(ctx, job.ID, again, "") })
+	default:
+		err = p.store.Do(ctx, func(tx store.Tx) error { return tx.FinishJob(ctx, job.ID) })
+	}
+	if err != nil {
+		log.ErrorContext(ctx, "put down job; it comes up again when its lease ends", "error", err)
+	}
+}
+
+// try runs the job's handler; a panic is an error like any other.
+func (p *Pool) try(ctx context.Context, job store.Job) (again time.Time, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("job %s panicked: %v\n%s", job.Kind, r, debug.Stack())
+		}
+	}()
+	return p.handle(ctx, job)
+}
+
+func (p *Pool) late(job store.Job) bool {
+	return !job.Deadline.IsZero() && p.store.Now().After(job.Deadline)
+}
+
+// backoff doubles from 1 s to 10 min, with full jitter in its upper half so that jobs do not march in step.
+func backoff(attempt int) time.Duration {
+	d := time.Second << min(max(attempt-1, 0), 10)
+	d = min(d, 10*time.Minute)
+	return d/2 + rand.N(d/2+1)
+}
+
+// short keeps an error readable in a table.
+func short(err error) string {
+	const most = 300
+	if s := err.Error(); len(s) > most {
+		return s[:most] + "…"
+	}
+	return err.Error()
+}
