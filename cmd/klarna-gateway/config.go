@@ -1,0 +1,314 @@
+package main
+
+import (
+	"bytes"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"go.yaml.in/yaml/v3"
+
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/operation"
+)
+
+// config is everything that can be set. The zero value of each field is its documented default. It comes from a YAML
+// file, with the environment on top (see environment). Secrets may be written as env:NAME or file:PATH, so that the
+// file itself holds none.
+type config struct {
+	GRPCAddress    string `yaml:"grpc_address"`    // default 127.0.0.1:9090
+	RESTAddress    string `yaml:"rest_address"`    // default 127.0.0.1:8080
+	WebhookAddress string `yaml:"webhook_address"` // default 127.0.0.1:8081; its own listener: it faces the internet
+	// WebhookTLS lets the webhook listener serve https itself; without it, it stands behind a proxy that does.
+	WebhookTLS tlsFiles `yaml:"webhook_tls"`
+	// PublicBaseURL is how Klarna reaches the webhook listener. Klarna calls back over https only, ports 443 and 8443.
+	PublicBaseURL string `yaml:"public_base_url"`
+	// DataDir holds the database and the key file; default ./data.
+	DataDir string `yaml:"data_dir"`
+	// Tokens are the callers' bearer tokens. Without any, the API must listen on loopback.
+	Tokens []tokenConfig `yaml:"tokens"`
+	// DebtorData shows debtors' data to callers that ask for it where nobody has to authenticate.
+	DebtorData bool `yaml:"debtor_data"`
+	// Reflection offers gRPC reflection, for grpcurl.
+	Reflection bool `yaml:"reflection"`
+	// ShutdownGrace is how long calls in hand may take at shutdown; default 20s.
+	ShutdownGrace time.Duration `yaml:"shutdown_grace"`
+	// SessionReadDelay is how long an authorisation callback may take before its session is read; default 2m.
+	SessionReadDelay time.Duration `yaml:"session_read_delay"`
+	// AccountReadDelay is how long an account may take to become operational before it is read; default 5m.
+	AccountReadDelay time.Duration   `yaml:"account_read_delay"`
+	LogLevel         string          `yaml:"log_level"` // debug, info (default), warn, error
+	MerchantAccounts []accountConfig `yaml:"merchant_accounts"`
+}
+
+type tlsFiles struct {
+	CertFile string `yaml:"cert_file"`
+	KeyFile  string `yaml:"key_file"`
+}
+
+type tokenConfig struct {
+	Name       string `yaml:"name"`
+	SHA256     string `yaml:"sha256"` // of the token, hex
+	DebtorData bool   `yaml:"debtor_data"`
+}
+
+// accountConfig is one merchant account: a Klarna credential and host.
+type accountConfig struct {
+	Name        string `yaml:"name"`
+	API         string `yaml:"api"`         // network (partners) or regional (payments, orders)
+	Default     bool   `yaml:"default"`     // for requests of its API that name none
+	Environment string `yaml:"environment"` // playground (default) or live
+	Region      string `yaml:"region"`      // regional: eu (default), na, oc
+	BaseURL     string `yaml:"base_url"`    // overrides the address that environment and region give
+	Username    string `yaml:"username"`
+	Password    secret `yaml:"password"`
+	APIKey      secret `yaml:"api_key"`
+	// AutoCapture says that the contract allows capturing an order when it is placed.
+	AutoCapture bool `yaml:"auto_capture"`
+	// PlaceOrders: automatic lets the gateway place orders of authorised sessions; by_caller (default) leaves it to callers.
+	PlaceOrders string `yaml:"place_orders"`
+	// Acknowledge: automatic acknowledges checkout orders once they are recorded; by_caller (default) waits for AcknowledgeOrder.
+	Acknowledge string `yaml:"acknowledge"`
+	// PaymentStatusKeys are the signing keys of payment-status notifications, by version.
+	PaymentStatusKeys map[string]secret `yaml:"payment_status_keys"`
+	// SigningKeys are the signing keys of Klarna Network webhooks, by Klarna's key id.
+	SigningKeys map[string]secret `yaml:"signing_keys"`
+	// PushSecrets stand in the URL of checkout pushes; several while they are changed.
+	PushSecrets []secret `yaml:"push_secrets"`
+}
+
+// secret is read from where its text points to: env:NAME, file:PATH, or the text itself. It prints as ***.
+type secret struct{ klarna.Secret }
+
+// UnmarshalYAML resolves the secret.
+func (s *secret) UnmarshalYAML(node *yaml.Node) error {
+	var text string
+	if err := node.Decode(&text); err != nil {
+		return fmt.Errorf("line %d: a secret is a text", node.Line)
+	}
+	value, err := resolve(text)
+	if err != nil {
+		return fmt.Errorf("line %d: %w", node.Line, err)
+	}
+	s.Secret = klarna.Secret(value)
+	return nil
+}
+
+func resolve(text string) (string, error) {
+	if name, ok := strings.CutPrefix(text, "env:"); ok {
+		value, set := os.LookupEnv(name)
+		if !set || value == "" {
+			return "", fmt.Errorf("environment variable %s is not set", name)
+		}
+		return value, nil
+	}
+	if path, ok := strings.CutPrefix(text, "file:"); ok {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return "", fmt.Errorf("secret file: %w", err)
+		}
+		return strings.TrimRight(string(content), "\r\n"), nil
+	}
+	return text, nil
+}
+
+// loadConfig reads the file (none if path is empty), puts the environment on top, fills in defaults and checks
+// everything. The error names every mistake at once.
+func loadConfig(path string, env func(string) string) (config, error) {
+	var cfg config
+	var flaws []error
+	if path != "" {
+		content, err := os.ReadFile(path)
+		if err != nil {
+			return cfg, fmt.Errorf("config: %w", err)
+		}
+		decoder := yaml.NewDecoder(bytes.NewReader(content))
+		decoder.KnownFields(true)
+		if err := decoder.Decode(&cfg); err != nil && !errors.Is(err, io.EOF) {
+			flaws = append(flaws, fmt.Errorf("%s: %w", filepath.Base(path), err))
+		}
+	}
+	cfg.environment(env)
+	cfg.defaults()
+	flaws = append(flaws, cfg.check()...)
+	if err := errors.Join(flaws...); err != nil {
+		return cfg, fmt.Errorf("config: %w", err)
+	}
+	return cfg, nil
+}
+
+// environment puts KLARNA_GATEWAY_… on top of the file. KLARNA_USERNAME, KLARNA_PASSWORD or KLARNA_API_KEY,
+// KLARNA_API, KLARNA_ENVIRONMENT and KLARNA_REGION make one merchant account named "default", for small set-ups.
+func (c *config) environment(env func(string) string) {
+	for name, field := range map[string]*string{
+		"GRPC_ADDRESS": &c.GRPCAddress, "REST_ADDRESS": &c.RESTAddress, "WEBHOOK_ADDRESS": &c.WebhookAddress,
+		"PUBLIC_BASE_URL": &c.PublicBaseURL, "DATA_DIR": &c.DataDir, "LOG_LEVEL": &c.LogLevel,
+		"WEBHOOK_TLS_CERT_FILE": &c.WebhookTLS.CertFile, "WEBHOOK_TLS_KEY_FILE": &c.WebhookTLS.KeyFile,
+	} {
+		if value := env("KLARNA_GATEWAY_" + name); value != "" {
+			*field = value
+		}
+	}
+	if env("KLARNA_USERNAME") == "" && env("KLARNA_API_KEY") == "" {
+		return
+	}
+	c.MerchantAccounts = append(c.MerchantAccounts, accountConfig{
+		Name: "default", Default: true, API: orDefault(env("KLARNA_API"), string(operation.RegionalAPI)),
+		Environment: env("KLARNA_ENVIRONMENT"), Region: env("KLARNA_REGION"), BaseURL: env("KLARNA_BASE_URL"),
+		Username: env("KLARNA_USERNAME"), Password: secret{klarna.Secret(env("KLARNA_PASSWORD"))},
+		APIKey: secret{klarna.Secret(env("KLARNA_API_KEY"))},
+	})
+}
+
+func (c *config) defaults() {
+	c.GRPCAddress = orDefault(c.GRPCAddress, "127.0.0.1:9090")
+	c.RESTAddress = orDefault(c.RESTAddress, "127.0.0.1:8080")
+	c.WebhookAddress = orDefault(c.WebhookAddress, "127.0.0.1:8081")
+	c.DataDir = orDefault(c.DataDir, "data")
+	c.LogLevel = orDefault(c.LogLevel, "info")
+	if c.ShutdownGrace == 0 {
+		c.ShutdownGrace = 20 * time.Second
+	}
+	for i := range c.MerchantAccounts {
+		a := &c.MerchantAccounts[i]
+		a.Environment = orDefault(a.Environment, "playground")
+		a.Region = orDefault(a.Region, "eu")
+		a.PlaceOrders = orDefault(a.PlaceOrders, "by_caller")
+		a.Acknowledge = orDefault(a.Acknowledge, "by_caller")
+		if a.BaseURL == "" {
+			a.BaseURL = hosts[host{a.API, a.Environment, a.Region}]
+		}
+	}
+}
+
+// host names one of Klarna's hosts. The Network has one per environment, whatever the region.
+type host struct{ api, environment, region string }
+
+var hosts = map[host]string{
+	{"regional", "live", "eu"}:       "https://api.klarna.com",
+	{"regional", "live", "na"}:       "https://api-na.klarna.com",
+	{"regional", "live", "oc"}:       "https://api-oc.klarna.com",
+	{"regional", "playground", "eu"}: "https://api.playground.klarna.com",
+	{"regional", "playground", "na"}: "https://api-na.playground.klarna.com",
+	{"regional", "playground", "oc"}: "https://api-oc.playground.klarna.com",
+	{"network", "live", "eu"}:        "https://api-global.klarna.com",
+	{"network", "playground", "eu"}:  "https://api-global.test.klarna.com",
+}
+
+// check tells everything that is wrong.
+func (c *config) check() (flaws []error) {
+	flaw := func(format string, args ...any) { flaws = append(flaws, fmt.Errorf(format, args...)) }
+	for name, address := range map[string]string{"grpc_address": c.GRPCAddress, "rest_address": c.RESTAddress} {
+		if !loopback(address) && len(c.Tokens) == 0 {
+			flaw("%s: %s is not a loopback address, and no tokens are configured: anybody could move money", name, address)
+		}
+	}
+	for name, address := range map[string]string{"grpc_address": c.GRPCAddress, "rest_address": c.RESTAddress, "webhook_address": c.WebhookAddress} {
+		if _, _, err := net.SplitHostPort(address); err != nil {
+			flaw("%s: %q is not host:port", name, address)
+		}
+	}
+	if (c.WebhookTLS.CertFile == "") != (c.WebhookTLS.KeyFile == "") {
+		flaw("webhook_tls: cert_file and key_file belong together")
+	}
+	if base, err := url.Parse(c.PublicBaseURL); c.PublicBaseURL != "" && (err != nil || base.Scheme != "https" || base.Host == "") {
+		flaw("public_base_url: %q is not an https address; Klarna calls back over https only", c.PublicBaseURL)
+	}
+	var level logLevel
+	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
+		flaw("log_level: %q is none of debug, info, warn, error", c.LogLevel)
+	}
+	for i, t := range c.Tokens {
+		if sum, err := hex.DecodeString(t.SHA256); t.Name == "" || err != nil || len(sum) != 32 {
+			flaw("tokens[%d]: a name and the sha256 of the token in hex are required", i)
+		}
+	}
+	return append(flaws, c.checkAccounts()...)
+}
+
+func (c *config) checkAccounts() (flaws []error) {
+	if len(c.MerchantAccounts) == 0 {
+		return []error{errors.New("merchant_accounts: at least one is required (or KLARNA_USERNAME and KLARNA_PASSWORD)")}
+	}
+	names, defaults := map[string]bool{}, map[string]string{}
+	for i, a := range c.MerchantAccounts {
+		flaw := func(format string, args ...any) {
+			flaws = append(flaws, fmt.Errorf("merchant_accounts[%d] %q: %w", i, a.Name, fmt.Errorf(format, args...)))
+		}
+		if !plainName(a.Name) {
+			flaw("name: 1 to 64 letters, digits, - and _ are required")
+		}
+		if names[a.Name] {
+			flaw("name: used twice")
+		}
+		names[a.Name] = true
+		if a.API != string(operation.NetworkAPI) && a.API != string(operation.RegionalAPI) {
+			flaw("api: %q is neither network nor regional", a.API)
+		}
+		if a.Environment != "live" && a.Environment != "playground" {
+			flaw("environment: %q is neither live nor playground", a.Environment)
+		}
+		if a.BaseURL == "" {
+			flaw("base_url: none is known for api %q, environment %q, region %q", a.API, a.Environment, a.Region)
+		}
+		if a.Default {
+			if other := defaults[a.API]; other != "" {
+				flaw("default: %q is the default of api %s already", other, a.API)
+			}
+			defaults[a.API] = a.Name
+		}
+		for name, value := range map[string]string{"place_orders": a.PlaceOrders, "acknowledge": a.Acknowledge} {
+			if value != "automatic" && value != "by_caller" {
+				flaw("%s: %q is neither automatic nor by_caller", name, value)
+			}
+		}
+		for _, p := range a.PushSecrets {
+			if len(p.Reveal()) < 20 {
+				flaw("push_secrets: at least 20 characters each are required")
+			}
+		}
+		if key := a.APIKey.Reveal(); wrongEnvironment(key, a.Environment) {
+			flaw("api_key: it is of the other environment than %s", a.Environment)
+		}
+		if a.API == string(operation.RegionalAPI) && a.PlaceOrders == "automatic" && c.PublicBaseURL == "" {
+			flaw("place_orders: automatic needs public_base_url, or Klarna cannot tell of authorisations")
+		}
+	}
+	return flaws
+}
+
+// wrongEnvironment tells a key of one environment used in the other. Klarna: klarna_<live|test>_api_<random>.
+func wrongEnvironment(key, environment string) bool {
+	return strings.HasPrefix(key, "klarna_live_") && environment != "live" ||
+		strings.HasPrefix(key, "klarna_test_") && environment == "live"
+}
+
+func plainName(name string) bool {
+	ok := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || r == '-' || r == '_'
+	}
+	return name != "" && len(name) <= 64 && strings.IndexFunc(name, func(r rune) bool { return !ok(r) }) < 0
+}
+
+func loopback(address string) bool {
+	name, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return true // told elsewhere
+	}
+	ip := net.ParseIP(name)
+	return name == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func orDefault(value, otherwise string) string {
+	if value == "" {
+		return otherwise
+	}
+	return value
+}

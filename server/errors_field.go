@@ -1,0 +1,106 @@
+package server
+
+import (
+	"fmt"
+	"math/big"
+	"regexp"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/klarna"
+)
+
+// ourBeginnings are Klarna's parameters, or the beginnings of their paths, that this API names or places differently.
+// No name means two things in different requests of Klarna's, so one table serves all.
+var ourBeginnings = []struct{ klarna, ours string }{
+	{"partner_account_contact", "contact"},
+	{"partner_business_entities", "business_entities"},
+	{"supplementary_account_data.account_creation", "account_creation"},
+	{"supplementary_account_data", "account_creation"},
+	{"purchase_currency", "order_amount.currency_code"},
+	{"order_amount", "order_amount.amount_minor"},
+	{"order_tax_amount", "order_tax_amount_minor"},
+	{"captured_amount", "amount.amount_minor"},
+	{"refunded_amount", "amount.amount_minor"},
+	{"merchant_urls.confirmation", "confirmation_url"},
+}
+
+// ourNames are members that this API names differently wherever they stand in a path.
+var ourNames = map[string]string{
+	"unit_price":              "unit_price_minor",
+	"tax_rate":                "tax_rate_basis_points",
+	"total_amount":            "total_amount_minor",
+	"total_discount_amount":   "total_discount_amount_minor",
+	"total_tax_amount":        "total_tax_amount_minor",
+	"account_created_from_ip": "created_from_ip",
+	"account_created_at":      "create_time",
+	"payouts_enabled_at":      "payouts_enabled_time",
+}
+
+var (
+	parameterPath = regexp.MustCompile(`^[a-z][a-z0-9_]*(\[[0-9]+\]|\.[a-z][a-z0-9_]*)*$`)
+	memberName    = regexp.MustCompile(`[a-z][a-z0-9_]*`)
+)
+
+// ourField is the field of our request that became a parameter of Klarna's: "order_lines[0].tax_rate" is
+// "order_lines[0].tax_rate_basis_points". It is empty for what is no path, since that could be text.
+func ourField(parameter string) string {
+	path := strings.TrimPrefix(parameter, "$.")
+	if !parameterPath.MatchString(path) {
+		return ""
+	}
+	for _, b := range ourBeginnings {
+		if rest, found := strings.CutPrefix(path, b.klarna); found && (rest == "" || rest[0] == '.' || rest[0] == '[') {
+			path = b.ours + rest
+			break
+		}
+	}
+	return memberName.ReplaceAllStringFunc(path, func(name string) string {
+		if ours, renamed := ourNames[name]; renamed {
+			return ours
+		}
+		return name
+	})
+}
+
+// amountRules are the rules of klarna.CheckOrder, in this API's words.
+var amountRules = map[string]string{
+	klarna.RuleLineTotal:  "quantity × unit_price_minor − total_discount_amount_minor",
+	klarna.RuleLineTax:    "the tax contained in total_amount_minor at tax_rate_basis_points",
+	klarna.RuleOrderTotal: "the sum of the lines' total_amount_minor",
+	klarna.RuleOrderTax:   "the sum of the lines' total_tax_amount_minor; in the US that of the sales_tax lines",
+	klarna.RuleUSLineTax:  "in the US tax goes into a sales_tax line",
+}
+
+// amountFlaws is INVALID_ARGUMENT with a violation for each amount that does not add up; nil without one. The prefix
+// is put before each field path.
+func amountFlaws(flaws []klarna.AmountFlaw, prefix string) error {
+	if len(flaws) == 0 {
+		return nil
+	}
+	violations := make([]*errdetails.BadRequest_FieldViolation, len(flaws))
+	for i, flaw := range flaws {
+		violations[i] = &errdetails.BadRequest_FieldViolation{
+			Field: prefix + ourField(flaw.Parameter), Description: describeFlaw(flaw), Reason: strings.ToUpper(flaw.Rule),
+		}
+	}
+	r := gatewayv1.ErrorReason_ERROR_REASON_AMOUNTS_DO_NOT_MATCH
+	return reason(verdicts[r].code, r, verdicts[r].message, badRequest(violations))
+}
+
+func describeFlaw(flaw klarna.AmountFlaw) string {
+	switch flaw.Rule {
+	case klarna.RuleNotNegative:
+		return fmt.Sprintf("is %d, must not be negative", flaw.Got)
+	case klarna.RuleReturnFee:
+		return "return_fee lines are for refunds"
+	}
+	unit := "minor units"
+	if strings.HasSuffix(flaw.Parameter, "tax_rate") {
+		unit = "basis points"
+	}
+	off := new(big.Int).Sub(big.NewInt(flaw.Got), big.NewInt(flaw.Want)) // may be wider than 64 bits
+	return fmt.Sprintf("is %d, must be %d (off by %+d %s): %s", flaw.Got, flaw.Want, off, unit, amountRules[flaw.Rule])
+}

@@ -1,0 +1,134 @@
+package server
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/protobuf/protoadapt"
+
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/klarna"
+)
+
+// refusal names answers of Klarna's; a zero field means any.
+type refusal struct {
+	family    klarna.Family
+	status    int
+	code      string
+	operation string // the klarna package's, such as "updateCreditSession"
+}
+
+// refusals says what Klarna's answers mean. The most exact entry counts, see refusalReason.
+// Klarna: Order Management refuses with 403 what the caller can mend, while 401 and an unknown 403 are about our key.
+var refusals = map[refusal]gatewayv1.ErrorReason{
+	// Klarna Payments. One 404 NOT_FOUND stands for sessions and tokens alike; what was called tells which.
+	{family: klarna.Payments, status: 403, code: "INVALID_OPERATION"}:                                   gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
+	{family: klarna.Payments, status: 403, code: "INVALID_OPERATION", operation: "createOrder"}:         gatewayv1.ErrorReason_ERROR_REASON_AUTHORIZATION_TOKEN_INVALID,
+	{family: klarna.Payments, status: 403, code: "INVALID_OPERATION", operation: "cancelAuthorization"}: gatewayv1.ErrorReason_ERROR_REASON_AUTHORIZATION_TOKEN_INVALID,
+	{family: klarna.Payments, status: 403, code: "MERCHANT_INACTIVE"}:                                   gatewayv1.ErrorReason_ERROR_REASON_KLARNA_FORBIDDEN,
+	{family: klarna.Payments, status: 403, code: "REJECTED"}:                                            gatewayv1.ErrorReason_ERROR_REASON_PURCHASE_REJECTED,
+	{family: klarna.Payments, status: 404, operation: "updateCreditSession"}:                            gatewayv1.ErrorReason_ERROR_REASON_SESSION_NOT_FOUND,
+	{family: klarna.Payments, status: 404, operation: "readCreditSession"}:                              gatewayv1.ErrorReason_ERROR_REASON_SESSION_NOT_FOUND,
+	{family: klarna.Payments, status: 404, operation: "createOrder"}:                                    gatewayv1.ErrorReason_ERROR_REASON_AUTHORIZATION_TOKEN_INVALID,
+	{family: klarna.Payments, status: 404, operation: "cancelAuthorization"}:                            gatewayv1.ErrorReason_ERROR_REASON_AUTHORIZATION_TOKEN_INVALID,
+	{family: klarna.Payments, status: 404, code: "SESSION_COMPLETED"}:                                   gatewayv1.ErrorReason_ERROR_REASON_SESSION_COMPLETED,
+	{family: klarna.Payments, status: 409, code: "BAD_VALUE"}:                                           gatewayv1.ErrorReason_ERROR_REASON_DIFFERS_FROM_AUTHORIZATION,
+
+	// Order Management.
+	{family: klarna.OrderManagement, code: "INVALID_ORDER_ID"}:                 gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA, // status not documented
+	{family: klarna.OrderManagement, code: "NOT_FOUND"}:                        gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,         // a refund; 400 or 404
+	{family: klarna.OrderManagement, code: "NO_SUCH_CAPTURE"}:                  gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
+	{family: klarna.OrderManagement, code: "NO_SUCH_ORDER"}:                    gatewayv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND,
+	{family: klarna.OrderManagement, status: 404}:                              gatewayv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND,
+	{family: klarna.OrderManagement, status: 403, code: "CAPTURE_NOT_ALLOWED"}: gatewayv1.ErrorReason_ERROR_REASON_CAPTURE_NOT_ALLOWED,
+	{family: klarna.OrderManagement, status: 403, code: "REFUND_NOT_ALLOWED"}:  gatewayv1.ErrorReason_ERROR_REASON_REFUND_NOT_ALLOWED,
+	{family: klarna.OrderManagement, status: 403, code: "CANCEL_NOT_ALLOWED"}:  gatewayv1.ErrorReason_ERROR_REASON_CANCEL_NOT_ALLOWED,
+	{family: klarna.OrderManagement, status: 403, code: "UPDATE_NOT_ALLOWED"}:  gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
+	{family: klarna.OrderManagement, status: 403, code: "NOT_ALLOWED"}:         gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
+
+	// Klarna Network. A 404 of onboarding is about an id inside the request (a profile, an acquiring account), one of
+	// updating a brand about the brand or its account, and NOT_FOUND, unlike RESOURCE_NOT_FOUND, about the route.
+	{family: klarna.Network, status: 400, code: "INVALID_CONTENT_TYPE"}:                         gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNEXPECTED,
+	{family: klarna.Network, status: 404, code: "NOT_FOUND"}:                                    gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNEXPECTED,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND"}:                           gatewayv1.ErrorReason_ERROR_REASON_PARTNER_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "onboard"}:     gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updateBrand"}: gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
+	{family: klarna.Network, status: 409, operation: "onboard"}:                                 gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS,
+
+	// What every family answers alike.
+	{status: 400}: gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA,
+	{status: 401}: gatewayv1.ErrorReason_ERROR_REASON_KLARNA_CREDENTIALS_REFUSED,
+	{status: 403}: gatewayv1.ErrorReason_ERROR_REASON_KLARNA_FORBIDDEN,
+	{status: 409}: gatewayv1.ErrorReason_ERROR_REASON_CONFLICT,
+	{status: 413}: gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA,
+	{status: 422}: gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA,
+	{status: 429}: gatewayv1.ErrorReason_ERROR_REASON_KLARNA_RATE_LIMITED,
+}
+
+// refusedStatus is the status of Klarna's refusal. Klarna's free text stays here.
+func refusedStatus(refused *klarna.Error) error {
+	r := refusalReason(refused)
+	var details []protoadapt.MessageV1
+	if violations := klarnaViolations(refused, r); len(violations) > 0 {
+		details = append(details, badRequest(violations))
+	}
+	return reasonStatus(r, refused, details...)
+}
+
+// refusalReason finds the most exact entry of the table, from operation and code down to the status alone.
+func refusalReason(e *klarna.Error) gatewayv1.ErrorReason {
+	if e.Family == klarna.Payments && e.Status == http.StatusConflict && e.Code == "BAD_VALUE" && completedBefore(e.Messages) {
+		return gatewayv1.ErrorReason_ERROR_REASON_ORDER_EXISTS
+	}
+	for _, key := range []refusal{
+		{e.Family, e.Status, e.Code, e.Operation},
+		{e.Family, e.Status, e.Code, ""},
+		{e.Family, 0, e.Code, ""},
+		{e.Family, e.Status, "", e.Operation},
+		{e.Family, e.Status, "", ""},
+		{"", e.Status, "", ""},
+	} {
+		if r, known := refusals[key]; known {
+			return r
+		}
+	}
+	if e.Status >= 500 { // without the client's word on what became of the call
+		return gatewayv1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN
+	}
+	return gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNEXPECTED
+}
+
+// completedBefore tells the two 409 BAD_VALUE of placing an order apart: "The order has been already completed with
+// different request body", and "Not matching fields: […]". Klarna gives nothing but the text to do it by. Should the
+// text change, the answer is that the content differs, which holds for both.
+func completedBefore(messages []string) bool {
+	return slices.ContainsFunc(messages, func(m string) bool {
+		return strings.HasPrefix(m, "The order has been already completed")
+	})
+}
+
+// klarnaViolations names our fields for the parameters that Klarna named. What Klarna says about them is not passed on.
+func klarnaViolations(e *klarna.Error, r gatewayv1.ErrorReason) []*errdetails.BadRequest_FieldViolation {
+	description := "Klarna refused this value"
+	if r == gatewayv1.ErrorReason_ERROR_REASON_DIFFERS_FROM_AUTHORIZATION {
+		description = "differs from what the customer authorised"
+	}
+	parameters := make([]string, 0, len(e.Violations)+1)
+	for _, v := range e.Violations {
+		parameters = append(parameters, v.Parameter)
+	}
+	if e.Code == "INVALID_ORDER_ID" {
+		parameters = append(parameters, "order_id")
+	}
+	var violations []*errdetails.BadRequest_FieldViolation
+	for _, parameter := range parameters {
+		if field := ourField(parameter); field != "" {
+			violations = append(violations, &errdetails.BadRequest_FieldViolation{
+				Field: field, Description: description, Reason: reasonName(r),
+			})
+		}
+	}
+	return violations
+}

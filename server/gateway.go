@@ -1,0 +1,99 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"sync"
+
+	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/test/bufconn"
+	"google.golang.org/protobuf/encoding/protojson"
+
+	gateway "payments.internal/klarna-gateway"
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+)
+
+// Gateway is the API as REST: JSON over HTTP, carried to the same gRPC server over an in-memory connection, so that
+// every check there holds here too.
+type Gateway struct {
+	handler http.Handler
+	conn    *grpc.ClientConn
+	serving sync.WaitGroup
+}
+
+// streamJSON is how responses are written: streams are newline-delimited JSON.
+type streamJSON struct{ runtime.JSONPb }
+
+// StreamContentType is the content type of streams.
+func (streamJSON) StreamContentType(any) string { return "application/x-ndjson" }
+
+// NewGateway returns the REST face of a server. Close it after its http.Server has shut down.
+func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
+	const buffer = 256 << 10
+	pipe := bufconn.Listen(buffer)
+	conn, err := grpc.NewClient("passthrough:///gateway",
+		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) }),
+		grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
+		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageLimit)),
+	)
+	if err != nil {
+		return nil, fmt.Errorf("connect rest to grpc: %w", err)
+	}
+	mux := runtime.NewServeMux(
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &streamJSON{runtime.JSONPb{
+			MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
+			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false}, // a misspelt field must not be lost
+		}}),
+		runtime.WithDisablePathLengthFallback(),
+		runtime.WithDisableHTTPMethodOverride(),
+		runtime.WithHealthzEndpoint(healthv1.NewHealthClient(conn)),
+	)
+	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
+		gatewayv1.RegisterPartnerServiceHandler, gatewayv1.RegisterPaymentServiceHandler, gatewayv1.RegisterOrderServiceHandler,
+	} {
+		if err := register(ctx, mux, conn); err != nil {
+			return nil, fmt.Errorf("register rest handlers: %w", err)
+		}
+	}
+	root := http.NewServeMux()
+	root.HandleFunc("GET /openapi.json", serveOpenAPI)
+	root.Handle("/", unbuffered(http.MaxBytesHandler(mux, messageLimit)))
+	g := &Gateway{handler: otelhttp.NewHandler(root, "rest"), conn: conn}
+	g.serving.Go(func() { _ = s.Serve(pipe) })
+	return g, nil
+}
+
+// ServeHTTP serves REST.
+func (g *Gateway) ServeHTTP(w http.ResponseWriter, r *http.Request) { g.handler.ServeHTTP(w, r) }
+
+// Close ends the in-memory connection, after the gRPC server has shut down.
+func (g *Gateway) Close() error {
+	err := g.conn.Close()
+	g.serving.Wait()
+	return err
+}
+
+func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(gateway.OpenAPI) // the client is gone if this fails
+}
+
+// unbuffered tells proxies in front of a watch to pass every response on as it comes.
+func unbuffered(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if strings.HasSuffix(r.URL.Path, ":watch") {
+			w.Header().Set("Cache-Control", "no-cache")
+			w.Header().Set("X-Accel-Buffering", "no")
+		}
+		next.ServeHTTP(w, r)
+	})
+}

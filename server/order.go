@@ -1,0 +1,147 @@
+package server
+
+import (
+	"context"
+
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/operation"
+)
+
+// orderService implements OrderService.
+type orderService struct {
+	gatewayv1.UnimplementedOrderServiceServer
+	*Server
+}
+
+func (s *orderService) CreateOrder(ctx context.Context, req *gatewayv1.CreateOrderRequest) (*gatewayv1.CreateOrderResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	what, err := once(ctx, account, req)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.operations.CreateOrder(ctx, what, newOrderFromRequest(req))
+	if err != nil {
+		return nil, err
+	}
+	payment, err := s.payment(ctx, account, journal.KeyOrder, made.OrderID)
+	return &gatewayv1.CreateOrderResponse{OrderId: made.OrderID, RedirectUrl: made.RedirectURL, Payment: payment}, err
+}
+
+func (s *orderService) GetOrder(ctx context.Context, req *gatewayv1.GetOrderRequest) (*gatewayv1.GetOrderResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	order, err := s.operations.Order(ctx, account, req.GetOrderId(), journal.Reconciled)
+	if err != nil {
+		return nil, err
+	}
+	return &gatewayv1.GetOrderResponse{Order: orderFromKlarna(account, order)}, nil
+}
+
+func (s *orderService) AcknowledgeOrder(ctx context.Context, req *gatewayv1.AcknowledgeOrderRequest) (*gatewayv1.AcknowledgeOrderResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	what, err := once(ctx, account, req)
+	if err != nil {
+		return nil, err
+	}
+	confirmed, err := s.operations.RequestAcknowledgement(ctx, what, req.GetOrderId())
+	if err != nil {
+		return nil, err
+	}
+	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId())
+	return &gatewayv1.AcknowledgeOrderResponse{Confirmed: confirmed, Payment: payment}, err
+}
+
+func (s *orderService) CancelOrder(ctx context.Context, req *gatewayv1.CancelOrderRequest) (*gatewayv1.CancelOrderResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	what, err := once(ctx, account, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.operations.CancelOrder(ctx, what, req.GetOrderId()); err != nil {
+		return nil, err
+	}
+	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId())
+	return &gatewayv1.CancelOrderResponse{Payment: payment}, err
+}
+
+func (s *orderService) CaptureOrder(ctx context.Context, req *gatewayv1.CaptureOrderRequest) (*gatewayv1.CaptureOrderResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	if err := movementAddsUp(req); err != nil {
+		return nil, err
+	}
+	what, err := once(ctx, account, req)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.operations.Capture(ctx, what, req.GetOrderId(), req.GetAmount().GetCurrencyCode(), captureToKlarna(req))
+	if err != nil {
+		return nil, err
+	}
+	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId())
+	return &gatewayv1.CaptureOrderResponse{Capture: captureMade(made, req), Payment: payment}, err
+}
+
+func (s *orderService) RefundOrder(ctx context.Context, req *gatewayv1.RefundOrderRequest) (*gatewayv1.RefundOrderResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	if err := movementAddsUp(req); err != nil {
+		return nil, err
+	}
+	what, err := once(ctx, account, req)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.operations.Refund(ctx, what, req.GetOrderId(), req.GetAmount().GetCurrencyCode(), refundToKlarna(req))
+	if err != nil {
+		return nil, err
+	}
+	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId())
+	return &gatewayv1.RefundOrderResponse{Refund: refundMade(made, req), Payment: payment}, err
+}
+
+// movement is what capture and refund requests share.
+type movement interface {
+	GetAmount() *gatewayv1.Money
+	GetOrderLines() []*gatewayv1.OrderLine
+}
+
+// movementAddsUp checks that lines, where given, make up the amount.
+func movementAddsUp(m movement) error {
+	if len(m.GetOrderLines()) == 0 {
+		return nil
+	}
+	lines := linesToKlarna(m.GetOrderLines())
+	var tax int64
+	for _, l := range lines {
+		tax += l.TotalTaxAmount
+	}
+	var flaws []klarna.AmountFlaw
+	for _, flaw := range klarna.CheckOrder("", m.GetAmount().GetAmountMinor(), tax, lines) {
+		switch {
+		case flaw.Rule == klarna.RuleReturnFee, flaw.Parameter == "order_tax_amount":
+			continue // rules for whole orders: a refund may hold return fees, and has no tax total of its own
+		case flaw.Parameter == "order_amount":
+			flaw.Parameter = "captured_amount"
+		}
+		flaws = append(flaws, flaw)
+	}
+	return amountFlaws(flaws, "")
+}

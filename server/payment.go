@@ -1,0 +1,319 @@
+package server
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"google.golang.org/grpc"
+
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/operation"
+	"payments.internal/klarna-gateway/store"
+)
+
+// paymentService implements PaymentService.
+type paymentService struct {
+	gatewayv1.UnimplementedPaymentServiceServer
+	*Server
+}
+
+func (s *paymentService) CreatePaymentSession(ctx context.Context, req *gatewayv1.CreatePaymentSessionRequest) (*gatewayv1.CreatePaymentSessionResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	if err := cartAddsUp(req); err != nil {
+		return nil, err
+	}
+	what, err := once(ctx, account, req)
+	if err != nil {
+		return nil, err
+	}
+	made, err := s.operations.CreateSession(ctx, what, operation.NewSession{
+		Session: sessionToKlarna(req), OrderPolicy: orderPolicyToJournal(req.GetOrderPolicy()), AutoCapture: req.GetAutoCapture(),
+	})
+	if err != nil {
+		return nil, err
+	}
+	payment, err := s.payment(ctx, account, journal.KeySession, made.Session.SessionID)
+	return &gatewayv1.CreatePaymentSessionResponse{Session: sessionFromKlarna(made.Session), Payment: payment}, err
+}
+
+func (s *paymentService) UpdatePaymentSession(ctx context.Context, req *gatewayv1.UpdatePaymentSessionRequest) (*gatewayv1.UpdatePaymentSessionResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	if err := cartAddsUp(req); err != nil {
+		return nil, err
+	}
+	what, err := once(ctx, account, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.operations.UpdateSession(ctx, what, req.GetSessionId(), sessionUpdateToKlarna(req)); err != nil {
+		return nil, err
+	}
+	payment, err := s.payment(ctx, account, journal.KeySession, req.GetSessionId())
+	return &gatewayv1.UpdatePaymentSessionResponse{Payment: payment}, err
+}
+
+func (s *paymentService) GetPaymentSession(ctx context.Context, req *gatewayv1.GetPaymentSessionRequest) (*gatewayv1.GetPaymentSessionResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	session, err := s.operations.Session(ctx, account, req.GetSessionId())
+	if err != nil {
+		return nil, err
+	}
+	session.SessionID = req.GetSessionId()
+	return &gatewayv1.GetPaymentSessionResponse{Session: sessionFromKlarna(session)}, nil
+}
+
+func (s *paymentService) CancelAuthorization(ctx context.Context, req *gatewayv1.CancelAuthorizationRequest) (*gatewayv1.CancelAuthorizationResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	what, err := once(ctx, account, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.operations.CancelAuthorization(ctx, what, req.GetSessionId(), req.GetAuthorizationToken()); err != nil {
+		return nil, err
+	}
+	payment, err := s.payment(ctx, account, journal.KeySession, req.GetSessionId())
+	return &gatewayv1.CancelAuthorizationResponse{Payment: payment}, err
+}
+
+func (s *paymentService) GetPaymentStatus(ctx context.Context, req *gatewayv1.GetPaymentStatusRequest) (*gatewayv1.GetPaymentStatusResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	if err := mayShowDebtors(ctx, req.GetIncludeDebtorData()); err != nil {
+		return nil, err
+	}
+	const most = 100
+	found, err := s.store.Subjects(ctx, store.Query{
+		Stream: store.Payments, MerchantAccount: account, Descending: true, Limit: most,
+		Keys: slices.Concat(keys(journal.KeyPayment, req.GetPaymentId()), keys(journal.KeySession, req.GetSessionId()),
+			keys(journal.KeyOrder, req.GetOrderId()), keys(journal.KeyReference, req.GetMerchantReference())),
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("payment: %w", store.ErrNotFound)
+	}
+	payments, err := paymentsFromSubjects(found, req.GetIncludeDebtorData())
+	return &gatewayv1.GetPaymentStatusResponse{Payments: payments}, err
+}
+
+func (s *paymentService) ListPayments(ctx context.Context, req *gatewayv1.ListPaymentsRequest) (*gatewayv1.ListPaymentsResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	p, err := s.page(ctx, "ListPayments", account, req)
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := s.subjects(ctx, p, store.Query{
+		Stream: store.Payments, MerchantAccount: account, States: paymentStateToWords(req.GetStates()),
+		Keys: keys(journal.KeyReference, req.GetMerchantReference()),
+	})
+	if err != nil {
+		return nil, err
+	}
+	payments, err := paymentsFromSubjects(found, false)
+	return &gatewayv1.ListPaymentsResponse{Payments: payments, NextPageToken: next}, err
+}
+
+func (s *paymentService) ListPaymentEvents(ctx context.Context, req *gatewayv1.ListPaymentEventsRequest) (*gatewayv1.ListPaymentEventsResponse, error) {
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return nil, err
+	}
+	if err := mayShowDebtors(ctx, req.GetIncludeDebtorData()); err != nil {
+		return nil, err
+	}
+	p, err := s.page(ctx, "ListPaymentEvents", account, req)
+	if err != nil {
+		return nil, err
+	}
+	found, next, err := s.events(ctx, p, store.Query{
+		Stream: store.Payments, MerchantAccount: account,
+		Keys: slices.Concat(keys(journal.KeyPayment, req.GetPaymentId()), keys(journal.KeySession, req.GetSessionId()),
+			keys(journal.KeyOrder, req.GetOrderId()), keys(journal.KeyReference, req.GetMerchantReference())),
+	})
+	if err != nil {
+		return nil, err
+	}
+	res := &gatewayv1.ListPaymentEventsResponse{NextPageToken: next}
+	for _, ev := range found {
+		event, err := paymentEventFromStore(ev, req.GetIncludeDebtorData())
+		if err != nil {
+			return nil, err
+		}
+		res.Events = append(res.Events, event)
+	}
+	return res, nil
+}
+
+func (s *paymentService) WatchPaymentStatus(req *gatewayv1.WatchPaymentStatusRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchPaymentStatusResponse]) error {
+	ctx := stream.Context()
+	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	if err != nil {
+		return err
+	}
+	if err := mayShowDebtors(ctx, req.GetIncludeDebtorData()); err != nil {
+		return err
+	}
+	cursors, err := s.cursors(ctx, "WatchPaymentStatus", account,
+		filterOf(req, "until_states", "until_payment_statuses", "until_final", "include_debtor_data"))
+	if err != nil {
+		return err
+	}
+	w := s.paymentWatch(req, account)
+	w.cursors = cursors
+	w.send = func(token string, step watchStep) error {
+		res := &gatewayv1.WatchPaymentStatusResponse{ResumeToken: token}
+		switch {
+		case step.event != nil:
+			ev, err := paymentEventFromStore(*step.event, req.GetIncludeDebtorData())
+			if err != nil {
+				return err
+			}
+			res.Message = &gatewayv1.WatchPaymentStatusResponse_Event{Event: ev}
+		case step.bookmark != nil:
+			res.Message = &gatewayv1.WatchPaymentStatusResponse_Bookmark{Bookmark: step.bookmark}
+		case step.snapshotEnd != nil:
+			res.Message = &gatewayv1.WatchPaymentStatusResponse_SnapshotEnd{SnapshotEnd: step.snapshotEnd}
+		default:
+			res.Message = &gatewayv1.WatchPaymentStatusResponse_StreamEnd{StreamEnd: step.streamEnd}
+		}
+		return stream.Send(res)
+	}
+	return w.run(ctx, req, stream.SendHeader)
+}
+
+// paymentWatch says what a watch request selects and where it ends.
+func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account string) *watch {
+	q := store.Query{
+		Stream: store.Payments, MerchantAccount: account, States: paymentStateToWords(req.GetStates()), Heartbeat: heartbeat(req),
+		Keys: slices.Concat(keys(journal.KeySession, req.GetSessionIds()...), keys(journal.KeyOrder, req.GetOrderIds()...),
+			keys(journal.KeyPayment, req.GetPaymentIds()...), keys(journal.KeyReference, req.GetMerchantReferences()...),
+			keys(journal.KeyPartner, req.GetPartnerAccountIds()...)),
+	}
+	w := &watch{server: s, query: q}
+	if wanted := req.GetPaymentStatuses(); len(wanted) > 0 {
+		w.matches = func(ev store.Event) bool { return slices.Contains(wanted, paymentStatusOf(ev)) }
+	}
+	byState := endsAt(paymentStateToWords(req.GetUntilStates()))
+	w.ends = func(ev store.Event) gatewayv1.StreamEnd_Reason {
+		if why := byState(ev); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
+			return why
+		}
+		if until := req.GetUntilPaymentStatuses(); len(until) > 0 && slices.Contains(until, paymentStatusOf(ev)) {
+			return gatewayv1.StreamEnd_REASON_UNTIL_REACHED
+		}
+		if req.GetUntilFinal() && journal.PaymentState(ev.State).Final() {
+			return gatewayv1.StreamEnd_REASON_FINAL
+		}
+		return gatewayv1.StreamEnd_REASON_UNSPECIFIED
+	}
+	if len(q.Keys) > 0 && (len(req.GetUntilStates()) > 0 || len(req.GetUntilPaymentStatuses()) > 0 || req.GetUntilFinal()) {
+		w.ending = &q
+	}
+	return w
+}
+
+func paymentStatusOf(ev store.Event) gatewayv1.PaymentStatus {
+	entry, err := journal.DecodePaymentEntry(ev.Body)
+	if err != nil {
+		return gatewayv1.PaymentStatus_PAYMENT_STATUS_UNSPECIFIED
+	}
+	return paymentStatusFromWord(entry.Payment.Status)
+}
+
+// payment is a payment as it is on record.
+func (s *Server) payment(ctx context.Context, merchantAccount, kind, value string) (*gatewayv1.Payment, error) {
+	found, err := s.store.Subjects(ctx, store.Query{
+		Stream: store.Payments, MerchantAccount: merchantAccount, Keys: keys(kind, value), Descending: true, Limit: 1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if len(found) == 0 {
+		return nil, fmt.Errorf("payment: %w", store.ErrNotFound)
+	}
+	all, err := paymentsFromSubjects(found, false)
+	if err != nil {
+		return nil, err
+	}
+	return all[0], nil
+}
+
+func paymentsFromSubjects(found []store.Subject, withDebtor bool) (all []*gatewayv1.Payment, err error) {
+	for _, subject := range found {
+		entry, err := journal.DecodePaymentEntry(subject.Body)
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, paymentFromJournal(entry.Payment, subject.Latest, withDebtor))
+	}
+	return all, nil
+}
+
+// cart is what the two session requests share.
+type cart interface {
+	GetPurchaseCountry() string
+	GetOrderAmount() *gatewayv1.Money
+	GetOrderTaxAmountMinor() int64
+	GetOrderLines() []*gatewayv1.OrderLine
+}
+
+// cartAddsUp checks sums by Klarna's rules before Klarna is called.
+func cartAddsUp(c cart) error {
+	flaws := klarna.CheckOrder(c.GetPurchaseCountry(), c.GetOrderAmount().GetAmountMinor(), c.GetOrderTaxAmountMinor(), linesToKlarna(c.GetOrderLines()))
+	return amountFlaws(flaws, "")
+}
+
+// keys makes keys of one kind out of the values that are not empty.
+func keys(kind string, values ...string) (all []store.Key) {
+	for _, v := range values {
+		if v != "" {
+			all = append(all, store.Key{Kind: kind, Value: v})
+		}
+	}
+	return all
+}
+
+func heartbeat(req watchRequest) time.Duration {
+	return time.Duration(req.GetHeartbeatSeconds()) * time.Second
+}
+
+// endsAt tells whether an event leaves its subject in one of the states that end a watch.
+func endsAt(states []string) func(store.Event) gatewayv1.StreamEnd_Reason {
+	return func(ev store.Event) gatewayv1.StreamEnd_Reason {
+		if slices.Contains(states, ev.State) {
+			return gatewayv1.StreamEnd_REASON_UNTIL_REACHED
+		}
+		return gatewayv1.StreamEnd_REASON_UNSPECIFIED
+	}
+}
+
+// ending is the query for subjects that have reached one of these states already.
+func ending(q store.Query, states []string) *store.Query {
+	if len(states) == 0 || len(q.Keys) == 0 {
+		return nil
+	}
+	q.States = states
+	return &q
+}

@@ -1,0 +1,58 @@
+package server
+
+import (
+	"context"
+	"fmt"
+
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/operation"
+)
+
+// mutation is what all requests that change something share.
+type mutation interface {
+	proto.Message
+	GetRequestId() string
+}
+
+// once makes the record of a mutation: who asks for what. The content leaves out the request_id, and the merchant
+// account is the resolved one, so that naming the default is no different from leaving it out.
+func once(ctx context.Context, merchantAccount string, req mutation) (operation.Request, error) {
+	content := proto.Clone(req)
+	m := content.ProtoReflect()
+	for _, name := range []string{"request_id", "merchant_account"} {
+		m.Clear(m.Descriptor().Fields().ByName(protoName(name)))
+	}
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(content)
+	if err != nil {
+		return operation.Request{}, fmt.Errorf("encode request: %w", err)
+	}
+	return operation.Request{
+		MerchantAccount: merchantAccount, ID: req.GetRequestId(), Caller: callerOf(ctx).name, Content: encoded,
+	}, nil
+}
+
+func protoName(name string) protoreflect.Name { return protoreflect.Name(name) }
+
+// violated is the detail that names one field and the rule it breaks.
+func violated(field, rule, id string) *errdetails.BadRequest {
+	return badRequest([]*errdetails.BadRequest_FieldViolation{violation(field, rule, id)})
+}
+
+func violation(field, rule, id string) *errdetails.BadRequest_FieldViolation {
+	return &errdetails.BadRequest_FieldViolation{Field: field, Description: rule, Reason: id}
+}
+
+func unknownAccount(message string) error {
+	return reason(codes.NotFound, gatewayv1.ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_UNKNOWN, message,
+		violated("merchant_account", message, "merchant_account.known"))
+}
+
+func unsuitableAccount(message string) error {
+	return reason(codes.FailedPrecondition, gatewayv1.ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_UNSUITABLE, message,
+		violated("merchant_account", message, "merchant_account.suitable"))
+}

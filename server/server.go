@@ -1,0 +1,165 @@
+// Package server faces the callers: it serves the API over gRPC, and over REST through the same gRPC server. It
+// translates, checks and answers; what is done at Klarna is package operation's, what is on record is the journal's.
+package server
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"sync"
+	"time"
+
+	"buf.build/go/protovalidate"
+	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/health"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/keepalive"
+	"google.golang.org/grpc/reflection"
+
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/operation"
+	"payments.internal/klarna-gateway/store"
+)
+
+// Config of a Server. Zero fields have the defaults that are named.
+type Config struct {
+	Journal    *journal.Journal
+	Operations *operation.Operations
+	// Accounts are the merchant accounts that requests may name, with the API that each is for.
+	Accounts map[string]operation.API
+	// Defaults are the merchant accounts of requests that name none.
+	Defaults map[operation.API]string
+	// Tokens are the callers' bearer tokens; none means that nobody has to authenticate.
+	Tokens []Token
+	// DebtorData lets callers see debtors' names and account numbers where nobody has to authenticate.
+	DebtorData bool
+	// Reflection offers gRPC reflection.
+	Reflection bool
+	// CallTimeout bounds unary calls that come without a deadline; 0 means 90 s, longer than any call to Klarna.
+	CallTimeout time.Duration
+	// StreamAge ends watches of this age with a resume token; 0 means 25 min, before the connection's own age ends.
+	StreamAge time.Duration
+	Logger    *slog.Logger
+}
+
+// Server serves the API. Build one with New, run it with Serve, end it with Shutdown.
+type Server struct {
+	journal     *journal.Journal
+	store       *store.Store
+	operations  *operation.Operations
+	accounts    map[string]operation.API
+	defaults    map[operation.API]string
+	callers     callers
+	validator   protovalidate.Validator
+	callTimeout time.Duration
+	streamAge   time.Duration
+	log         *slog.Logger
+
+	grpc   *grpc.Server
+	health *health.Server
+
+	draining chan struct{} // closed when watches shall end
+	drain    sync.Once
+}
+
+// messageLimit bounds requests and responses: 1000 order lines fit well.
+const messageLimit = 4 << 20
+
+// New builds a server; nothing is served before Serve.
+func New(cfg Config) (*Server, error) {
+	validator, err := protovalidate.New(protovalidate.WithMessages(requests()...))
+	if err != nil {
+		return nil, fmt.Errorf("compile validation rules: %w", err)
+	}
+	s := &Server{
+		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
+		accounts: cfg.Accounts, defaults: cfg.Defaults, validator: validator,
+		callers:     newCallers(cfg.Tokens, cfg.DebtorData),
+		callTimeout: cfg.CallTimeout, streamAge: cfg.StreamAge, log: cfg.Logger,
+		health: health.NewServer(), draining: make(chan struct{}),
+	}
+	if s.callTimeout == 0 {
+		s.callTimeout = 90 * time.Second
+	}
+	if s.streamAge == 0 {
+		s.streamAge = 25 * time.Minute
+	}
+	if s.log == nil {
+		s.log = slog.Default()
+	}
+	s.grpc = grpc.NewServer(
+		grpc.StatsHandler(otelgrpc.NewServerHandler()),
+		grpc.ChainUnaryInterceptor(s.answerUnary, s.admitUnary),
+		grpc.ChainStreamInterceptor(s.answerStream, s.admitStream),
+		grpc.MaxRecvMsgSize(messageLimit), grpc.MaxSendMsgSize(messageLimit),
+		// Watches end by themselves (StreamAge) before a connection's age cuts them.
+		grpc.KeepaliveParams(keepalive.ServerParameters{
+			MaxConnectionIdle: 15 * time.Minute, MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: 30 * time.Second,
+			Time: 30 * time.Second, Timeout: 10 * time.Second,
+		}),
+		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 15 * time.Second, PermitWithoutStream: true}),
+	)
+	gatewayv1.RegisterPartnerServiceServer(s.grpc, &partnerService{Server: s})
+	gatewayv1.RegisterPaymentServiceServer(s.grpc, &paymentService{Server: s})
+	gatewayv1.RegisterOrderServiceServer(s.grpc, &orderService{Server: s})
+	healthv1.RegisterHealthServer(s.grpc, s.health)
+	if cfg.Reflection {
+		reflection.Register(s.grpc)
+	}
+	return s, nil
+}
+
+// Serve serves gRPC on the listener until Shutdown.
+func (s *Server) Serve(l net.Listener) error {
+	if err := s.grpc.Serve(l); err != nil && !errors.Is(err, grpc.ErrServerStopped) {
+		return fmt.Errorf("serve grpc: %w", err)
+	}
+	return nil
+}
+
+// Drain says NOT_SERVING and ends every watch with a resume token; calls go on. It is the first half of Shutdown, for
+// those who have to stop what stands in front (REST) between the two.
+func (s *Server) Drain() {
+	s.drain.Do(func() {
+		s.health.Shutdown()
+		close(s.draining)
+	})
+}
+
+// Shutdown drains, waits for the calls in hand, and cuts off what is left when ctx ends.
+func (s *Server) Shutdown(ctx context.Context) {
+	s.Drain()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		s.grpc.GracefulStop()
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+		s.grpc.Stop()
+		<-done
+	}
+}
+
+// merchantAccount resolves the merchant account that a request names, or the default one.
+func (s *Server) merchantAccount(name string, api operation.API) (string, error) {
+	if name == "" {
+		name = s.defaults[api]
+		if name == "" {
+			return "", unknownAccount("no merchant account is the default for this; name one in merchant_account")
+		}
+	}
+	have, ok := s.accounts[name]
+	switch {
+	case !ok:
+		return "", unknownAccount(fmt.Sprintf("no merchant account %q is configured", name))
+	case have != api:
+		return "", unsuitableAccount(fmt.Sprintf("merchant account %q is for Klarna's %s APIs, this needs %s", name, have, api))
+	}
+	return name, nil
+}
