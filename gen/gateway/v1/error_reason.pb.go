@@ -85,6 +85,12 @@ const (
 	ErrorReason_ERROR_REASON_CONFLICT ErrorReason = 33
 	// ALREADY_EXISTS: the authorisation became another order before.
 	ErrorReason_ERROR_REASON_ORDER_EXISTS ErrorReason = 34
+	// NOT_FOUND: the order has no such capture.
+	ErrorReason_ERROR_REASON_CAPTURE_NOT_FOUND ErrorReason = 35
+	// NOT_FOUND: the order has no such refund.
+	ErrorReason_ERROR_REASON_REFUND_NOT_FOUND ErrorReason = 36
+	// NOT_FOUND: Klarna knows no such payout or report.
+	ErrorReason_ERROR_REASON_PAYOUT_NOT_FOUND ErrorReason = 37
 	// FAILED_PRECONDITION: the account is not OPERATIONAL yet; wait for that state on WatchAccountState.
 	ErrorReason_ERROR_REASON_ACCOUNT_NOT_OPERATIONAL ErrorReason = 40
 	// NOT_FOUND: no such partner account.
@@ -145,6 +151,9 @@ var (
 		32: "ERROR_REASON_OPERATION_NOT_ALLOWED",
 		33: "ERROR_REASON_CONFLICT",
 		34: "ERROR_REASON_ORDER_EXISTS",
+		35: "ERROR_REASON_CAPTURE_NOT_FOUND",
+		36: "ERROR_REASON_REFUND_NOT_FOUND",
+		37: "ERROR_REASON_PAYOUT_NOT_FOUND",
 		40: "ERROR_REASON_ACCOUNT_NOT_OPERATIONAL",
 		41: "ERROR_REASON_PARTNER_NOT_FOUND",
 		42: "ERROR_REASON_PARTNER_DIFFERS",
@@ -189,6 +198,9 @@ var (
 		"ERROR_REASON_OPERATION_NOT_ALLOWED":        32,
 		"ERROR_REASON_CONFLICT":                     33,
 		"ERROR_REASON_ORDER_EXISTS":                 34,
+		"ERROR_REASON_CAPTURE_NOT_FOUND":            35,
+		"ERROR_REASON_REFUND_NOT_FOUND":             36,
+		"ERROR_REASON_PAYOUT_NOT_FOUND":             37,
 		"ERROR_REASON_ACCOUNT_NOT_OPERATIONAL":      40,
 		"ERROR_REASON_PARTNER_NOT_FOUND":            41,
 		"ERROR_REASON_PARTNER_DIFFERS":              42,
@@ -237,7 +249,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\x9d\f\n" +
+	"gateway.v1*\x87\r\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -268,7 +280,10 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x1fERROR_REASON_CANCEL_NOT_ALLOWED\x10\x1f\x12&\n" +
 	"\"ERROR_REASON_OPERATION_NOT_ALLOWED\x10 \x12\x19\n" +
 	"\x15ERROR_REASON_CONFLICT\x10!\x12\x1d\n" +
-	"\x19ERROR_REASON_ORDER_EXISTS\x10\"\x12(\n" +
+	"\x19ERROR_REASON_ORDER_EXISTS\x10\"\x12\"\n" +
+	"\x1eERROR_REASON_CAPTURE_NOT_FOUND\x10#\x12!\n" +
+	"\x1dERROR_REASON_REFUND_NOT_FOUND\x10$\x12!\n" +
+	"\x1dERROR_REASON_PAYOUT_NOT_FOUND\x10%\x12(\n" +
 	"$ERROR_REASON_ACCOUNT_NOT_OPERATIONAL\x10(\x12\"\n" +
 	"\x1eERROR_REASON_PARTNER_NOT_FOUND\x10)\x12 \n" +
 	"\x1cERROR_REASON_PARTNER_DIFFERS\x10*\x12!\n" +

@@ -846,6 +846,1554 @@ func (x *RefundOrderResponse) GetPayment() *Payment {
 	return nil
 }
 
+// ListCapturesRequest names an order.
+type ListCapturesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId       string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCapturesRequest) Reset() {
+	*x = ListCapturesRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCapturesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCapturesRequest) ProtoMessage() {}
+
+func (x *ListCapturesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCapturesRequest.ProtoReflect.Descriptor instead.
+func (*ListCapturesRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *ListCapturesRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListCapturesRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+// ListCapturesResponse holds all captures.
+type ListCapturesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Captures, in Klarna's order.
+	Captures      []*Capture `protobuf:"bytes,1,rep,name=captures,proto3" json:"captures,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListCapturesResponse) Reset() {
+	*x = ListCapturesResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListCapturesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListCapturesResponse) ProtoMessage() {}
+
+func (x *ListCapturesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListCapturesResponse.ProtoReflect.Descriptor instead.
+func (*ListCapturesResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListCapturesResponse) GetCaptures() []*Capture {
+	if x != nil {
+		return x.Captures
+	}
+	return nil
+}
+
+// GetCaptureRequest names a capture.
+type GetCaptureRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Klarna's capture id.
+	CaptureId     string `protobuf:"bytes,3,opt,name=capture_id,json=captureId,proto3" json:"capture_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCaptureRequest) Reset() {
+	*x = GetCaptureRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCaptureRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCaptureRequest) ProtoMessage() {}
+
+func (x *GetCaptureRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCaptureRequest.ProtoReflect.Descriptor instead.
+func (*GetCaptureRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *GetCaptureRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetCaptureRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *GetCaptureRequest) GetCaptureId() string {
+	if x != nil {
+		return x.CaptureId
+	}
+	return ""
+}
+
+// GetCaptureResponse holds the capture.
+type GetCaptureResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The capture.
+	Capture       *Capture `protobuf:"bytes,1,opt,name=capture,proto3" json:"capture,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCaptureResponse) Reset() {
+	*x = GetCaptureResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCaptureResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCaptureResponse) ProtoMessage() {}
+
+func (x *GetCaptureResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCaptureResponse.ProtoReflect.Descriptor instead.
+func (*GetCaptureResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *GetCaptureResponse) GetCapture() *Capture {
+	if x != nil {
+		return x.Capture
+	}
+	return nil
+}
+
+// GetRefundRequest names a refund.
+type GetRefundRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Klarna's refund id.
+	RefundId      string `protobuf:"bytes,3,opt,name=refund_id,json=refundId,proto3" json:"refund_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRefundRequest) Reset() {
+	*x = GetRefundRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRefundRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRefundRequest) ProtoMessage() {}
+
+func (x *GetRefundRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRefundRequest.ProtoReflect.Descriptor instead.
+func (*GetRefundRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *GetRefundRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetRefundRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *GetRefundRequest) GetRefundId() string {
+	if x != nil {
+		return x.RefundId
+	}
+	return ""
+}
+
+// GetRefundResponse holds the refund.
+type GetRefundResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The refund.
+	Refund        *Refund `protobuf:"bytes,1,opt,name=refund,proto3" json:"refund,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetRefundResponse) Reset() {
+	*x = GetRefundResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetRefundResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetRefundResponse) ProtoMessage() {}
+
+func (x *GetRefundResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetRefundResponse.ProtoReflect.Descriptor instead.
+func (*GetRefundResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *GetRefundResponse) GetRefund() *Refund {
+	if x != nil {
+		return x.Refund
+	}
+	return nil
+}
+
+// AddOrderShippingInfoRequest says what was sent.
+type AddOrderShippingInfoRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Shipments, 1 to 500.
+	ShippingInfo  []*ShippingInfo `protobuf:"bytes,4,rep,name=shipping_info,json=shippingInfo,proto3" json:"shipping_info,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddOrderShippingInfoRequest) Reset() {
+	*x = AddOrderShippingInfoRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddOrderShippingInfoRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddOrderShippingInfoRequest) ProtoMessage() {}
+
+func (x *AddOrderShippingInfoRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddOrderShippingInfoRequest.ProtoReflect.Descriptor instead.
+func (*AddOrderShippingInfoRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *AddOrderShippingInfoRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *AddOrderShippingInfoRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AddOrderShippingInfoRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *AddOrderShippingInfoRequest) GetShippingInfo() []*ShippingInfo {
+	if x != nil {
+		return x.ShippingInfo
+	}
+	return nil
+}
+
+// AddOrderShippingInfoResponse says that Klarna has it.
+type AddOrderShippingInfoResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddOrderShippingInfoResponse) Reset() {
+	*x = AddOrderShippingInfoResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddOrderShippingInfoResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddOrderShippingInfoResponse) ProtoMessage() {}
+
+func (x *AddOrderShippingInfoResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddOrderShippingInfoResponse.ProtoReflect.Descriptor instead.
+func (*AddOrderShippingInfoResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{19}
+}
+
+// AddCaptureShippingInfoRequest says what was sent.
+type AddCaptureShippingInfoRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Klarna's capture id.
+	CaptureId string `protobuf:"bytes,4,opt,name=capture_id,json=captureId,proto3" json:"capture_id,omitempty"`
+	// Shipments, 1 to 500.
+	ShippingInfo  []*ShippingInfo `protobuf:"bytes,5,rep,name=shipping_info,json=shippingInfo,proto3" json:"shipping_info,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddCaptureShippingInfoRequest) Reset() {
+	*x = AddCaptureShippingInfoRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddCaptureShippingInfoRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddCaptureShippingInfoRequest) ProtoMessage() {}
+
+func (x *AddCaptureShippingInfoRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddCaptureShippingInfoRequest.ProtoReflect.Descriptor instead.
+func (*AddCaptureShippingInfoRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *AddCaptureShippingInfoRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *AddCaptureShippingInfoRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AddCaptureShippingInfoRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *AddCaptureShippingInfoRequest) GetCaptureId() string {
+	if x != nil {
+		return x.CaptureId
+	}
+	return ""
+}
+
+func (x *AddCaptureShippingInfoRequest) GetShippingInfo() []*ShippingInfo {
+	if x != nil {
+		return x.ShippingInfo
+	}
+	return nil
+}
+
+// AddCaptureShippingInfoResponse says that Klarna has it.
+type AddCaptureShippingInfoResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AddCaptureShippingInfoResponse) Reset() {
+	*x = AddCaptureShippingInfoResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AddCaptureShippingInfoResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AddCaptureShippingInfoResponse) ProtoMessage() {}
+
+func (x *AddCaptureShippingInfoResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AddCaptureShippingInfoResponse.ProtoReflect.Descriptor instead.
+func (*AddCaptureShippingInfoResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{21}
+}
+
+// UpdateAuthorizationRequest is what the order shall be from now on.
+type UpdateAuthorizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// New total, at least what is captured, in the order's currency.
+	OrderAmount *Money `protobuf:"bytes,4,opt,name=order_amount,json=orderAmount,proto3" json:"order_amount,omitempty"`
+	// The whole cart as it shall be; it must add up to the amount.
+	OrderLines []*OrderLine `protobuf:"bytes,5,rep,name=order_lines,json=orderLines,proto3" json:"order_lines,omitempty"`
+	// Delete the order's lines. Must be set if, and only if, order_lines is empty.
+	RemoveOrderLines bool `protobuf:"varint,6,opt,name=remove_order_lines,json=removeOrderLines,proto3" json:"remove_order_lines,omitempty"`
+	// Text for the change.
+	Description   string `protobuf:"bytes,7,opt,name=description,proto3" json:"description,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAuthorizationRequest) Reset() {
+	*x = UpdateAuthorizationRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAuthorizationRequest) ProtoMessage() {}
+
+func (x *UpdateAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*UpdateAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *UpdateAuthorizationRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *UpdateAuthorizationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateAuthorizationRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *UpdateAuthorizationRequest) GetOrderAmount() *Money {
+	if x != nil {
+		return x.OrderAmount
+	}
+	return nil
+}
+
+func (x *UpdateAuthorizationRequest) GetOrderLines() []*OrderLine {
+	if x != nil {
+		return x.OrderLines
+	}
+	return nil
+}
+
+func (x *UpdateAuthorizationRequest) GetRemoveOrderLines() bool {
+	if x != nil {
+		return x.RemoveOrderLines
+	}
+	return false
+}
+
+func (x *UpdateAuthorizationRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+// UpdateAuthorizationResponse holds the payment after it.
+type UpdateAuthorizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment as it is on record now.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateAuthorizationResponse) Reset() {
+	*x = UpdateAuthorizationResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateAuthorizationResponse) ProtoMessage() {}
+
+func (x *UpdateAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*UpdateAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *UpdateAuthorizationResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// ExtendAuthorizationRequest names an order.
+type ExtendAuthorizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId       string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendAuthorizationRequest) Reset() {
+	*x = ExtendAuthorizationRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendAuthorizationRequest) ProtoMessage() {}
+
+func (x *ExtendAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*ExtendAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ExtendAuthorizationRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ExtendAuthorizationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ExtendAuthorizationRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+// ExtendAuthorizationResponse holds the payment after it.
+type ExtendAuthorizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment as it is on record now.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendAuthorizationResponse) Reset() {
+	*x = ExtendAuthorizationResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendAuthorizationResponse) ProtoMessage() {}
+
+func (x *ExtendAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*ExtendAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ExtendAuthorizationResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// ReleaseRemainingAuthorizationRequest names an order.
+type ReleaseRemainingAuthorizationRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId       string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseRemainingAuthorizationRequest) Reset() {
+	*x = ReleaseRemainingAuthorizationRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseRemainingAuthorizationRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseRemainingAuthorizationRequest) ProtoMessage() {}
+
+func (x *ReleaseRemainingAuthorizationRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseRemainingAuthorizationRequest.ProtoReflect.Descriptor instead.
+func (*ReleaseRemainingAuthorizationRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *ReleaseRemainingAuthorizationRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ReleaseRemainingAuthorizationRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ReleaseRemainingAuthorizationRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+// ReleaseRemainingAuthorizationResponse holds the payment after it.
+type ReleaseRemainingAuthorizationResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment as it is on record now.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ReleaseRemainingAuthorizationResponse) Reset() {
+	*x = ReleaseRemainingAuthorizationResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ReleaseRemainingAuthorizationResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ReleaseRemainingAuthorizationResponse) ProtoMessage() {}
+
+func (x *ReleaseRemainingAuthorizationResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ReleaseRemainingAuthorizationResponse.ProtoReflect.Descriptor instead.
+func (*ReleaseRemainingAuthorizationResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ReleaseRemainingAuthorizationResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// UpdateMerchantReferencesRequest names what shall change; a reference that is not set stays, an empty one is cleared.
+type UpdateMerchantReferencesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// New reference.
+	MerchantReference1 *string `protobuf:"bytes,4,opt,name=merchant_reference1,json=merchantReference1,proto3,oneof" json:"merchant_reference1,omitempty"`
+	// New second reference.
+	MerchantReference2 *string `protobuf:"bytes,5,opt,name=merchant_reference2,json=merchantReference2,proto3,oneof" json:"merchant_reference2,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *UpdateMerchantReferencesRequest) Reset() {
+	*x = UpdateMerchantReferencesRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateMerchantReferencesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateMerchantReferencesRequest) ProtoMessage() {}
+
+func (x *UpdateMerchantReferencesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateMerchantReferencesRequest.ProtoReflect.Descriptor instead.
+func (*UpdateMerchantReferencesRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *UpdateMerchantReferencesRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *UpdateMerchantReferencesRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateMerchantReferencesRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *UpdateMerchantReferencesRequest) GetMerchantReference1() string {
+	if x != nil && x.MerchantReference1 != nil {
+		return *x.MerchantReference1
+	}
+	return ""
+}
+
+func (x *UpdateMerchantReferencesRequest) GetMerchantReference2() string {
+	if x != nil && x.MerchantReference2 != nil {
+		return *x.MerchantReference2
+	}
+	return ""
+}
+
+// UpdateMerchantReferencesResponse holds the payment after it.
+type UpdateMerchantReferencesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The payment as it is on record now.
+	Payment       *Payment `protobuf:"bytes,1,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateMerchantReferencesResponse) Reset() {
+	*x = UpdateMerchantReferencesResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateMerchantReferencesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateMerchantReferencesResponse) ProtoMessage() {}
+
+func (x *UpdateMerchantReferencesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateMerchantReferencesResponse.ProtoReflect.Descriptor instead.
+func (*UpdateMerchantReferencesResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *UpdateMerchantReferencesResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// UpdateCustomerDetailsRequest holds the new shipping address.
+type UpdateCustomerDetailsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// New shipping address, as a whole. Personal data.
+	ShippingAddress *Address `protobuf:"bytes,4,opt,name=shipping_address,json=shippingAddress,proto3" json:"shipping_address,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *UpdateCustomerDetailsRequest) Reset() {
+	*x = UpdateCustomerDetailsRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCustomerDetailsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCustomerDetailsRequest) ProtoMessage() {}
+
+func (x *UpdateCustomerDetailsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCustomerDetailsRequest.ProtoReflect.Descriptor instead.
+func (*UpdateCustomerDetailsRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *UpdateCustomerDetailsRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *UpdateCustomerDetailsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateCustomerDetailsRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *UpdateCustomerDetailsRequest) GetShippingAddress() *Address {
+	if x != nil {
+		return x.ShippingAddress
+	}
+	return nil
+}
+
+// UpdateCustomerDetailsResponse says that Klarna has it.
+type UpdateCustomerDetailsResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateCustomerDetailsResponse) Reset() {
+	*x = UpdateCustomerDetailsResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCustomerDetailsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCustomerDetailsResponse) ProtoMessage() {}
+
+func (x *UpdateCustomerDetailsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCustomerDetailsResponse.ProtoReflect.Descriptor instead.
+func (*UpdateCustomerDetailsResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{31}
+}
+
+// ListDueDateOptionsRequest names a capture.
+type ListDueDateOptionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Klarna's capture id.
+	CaptureId     string `protobuf:"bytes,3,opt,name=capture_id,json=captureId,proto3" json:"capture_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDueDateOptionsRequest) Reset() {
+	*x = ListDueDateOptionsRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDueDateOptionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDueDateOptionsRequest) ProtoMessage() {}
+
+func (x *ListDueDateOptionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDueDateOptionsRequest.ProtoReflect.Descriptor instead.
+func (*ListDueDateOptionsRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *ListDueDateOptionsRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListDueDateOptionsRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ListDueDateOptionsRequest) GetCaptureId() string {
+	if x != nil {
+		return x.CaptureId
+	}
+	return ""
+}
+
+// ListDueDateOptionsResponse holds the options.
+type ListDueDateOptionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Options, none if the due date cannot be extended.
+	Options       []*DueDateOption `protobuf:"bytes,1,rep,name=options,proto3" json:"options,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListDueDateOptionsResponse) Reset() {
+	*x = ListDueDateOptionsResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListDueDateOptionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListDueDateOptionsResponse) ProtoMessage() {}
+
+func (x *ListDueDateOptionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListDueDateOptionsResponse.ProtoReflect.Descriptor instead.
+func (*ListDueDateOptionsResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *ListDueDateOptionsResponse) GetOptions() []*DueDateOption {
+	if x != nil {
+		return x.Options
+	}
+	return nil
+}
+
+// DueDateOption is one extension that Klarna offers.
+type DueDateOption struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Days by which the due date moves.
+	NumberOfDays int32 `protobuf:"varint,1,opt,name=number_of_days,json=numberOfDays,proto3" json:"number_of_days,omitempty"`
+	// What Klarna charges for it.
+	Fee           *Money `protobuf:"bytes,2,opt,name=fee,proto3" json:"fee,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DueDateOption) Reset() {
+	*x = DueDateOption{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DueDateOption) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DueDateOption) ProtoMessage() {}
+
+func (x *DueDateOption) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DueDateOption.ProtoReflect.Descriptor instead.
+func (*DueDateOption) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *DueDateOption) GetNumberOfDays() int32 {
+	if x != nil {
+		return x.NumberOfDays
+	}
+	return 0
+}
+
+func (x *DueDateOption) GetFee() *Money {
+	if x != nil {
+		return x.Fee
+	}
+	return nil
+}
+
+// ExtendDueDateRequest picks an option.
+type ExtendDueDateRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Klarna's capture id.
+	CaptureId string `protobuf:"bytes,4,opt,name=capture_id,json=captureId,proto3" json:"capture_id,omitempty"`
+	// Days, one of the options.
+	NumberOfDays  int32 `protobuf:"varint,5,opt,name=number_of_days,json=numberOfDays,proto3" json:"number_of_days,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendDueDateRequest) Reset() {
+	*x = ExtendDueDateRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendDueDateRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendDueDateRequest) ProtoMessage() {}
+
+func (x *ExtendDueDateRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendDueDateRequest.ProtoReflect.Descriptor instead.
+func (*ExtendDueDateRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *ExtendDueDateRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ExtendDueDateRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ExtendDueDateRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ExtendDueDateRequest) GetCaptureId() string {
+	if x != nil {
+		return x.CaptureId
+	}
+	return ""
+}
+
+func (x *ExtendDueDateRequest) GetNumberOfDays() int32 {
+	if x != nil {
+		return x.NumberOfDays
+	}
+	return 0
+}
+
+// ExtendDueDateResponse says that Klarna did it.
+type ExtendDueDateResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExtendDueDateResponse) Reset() {
+	*x = ExtendDueDateResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExtendDueDateResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExtendDueDateResponse) ProtoMessage() {}
+
+func (x *ExtendDueDateResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExtendDueDateResponse.ProtoReflect.Descriptor instead.
+func (*ExtendDueDateResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{36}
+}
+
+// TriggerSendOutRequest names a capture.
+type TriggerSendOutRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id, a UUID.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Klarna's capture id.
+	CaptureId     string `protobuf:"bytes,4,opt,name=capture_id,json=captureId,proto3" json:"capture_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerSendOutRequest) Reset() {
+	*x = TriggerSendOutRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerSendOutRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerSendOutRequest) ProtoMessage() {}
+
+func (x *TriggerSendOutRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerSendOutRequest.ProtoReflect.Descriptor instead.
+func (*TriggerSendOutRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *TriggerSendOutRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *TriggerSendOutRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *TriggerSendOutRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *TriggerSendOutRequest) GetCaptureId() string {
+	if x != nil {
+		return x.CaptureId
+	}
+	return ""
+}
+
+// TriggerSendOutResponse says that Klarna did it.
+type TriggerSendOutResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *TriggerSendOutResponse) Reset() {
+	*x = TriggerSendOutResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *TriggerSendOutResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*TriggerSendOutResponse) ProtoMessage() {}
+
+func (x *TriggerSendOutResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use TriggerSendOutResponse.ProtoReflect.Descriptor instead.
+func (*TriggerSendOutResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{38}
+}
+
 var File_gateway_v1_order_service_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_order_service_proto_rawDesc = "" +
@@ -918,7 +2466,117 @@ const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"\vdescription\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\vdescription\"p\n" +
 	"\x13RefundOrderResponse\x12*\n" +
 	"\x06refund\x18\x01 \x01(\v2\x12.gateway.v1.RefundR\x06refund\x12-\n" +
-	"\apayment\x18\x02 \x01(\v2\x13.gateway.v1.PaymentR\apayment2\xd8\x05\n" +
+	"\apayment\x18\x02 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"q\n" +
+	"\x13ListCapturesRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12&\n" +
+	"\border_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"G\n" +
+	"\x14ListCapturesResponse\x12/\n" +
+	"\bcaptures\x18\x01 \x03(\v2\x13.gateway.v1.CaptureR\bcaptures\"\x9d\x01\n" +
+	"\x11GetCaptureRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12&\n" +
+	"\border_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12,\n" +
+	"\n" +
+	"capture_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tcaptureId\"C\n" +
+	"\x12GetCaptureResponse\x12-\n" +
+	"\acapture\x18\x01 \x01(\v2\x13.gateway.v1.CaptureR\acapture\"\x9a\x01\n" +
+	"\x10GetRefundRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12&\n" +
+	"\border_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12*\n" +
+	"\trefund_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\brefundId\"?\n" +
+	"\x11GetRefundResponse\x12*\n" +
+	"\x06refund\x18\x01 \x01(\v2\x12.gateway.v1.RefundR\x06refund\"\xf4\x01\n" +
+	"\x1bAddOrderShippingInfoRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12M\n" +
+	"\rshipping_info\x18\x04 \x03(\v2\x18.gateway.v1.ShippingInfoB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xf4\x03R\fshippingInfo\"\x1e\n" +
+	"\x1cAddOrderShippingInfoResponse\"\xa4\x02\n" +
+	"\x1dAddCaptureShippingInfoRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12,\n" +
+	"\n" +
+	"capture_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tcaptureId\x12M\n" +
+	"\rshipping_info\x18\x05 \x03(\v2\x18.gateway.v1.ShippingInfoB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xf4\x03R\fshippingInfo\" \n" +
+	"\x1eAddCaptureShippingInfoResponse\"\x90\x06\n" +
+	"\x1aUpdateAuthorizationRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12\xfb\x01\n" +
+	"\forder_amount\x18\x04 \x01(\v2\x11.gateway.v1.MoneyB\xc4\x01\xe0A\x02\xbaH\xbd\x01\xba\x01V\n" +
+	"\x19order_amount.not_negative\x12!amount_minor must not be negative\x1a\x16this.amount_minor >= 0\xba\x01^\n" +
+	"\x14order_amount.largest\x12&amount_minor must be at most 200000000\x1a\x1ethis.amount_minor <= 200000000\xc8\x01\x01R\vorderAmount\x12A\n" +
+	"\vorder_lines\x18\x05 \x03(\v2\x15.gateway.v1.OrderLineB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\n" +
+	"orderLines\x12,\n" +
+	"\x12remove_order_lines\x18\x06 \x01(\bR\x10removeOrderLines\x12*\n" +
+	"\vdescription\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\vdescription:\xce\x01\xbaH\xca\x01\x1a\xc7\x01\n" +
+	"\x1aupdate_authorization.lines\x12porder_lines are required: without them Klarna deletes the order's lines; set remove_order_lines if that is meant\x1a7(size(this.order_lines) > 0) != this.remove_order_lines\"L\n" +
+	"\x1bUpdateAuthorizationResponse\x12-\n" +
+	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xa4\x01\n" +
+	"\x1aExtendAuthorizationRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"L\n" +
+	"\x1bExtendAuthorizationResponse\x12-\n" +
+	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xae\x01\n" +
+	"$ReleaseRemainingAuthorizationRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\"V\n" +
+	"%ReleaseRemainingAuthorizationResponse\x12-\n" +
+	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\x9c\x04\n" +
+	"\x1fUpdateMerchantReferencesRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12>\n" +
+	"\x13merchant_reference1\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01H\x00R\x12merchantReference1\x88\x01\x01\x12>\n" +
+	"\x13merchant_reference2\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01H\x01R\x12merchantReference2\x88\x01\x01:\xc0\x01\xbaH\xbc\x01\x1a\xb9\x01\n" +
+	".update_merchant_references.something_to_change\x12Gat least one of merchant_reference1 and merchant_reference2 is required\x1a>has(this.merchant_reference1) || has(this.merchant_reference2)B\x16\n" +
+	"\x14_merchant_reference1B\x16\n" +
+	"\x14_merchant_reference2\"Q\n" +
+	" UpdateMerchantReferencesResponse\x12-\n" +
+	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xf1\x01\n" +
+	"\x1cUpdateCustomerDetailsRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12I\n" +
+	"\x10shipping_address\x18\x04 \x01(\v2\x13.gateway.v1.AddressB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x0fshippingAddress\"\x1f\n" +
+	"\x1dUpdateCustomerDetailsResponse\"\xa5\x01\n" +
+	"\x19ListDueDateOptionsRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12&\n" +
+	"\border_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12,\n" +
+	"\n" +
+	"capture_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tcaptureId\"Q\n" +
+	"\x1aListDueDateOptionsResponse\x123\n" +
+	"\aoptions\x18\x01 \x03(\v2\x19.gateway.v1.DueDateOptionR\aoptions\"Z\n" +
+	"\rDueDateOption\x12$\n" +
+	"\x0enumber_of_days\x18\x01 \x01(\x05R\fnumberOfDays\x12#\n" +
+	"\x03fee\x18\x02 \x01(\v2\x11.gateway.v1.MoneyR\x03fee\"\xfe\x01\n" +
+	"\x14ExtendDueDateRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12,\n" +
+	"\n" +
+	"capture_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tcaptureId\x120\n" +
+	"\x0enumber_of_days\x18\x05 \x01(\x05B\n" +
+	"\xe0A\x02\xbaH\x04\x1a\x02 \x00R\fnumberOfDays\"\x17\n" +
+	"\x15ExtendDueDateResponse\"\xcd\x01\n" +
+	"\x15TriggerSendOutRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12&\n" +
+	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12,\n" +
+	"\n" +
+	"capture_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tcaptureId\"\x18\n" +
+	"\x16TriggerSendOutResponse2\xf2\x15\n" +
 	"\fOrderService\x12e\n" +
 	"\vCreateOrder\x12\x1e.gateway.v1.CreateOrderRequest\x1a\x1f.gateway.v1.CreateOrderResponse\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/orders\x12d\n" +
@@ -926,7 +2584,21 @@ const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"\x10AcknowledgeOrder\x12#.gateway.v1.AcknowledgeOrderRequest\x1a$.gateway.v1.AcknowledgeOrderResponse\",\x82\xd3\xe4\x93\x02&:\x01*\"!/v1/orders/{order_id}:acknowledge\x12w\n" +
 	"\vCancelOrder\x12\x1e.gateway.v1.CancelOrderRequest\x1a\x1f.gateway.v1.CancelOrderResponse\"'\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/orders/{order_id}:cancel\x12{\n" +
 	"\fCaptureOrder\x12\x1f.gateway.v1.CaptureOrderRequest\x1a .gateway.v1.CaptureOrderResponse\"(\x82\xd3\xe4\x93\x02\":\x01*\"\x1d/v1/orders/{order_id}:capture\x12w\n" +
-	"\vRefundOrder\x12\x1e.gateway.v1.RefundOrderRequest\x1a\x1f.gateway.v1.RefundOrderResponse\"'\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/orders/{order_id}:refundB\xa7\x01\n" +
+	"\vRefundOrder\x12\x1e.gateway.v1.RefundOrderRequest\x1a\x1f.gateway.v1.RefundOrderResponse\"'\x82\xd3\xe4\x93\x02!:\x01*\"\x1c/v1/orders/{order_id}:refund\x12y\n" +
+	"\fListCaptures\x12\x1f.gateway.v1.ListCapturesRequest\x1a .gateway.v1.ListCapturesResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/orders/{order_id}/captures\x12\x80\x01\n" +
+	"\n" +
+	"GetCapture\x12\x1d.gateway.v1.GetCaptureRequest\x1a\x1e.gateway.v1.GetCaptureResponse\"3\x82\xd3\xe4\x93\x02-\x12+/v1/orders/{order_id}/captures/{capture_id}\x12{\n" +
+	"\tGetRefund\x12\x1c.gateway.v1.GetRefundRequest\x1a\x1d.gateway.v1.GetRefundResponse\"1\x82\xd3\xe4\x93\x02+\x12)/v1/orders/{order_id}/refunds/{refund_id}\x12\x9b\x01\n" +
+	"\x14AddOrderShippingInfo\x12'.gateway.v1.AddOrderShippingInfoRequest\x1a(.gateway.v1.AddOrderShippingInfoResponse\"0\x82\xd3\xe4\x93\x02*:\x01*\"%/v1/orders/{order_id}:addShippingInfo\x12\xb7\x01\n" +
+	"\x16AddCaptureShippingInfo\x12).gateway.v1.AddCaptureShippingInfoRequest\x1a*.gateway.v1.AddCaptureShippingInfoResponse\"F\x82\xd3\xe4\x93\x02@:\x01*\";/v1/orders/{order_id}/captures/{capture_id}:addShippingInfo\x12\x9c\x01\n" +
+	"\x13UpdateAuthorization\x12&.gateway.v1.UpdateAuthorizationRequest\x1a'.gateway.v1.UpdateAuthorizationResponse\"4\x82\xd3\xe4\x93\x02.:\x01*\")/v1/orders/{order_id}:updateAuthorization\x12\x9c\x01\n" +
+	"\x13ExtendAuthorization\x12&.gateway.v1.ExtendAuthorizationRequest\x1a'.gateway.v1.ExtendAuthorizationResponse\"4\x82\xd3\xe4\x93\x02.:\x01*\")/v1/orders/{order_id}:extendAuthorization\x12\xc4\x01\n" +
+	"\x1dReleaseRemainingAuthorization\x120.gateway.v1.ReleaseRemainingAuthorizationRequest\x1a1.gateway.v1.ReleaseRemainingAuthorizationResponse\">\x82\xd3\xe4\x93\x028:\x01*\"3/v1/orders/{order_id}:releaseRemainingAuthorization\x12\xb0\x01\n" +
+	"\x18UpdateMerchantReferences\x12+.gateway.v1.UpdateMerchantReferencesRequest\x1a,.gateway.v1.UpdateMerchantReferencesResponse\"9\x82\xd3\xe4\x93\x023:\x01*\"./v1/orders/{order_id}:updateMerchantReferences\x12\xa4\x01\n" +
+	"\x15UpdateCustomerDetails\x12(.gateway.v1.UpdateCustomerDetailsRequest\x1a).gateway.v1.UpdateCustomerDetailsResponse\"6\x82\xd3\xe4\x93\x020:\x01*\"+/v1/orders/{order_id}:updateCustomerDetails\x12\xa7\x01\n" +
+	"\x12ListDueDateOptions\x12%.gateway.v1.ListDueDateOptionsRequest\x1a&.gateway.v1.ListDueDateOptionsResponse\"B\x82\xd3\xe4\x93\x02<\x12:/v1/orders/{order_id}/captures/{capture_id}/dueDateOptions\x12\x9a\x01\n" +
+	"\rExtendDueDate\x12 .gateway.v1.ExtendDueDateRequest\x1a!.gateway.v1.ExtendDueDateResponse\"D\x82\xd3\xe4\x93\x02>:\x01*\"9/v1/orders/{order_id}/captures/{capture_id}:extendDueDate\x12\x9e\x01\n" +
+	"\x0eTriggerSendOut\x12!.gateway.v1.TriggerSendOutRequest\x1a\".gateway.v1.TriggerSendOutResponse\"E\x82\xd3\xe4\x93\x02?:\x01*\":/v1/orders/{order_id}/captures/{capture_id}:triggerSendOutB\xa7\x01\n" +
 	"\x0ecom.gateway.v1B\x11OrderServiceProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"
@@ -943,60 +2615,128 @@ func file_gateway_v1_order_service_proto_rawDescGZIP() []byte {
 	return file_gateway_v1_order_service_proto_rawDescData
 }
 
-var file_gateway_v1_order_service_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
+var file_gateway_v1_order_service_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_gateway_v1_order_service_proto_goTypes = []any{
-	(*CreateOrderRequest)(nil),       // 0: gateway.v1.CreateOrderRequest
-	(*CreateOrderResponse)(nil),      // 1: gateway.v1.CreateOrderResponse
-	(*GetOrderRequest)(nil),          // 2: gateway.v1.GetOrderRequest
-	(*GetOrderResponse)(nil),         // 3: gateway.v1.GetOrderResponse
-	(*AcknowledgeOrderRequest)(nil),  // 4: gateway.v1.AcknowledgeOrderRequest
-	(*AcknowledgeOrderResponse)(nil), // 5: gateway.v1.AcknowledgeOrderResponse
-	(*CancelOrderRequest)(nil),       // 6: gateway.v1.CancelOrderRequest
-	(*CancelOrderResponse)(nil),      // 7: gateway.v1.CancelOrderResponse
-	(*CaptureOrderRequest)(nil),      // 8: gateway.v1.CaptureOrderRequest
-	(*CaptureOrderResponse)(nil),     // 9: gateway.v1.CaptureOrderResponse
-	(*RefundOrderRequest)(nil),       // 10: gateway.v1.RefundOrderRequest
-	(*RefundOrderResponse)(nil),      // 11: gateway.v1.RefundOrderResponse
-	(*Money)(nil),                    // 12: gateway.v1.Money
-	(*Payment)(nil),                  // 13: gateway.v1.Payment
-	(*Order)(nil),                    // 14: gateway.v1.Order
-	(*OrderLine)(nil),                // 15: gateway.v1.OrderLine
-	(*ShippingInfo)(nil),             // 16: gateway.v1.ShippingInfo
-	(*Capture)(nil),                  // 17: gateway.v1.Capture
-	(*Refund)(nil),                   // 18: gateway.v1.Refund
+	(*CreateOrderRequest)(nil),                    // 0: gateway.v1.CreateOrderRequest
+	(*CreateOrderResponse)(nil),                   // 1: gateway.v1.CreateOrderResponse
+	(*GetOrderRequest)(nil),                       // 2: gateway.v1.GetOrderRequest
+	(*GetOrderResponse)(nil),                      // 3: gateway.v1.GetOrderResponse
+	(*AcknowledgeOrderRequest)(nil),               // 4: gateway.v1.AcknowledgeOrderRequest
+	(*AcknowledgeOrderResponse)(nil),              // 5: gateway.v1.AcknowledgeOrderResponse
+	(*CancelOrderRequest)(nil),                    // 6: gateway.v1.CancelOrderRequest
+	(*CancelOrderResponse)(nil),                   // 7: gateway.v1.CancelOrderResponse
+	(*CaptureOrderRequest)(nil),                   // 8: gateway.v1.CaptureOrderRequest
+	(*CaptureOrderResponse)(nil),                  // 9: gateway.v1.CaptureOrderResponse
+	(*RefundOrderRequest)(nil),                    // 10: gateway.v1.RefundOrderRequest
+	(*RefundOrderResponse)(nil),                   // 11: gateway.v1.RefundOrderResponse
+	(*ListCapturesRequest)(nil),                   // 12: gateway.v1.ListCapturesRequest
+	(*ListCapturesResponse)(nil),                  // 13: gateway.v1.ListCapturesResponse
+	(*GetCaptureRequest)(nil),                     // 14: gateway.v1.GetCaptureRequest
+	(*GetCaptureResponse)(nil),                    // 15: gateway.v1.GetCaptureResponse
+	(*GetRefundRequest)(nil),                      // 16: gateway.v1.GetRefundRequest
+	(*GetRefundResponse)(nil),                     // 17: gateway.v1.GetRefundResponse
+	(*AddOrderShippingInfoRequest)(nil),           // 18: gateway.v1.AddOrderShippingInfoRequest
+	(*AddOrderShippingInfoResponse)(nil),          // 19: gateway.v1.AddOrderShippingInfoResponse
+	(*AddCaptureShippingInfoRequest)(nil),         // 20: gateway.v1.AddCaptureShippingInfoRequest
+	(*AddCaptureShippingInfoResponse)(nil),        // 21: gateway.v1.AddCaptureShippingInfoResponse
+	(*UpdateAuthorizationRequest)(nil),            // 22: gateway.v1.UpdateAuthorizationRequest
+	(*UpdateAuthorizationResponse)(nil),           // 23: gateway.v1.UpdateAuthorizationResponse
+	(*ExtendAuthorizationRequest)(nil),            // 24: gateway.v1.ExtendAuthorizationRequest
+	(*ExtendAuthorizationResponse)(nil),           // 25: gateway.v1.ExtendAuthorizationResponse
+	(*ReleaseRemainingAuthorizationRequest)(nil),  // 26: gateway.v1.ReleaseRemainingAuthorizationRequest
+	(*ReleaseRemainingAuthorizationResponse)(nil), // 27: gateway.v1.ReleaseRemainingAuthorizationResponse
+	(*UpdateMerchantReferencesRequest)(nil),       // 28: gateway.v1.UpdateMerchantReferencesRequest
+	(*UpdateMerchantReferencesResponse)(nil),      // 29: gateway.v1.UpdateMerchantReferencesResponse
+	(*UpdateCustomerDetailsRequest)(nil),          // 30: gateway.v1.UpdateCustomerDetailsRequest
+	(*UpdateCustomerDetailsResponse)(nil),         // 31: gateway.v1.UpdateCustomerDetailsResponse
+	(*ListDueDateOptionsRequest)(nil),             // 32: gateway.v1.ListDueDateOptionsRequest
+	(*ListDueDateOptionsResponse)(nil),            // 33: gateway.v1.ListDueDateOptionsResponse
+	(*DueDateOption)(nil),                         // 34: gateway.v1.DueDateOption
+	(*ExtendDueDateRequest)(nil),                  // 35: gateway.v1.ExtendDueDateRequest
+	(*ExtendDueDateResponse)(nil),                 // 36: gateway.v1.ExtendDueDateResponse
+	(*TriggerSendOutRequest)(nil),                 // 37: gateway.v1.TriggerSendOutRequest
+	(*TriggerSendOutResponse)(nil),                // 38: gateway.v1.TriggerSendOutResponse
+	(*Money)(nil),                                 // 39: gateway.v1.Money
+	(*Payment)(nil),                               // 40: gateway.v1.Payment
+	(*Order)(nil),                                 // 41: gateway.v1.Order
+	(*OrderLine)(nil),                             // 42: gateway.v1.OrderLine
+	(*ShippingInfo)(nil),                          // 43: gateway.v1.ShippingInfo
+	(*Capture)(nil),                               // 44: gateway.v1.Capture
+	(*Refund)(nil),                                // 45: gateway.v1.Refund
+	(*Address)(nil),                               // 46: gateway.v1.Address
 }
 var file_gateway_v1_order_service_proto_depIdxs = []int32{
-	12, // 0: gateway.v1.CreateOrderRequest.expected_amount:type_name -> gateway.v1.Money
-	13, // 1: gateway.v1.CreateOrderResponse.payment:type_name -> gateway.v1.Payment
-	14, // 2: gateway.v1.GetOrderResponse.order:type_name -> gateway.v1.Order
-	13, // 3: gateway.v1.AcknowledgeOrderResponse.payment:type_name -> gateway.v1.Payment
-	13, // 4: gateway.v1.CancelOrderResponse.payment:type_name -> gateway.v1.Payment
-	12, // 5: gateway.v1.CaptureOrderRequest.amount:type_name -> gateway.v1.Money
-	15, // 6: gateway.v1.CaptureOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
-	16, // 7: gateway.v1.CaptureOrderRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
-	17, // 8: gateway.v1.CaptureOrderResponse.capture:type_name -> gateway.v1.Capture
-	13, // 9: gateway.v1.CaptureOrderResponse.payment:type_name -> gateway.v1.Payment
-	12, // 10: gateway.v1.RefundOrderRequest.amount:type_name -> gateway.v1.Money
-	15, // 11: gateway.v1.RefundOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
-	18, // 12: gateway.v1.RefundOrderResponse.refund:type_name -> gateway.v1.Refund
-	13, // 13: gateway.v1.RefundOrderResponse.payment:type_name -> gateway.v1.Payment
-	0,  // 14: gateway.v1.OrderService.CreateOrder:input_type -> gateway.v1.CreateOrderRequest
-	2,  // 15: gateway.v1.OrderService.GetOrder:input_type -> gateway.v1.GetOrderRequest
-	4,  // 16: gateway.v1.OrderService.AcknowledgeOrder:input_type -> gateway.v1.AcknowledgeOrderRequest
-	6,  // 17: gateway.v1.OrderService.CancelOrder:input_type -> gateway.v1.CancelOrderRequest
-	8,  // 18: gateway.v1.OrderService.CaptureOrder:input_type -> gateway.v1.CaptureOrderRequest
-	10, // 19: gateway.v1.OrderService.RefundOrder:input_type -> gateway.v1.RefundOrderRequest
-	1,  // 20: gateway.v1.OrderService.CreateOrder:output_type -> gateway.v1.CreateOrderResponse
-	3,  // 21: gateway.v1.OrderService.GetOrder:output_type -> gateway.v1.GetOrderResponse
-	5,  // 22: gateway.v1.OrderService.AcknowledgeOrder:output_type -> gateway.v1.AcknowledgeOrderResponse
-	7,  // 23: gateway.v1.OrderService.CancelOrder:output_type -> gateway.v1.CancelOrderResponse
-	9,  // 24: gateway.v1.OrderService.CaptureOrder:output_type -> gateway.v1.CaptureOrderResponse
-	11, // 25: gateway.v1.OrderService.RefundOrder:output_type -> gateway.v1.RefundOrderResponse
-	20, // [20:26] is the sub-list for method output_type
-	14, // [14:20] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	39, // 0: gateway.v1.CreateOrderRequest.expected_amount:type_name -> gateway.v1.Money
+	40, // 1: gateway.v1.CreateOrderResponse.payment:type_name -> gateway.v1.Payment
+	41, // 2: gateway.v1.GetOrderResponse.order:type_name -> gateway.v1.Order
+	40, // 3: gateway.v1.AcknowledgeOrderResponse.payment:type_name -> gateway.v1.Payment
+	40, // 4: gateway.v1.CancelOrderResponse.payment:type_name -> gateway.v1.Payment
+	39, // 5: gateway.v1.CaptureOrderRequest.amount:type_name -> gateway.v1.Money
+	42, // 6: gateway.v1.CaptureOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	43, // 7: gateway.v1.CaptureOrderRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
+	44, // 8: gateway.v1.CaptureOrderResponse.capture:type_name -> gateway.v1.Capture
+	40, // 9: gateway.v1.CaptureOrderResponse.payment:type_name -> gateway.v1.Payment
+	39, // 10: gateway.v1.RefundOrderRequest.amount:type_name -> gateway.v1.Money
+	42, // 11: gateway.v1.RefundOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	45, // 12: gateway.v1.RefundOrderResponse.refund:type_name -> gateway.v1.Refund
+	40, // 13: gateway.v1.RefundOrderResponse.payment:type_name -> gateway.v1.Payment
+	44, // 14: gateway.v1.ListCapturesResponse.captures:type_name -> gateway.v1.Capture
+	44, // 15: gateway.v1.GetCaptureResponse.capture:type_name -> gateway.v1.Capture
+	45, // 16: gateway.v1.GetRefundResponse.refund:type_name -> gateway.v1.Refund
+	43, // 17: gateway.v1.AddOrderShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
+	43, // 18: gateway.v1.AddCaptureShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
+	39, // 19: gateway.v1.UpdateAuthorizationRequest.order_amount:type_name -> gateway.v1.Money
+	42, // 20: gateway.v1.UpdateAuthorizationRequest.order_lines:type_name -> gateway.v1.OrderLine
+	40, // 21: gateway.v1.UpdateAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	40, // 22: gateway.v1.ExtendAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	40, // 23: gateway.v1.ReleaseRemainingAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	40, // 24: gateway.v1.UpdateMerchantReferencesResponse.payment:type_name -> gateway.v1.Payment
+	46, // 25: gateway.v1.UpdateCustomerDetailsRequest.shipping_address:type_name -> gateway.v1.Address
+	34, // 26: gateway.v1.ListDueDateOptionsResponse.options:type_name -> gateway.v1.DueDateOption
+	39, // 27: gateway.v1.DueDateOption.fee:type_name -> gateway.v1.Money
+	0,  // 28: gateway.v1.OrderService.CreateOrder:input_type -> gateway.v1.CreateOrderRequest
+	2,  // 29: gateway.v1.OrderService.GetOrder:input_type -> gateway.v1.GetOrderRequest
+	4,  // 30: gateway.v1.OrderService.AcknowledgeOrder:input_type -> gateway.v1.AcknowledgeOrderRequest
+	6,  // 31: gateway.v1.OrderService.CancelOrder:input_type -> gateway.v1.CancelOrderRequest
+	8,  // 32: gateway.v1.OrderService.CaptureOrder:input_type -> gateway.v1.CaptureOrderRequest
+	10, // 33: gateway.v1.OrderService.RefundOrder:input_type -> gateway.v1.RefundOrderRequest
+	12, // 34: gateway.v1.OrderService.ListCaptures:input_type -> gateway.v1.ListCapturesRequest
+	14, // 35: gateway.v1.OrderService.GetCapture:input_type -> gateway.v1.GetCaptureRequest
+	16, // 36: gateway.v1.OrderService.GetRefund:input_type -> gateway.v1.GetRefundRequest
+	18, // 37: gateway.v1.OrderService.AddOrderShippingInfo:input_type -> gateway.v1.AddOrderShippingInfoRequest
+	20, // 38: gateway.v1.OrderService.AddCaptureShippingInfo:input_type -> gateway.v1.AddCaptureShippingInfoRequest
+	22, // 39: gateway.v1.OrderService.UpdateAuthorization:input_type -> gateway.v1.UpdateAuthorizationRequest
+	24, // 40: gateway.v1.OrderService.ExtendAuthorization:input_type -> gateway.v1.ExtendAuthorizationRequest
+	26, // 41: gateway.v1.OrderService.ReleaseRemainingAuthorization:input_type -> gateway.v1.ReleaseRemainingAuthorizationRequest
+	28, // 42: gateway.v1.OrderService.UpdateMerchantReferences:input_type -> gateway.v1.UpdateMerchantReferencesRequest
+	30, // 43: gateway.v1.OrderService.UpdateCustomerDetails:input_type -> gateway.v1.UpdateCustomerDetailsRequest
+	32, // 44: gateway.v1.OrderService.ListDueDateOptions:input_type -> gateway.v1.ListDueDateOptionsRequest
+	35, // 45: gateway.v1.OrderService.ExtendDueDate:input_type -> gateway.v1.ExtendDueDateRequest
+	37, // 46: gateway.v1.OrderService.TriggerSendOut:input_type -> gateway.v1.TriggerSendOutRequest
+	1,  // 47: gateway.v1.OrderService.CreateOrder:output_type -> gateway.v1.CreateOrderResponse
+	3,  // 48: gateway.v1.OrderService.GetOrder:output_type -> gateway.v1.GetOrderResponse
+	5,  // 49: gateway.v1.OrderService.AcknowledgeOrder:output_type -> gateway.v1.AcknowledgeOrderResponse
+	7,  // 50: gateway.v1.OrderService.CancelOrder:output_type -> gateway.v1.CancelOrderResponse
+	9,  // 51: gateway.v1.OrderService.CaptureOrder:output_type -> gateway.v1.CaptureOrderResponse
+	11, // 52: gateway.v1.OrderService.RefundOrder:output_type -> gateway.v1.RefundOrderResponse
+	13, // 53: gateway.v1.OrderService.ListCaptures:output_type -> gateway.v1.ListCapturesResponse
+	15, // 54: gateway.v1.OrderService.GetCapture:output_type -> gateway.v1.GetCaptureResponse
+	17, // 55: gateway.v1.OrderService.GetRefund:output_type -> gateway.v1.GetRefundResponse
+	19, // 56: gateway.v1.OrderService.AddOrderShippingInfo:output_type -> gateway.v1.AddOrderShippingInfoResponse
+	21, // 57: gateway.v1.OrderService.AddCaptureShippingInfo:output_type -> gateway.v1.AddCaptureShippingInfoResponse
+	23, // 58: gateway.v1.OrderService.UpdateAuthorization:output_type -> gateway.v1.UpdateAuthorizationResponse
+	25, // 59: gateway.v1.OrderService.ExtendAuthorization:output_type -> gateway.v1.ExtendAuthorizationResponse
+	27, // 60: gateway.v1.OrderService.ReleaseRemainingAuthorization:output_type -> gateway.v1.ReleaseRemainingAuthorizationResponse
+	29, // 61: gateway.v1.OrderService.UpdateMerchantReferences:output_type -> gateway.v1.UpdateMerchantReferencesResponse
+	31, // 62: gateway.v1.OrderService.UpdateCustomerDetails:output_type -> gateway.v1.UpdateCustomerDetailsResponse
+	33, // 63: gateway.v1.OrderService.ListDueDateOptions:output_type -> gateway.v1.ListDueDateOptionsResponse
+	36, // 64: gateway.v1.OrderService.ExtendDueDate:output_type -> gateway.v1.ExtendDueDateResponse
+	38, // 65: gateway.v1.OrderService.TriggerSendOut:output_type -> gateway.v1.TriggerSendOutResponse
+	47, // [47:66] is the sub-list for method output_type
+	28, // [28:47] is the sub-list for method input_type
+	28, // [28:28] is the sub-list for extension type_name
+	28, // [28:28] is the sub-list for extension extendee
+	0,  // [0:28] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_order_service_proto_init() }
@@ -1007,13 +2747,14 @@ func file_gateway_v1_order_service_proto_init() {
 	file_gateway_v1_money_proto_init()
 	file_gateway_v1_order_proto_init()
 	file_gateway_v1_payment_proto_init()
+	file_gateway_v1_order_service_proto_msgTypes[28].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_order_service_proto_rawDesc), len(file_gateway_v1_order_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   12,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

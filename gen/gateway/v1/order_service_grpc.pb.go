@@ -19,12 +19,25 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OrderService_CreateOrder_FullMethodName      = "/gateway.v1.OrderService/CreateOrder"
-	OrderService_GetOrder_FullMethodName         = "/gateway.v1.OrderService/GetOrder"
-	OrderService_AcknowledgeOrder_FullMethodName = "/gateway.v1.OrderService/AcknowledgeOrder"
-	OrderService_CancelOrder_FullMethodName      = "/gateway.v1.OrderService/CancelOrder"
-	OrderService_CaptureOrder_FullMethodName     = "/gateway.v1.OrderService/CaptureOrder"
-	OrderService_RefundOrder_FullMethodName      = "/gateway.v1.OrderService/RefundOrder"
+	OrderService_CreateOrder_FullMethodName                   = "/gateway.v1.OrderService/CreateOrder"
+	OrderService_GetOrder_FullMethodName                      = "/gateway.v1.OrderService/GetOrder"
+	OrderService_AcknowledgeOrder_FullMethodName              = "/gateway.v1.OrderService/AcknowledgeOrder"
+	OrderService_CancelOrder_FullMethodName                   = "/gateway.v1.OrderService/CancelOrder"
+	OrderService_CaptureOrder_FullMethodName                  = "/gateway.v1.OrderService/CaptureOrder"
+	OrderService_RefundOrder_FullMethodName                   = "/gateway.v1.OrderService/RefundOrder"
+	OrderService_ListCaptures_FullMethodName                  = "/gateway.v1.OrderService/ListCaptures"
+	OrderService_GetCapture_FullMethodName                    = "/gateway.v1.OrderService/GetCapture"
+	OrderService_GetRefund_FullMethodName                     = "/gateway.v1.OrderService/GetRefund"
+	OrderService_AddOrderShippingInfo_FullMethodName          = "/gateway.v1.OrderService/AddOrderShippingInfo"
+	OrderService_AddCaptureShippingInfo_FullMethodName        = "/gateway.v1.OrderService/AddCaptureShippingInfo"
+	OrderService_UpdateAuthorization_FullMethodName           = "/gateway.v1.OrderService/UpdateAuthorization"
+	OrderService_ExtendAuthorization_FullMethodName           = "/gateway.v1.OrderService/ExtendAuthorization"
+	OrderService_ReleaseRemainingAuthorization_FullMethodName = "/gateway.v1.OrderService/ReleaseRemainingAuthorization"
+	OrderService_UpdateMerchantReferences_FullMethodName      = "/gateway.v1.OrderService/UpdateMerchantReferences"
+	OrderService_UpdateCustomerDetails_FullMethodName         = "/gateway.v1.OrderService/UpdateCustomerDetails"
+	OrderService_ListDueDateOptions_FullMethodName            = "/gateway.v1.OrderService/ListDueDateOptions"
+	OrderService_ExtendDueDate_FullMethodName                 = "/gateway.v1.OrderService/ExtendDueDate"
+	OrderService_TriggerSendOut_FullMethodName                = "/gateway.v1.OrderService/TriggerSendOut"
 )
 
 // OrderServiceClient is the client API for OrderService service.
@@ -63,6 +76,56 @@ type OrderServiceClient interface {
 	// RefundOrder returns money to the customer. FAILED_PRECONDITION (REFUND_NOT_ALLOWED) if not enough is captured.
 	// Klarna: POST /ordermanagement/v1/orders/{order_id}/refunds.
 	RefundOrder(ctx context.Context, in *RefundOrderRequest, opts ...grpc.CallOption) (*RefundOrderResponse, error)
+	// ListCaptures reads all captures of an order from Klarna.
+	// Klarna: GET /ordermanagement/v1/orders/{order_id}/captures.
+	ListCaptures(ctx context.Context, in *ListCapturesRequest, opts ...grpc.CallOption) (*ListCapturesResponse, error)
+	// GetCapture reads one capture from Klarna. NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: GET /ordermanagement/v1/orders/{order_id}/captures/{capture_id}.
+	GetCapture(ctx context.Context, in *GetCaptureRequest, opts ...grpc.CallOption) (*GetCaptureResponse, error)
+	// GetRefund reads one refund from Klarna. NOT_FOUND (REFUND_NOT_FOUND). Klarna has no list of refunds; GetOrder
+	// shows all.
+	// Klarna: GET /ordermanagement/v1/orders/{order_id}/refunds/{refund_id}.
+	GetRefund(ctx context.Context, in *GetRefundRequest, opts ...grpc.CallOption) (*GetRefundResponse, error)
+	// AddOrderShippingInfo adds shipments to an order; nothing is replaced.
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/shipping-info.
+	AddOrderShippingInfo(ctx context.Context, in *AddOrderShippingInfoRequest, opts ...grpc.CallOption) (*AddOrderShippingInfoResponse, error)
+	// AddCaptureShippingInfo adds shipments to a capture; nothing is replaced. NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/shipping-info.
+	AddCaptureShippingInfo(ctx context.Context, in *AddCaptureShippingInfoRequest, opts ...grpc.CallOption) (*AddCaptureShippingInfoResponse, error)
+	// UpdateAuthorization changes an order's amount and lines. A higher amount is a new risk check at Klarna.
+	// FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) if the order is fully captured, cancelled or expired, or the amount
+	// would be below what is captured. Klarna deletes an order's lines when none are sent; here that takes
+	// remove_order_lines.
+	// Klarna: PATCH /ordermanagement/v1/orders/{order_id}/authorization.
+	UpdateAuthorization(ctx context.Context, in *UpdateAuthorizationRequest, opts ...grpc.CallOption) (*UpdateAuthorizationResponse, error)
+	// ExtendAuthorization moves the end of the authorisation to today plus the account's period (28 days by default),
+	// at most 180 days after the order was created. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) once it has expired.
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/extend-authorization-time.
+	ExtendAuthorization(ctx context.Context, in *ExtendAuthorizationRequest, opts ...grpc.CallOption) (*ExtendAuthorizationResponse, error)
+	// ReleaseRemainingAuthorization gives back what is not captured and will not be. FAILED_PRECONDITION
+	// (OPERATION_NOT_ALLOWED) if nothing is captured (cancel the order instead) or nothing remains.
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/release-remaining-authorization.
+	ReleaseRemainingAuthorization(ctx context.Context, in *ReleaseRemainingAuthorizationRequest, opts ...grpc.CallOption) (*ReleaseRemainingAuthorizationResponse, error)
+	// UpdateMerchantReferences changes the caller's references. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) on a
+	// cancelled order.
+	// Klarna: PATCH /ordermanagement/v1/orders/{order_id}/merchant-references.
+	UpdateMerchantReferences(ctx context.Context, in *UpdateMerchantReferencesRequest, opts ...grpc.CallOption) (*UpdateMerchantReferencesResponse, error)
+	// UpdateCustomerDetails changes the shipping address; Klarna checks the purchase anew. The billing address cannot
+	// change. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED), INVALID_ARGUMENT (REFUSED_BY_KLARNA).
+	// Klarna: PATCH /ordermanagement/v1/orders/{order_id}/customer-details.
+	UpdateCustomerDetails(ctx context.Context, in *UpdateCustomerDetailsRequest, opts ...grpc.CallOption) (*UpdateCustomerDetailsResponse, error)
+	// ListDueDateOptions tells by how many days the due date of a capture can be extended, and what that costs.
+	// NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: GET /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/extend-due-date-options.
+	ListDueDateOptions(ctx context.Context, in *ListDueDateOptionsRequest, opts ...grpc.CallOption) (*ListDueDateOptionsResponse, error)
+	// ExtendDueDate extends the customer's due date by one of the options. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED),
+	// NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: PATCH /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/extend-due-date.
+	ExtendDueDate(ctx context.Context, in *ExtendDueDateRequest, opts ...grpc.CallOption) (*ExtendDueDateResponse, error)
+	// TriggerSendOut sends the customer a capture's invoice again. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED),
+	// NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/trigger-send-out.
+	TriggerSendOut(ctx context.Context, in *TriggerSendOutRequest, opts ...grpc.CallOption) (*TriggerSendOutResponse, error)
 }
 
 type orderServiceClient struct {
@@ -133,6 +196,136 @@ func (c *orderServiceClient) RefundOrder(ctx context.Context, in *RefundOrderReq
 	return out, nil
 }
 
+func (c *orderServiceClient) ListCaptures(ctx context.Context, in *ListCapturesRequest, opts ...grpc.CallOption) (*ListCapturesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListCapturesResponse)
+	err := c.cc.Invoke(ctx, OrderService_ListCaptures_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) GetCapture(ctx context.Context, in *GetCaptureRequest, opts ...grpc.CallOption) (*GetCaptureResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetCaptureResponse)
+	err := c.cc.Invoke(ctx, OrderService_GetCapture_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) GetRefund(ctx context.Context, in *GetRefundRequest, opts ...grpc.CallOption) (*GetRefundResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetRefundResponse)
+	err := c.cc.Invoke(ctx, OrderService_GetRefund_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) AddOrderShippingInfo(ctx context.Context, in *AddOrderShippingInfoRequest, opts ...grpc.CallOption) (*AddOrderShippingInfoResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddOrderShippingInfoResponse)
+	err := c.cc.Invoke(ctx, OrderService_AddOrderShippingInfo_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) AddCaptureShippingInfo(ctx context.Context, in *AddCaptureShippingInfoRequest, opts ...grpc.CallOption) (*AddCaptureShippingInfoResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AddCaptureShippingInfoResponse)
+	err := c.cc.Invoke(ctx, OrderService_AddCaptureShippingInfo_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) UpdateAuthorization(ctx context.Context, in *UpdateAuthorizationRequest, opts ...grpc.CallOption) (*UpdateAuthorizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateAuthorizationResponse)
+	err := c.cc.Invoke(ctx, OrderService_UpdateAuthorization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) ExtendAuthorization(ctx context.Context, in *ExtendAuthorizationRequest, opts ...grpc.CallOption) (*ExtendAuthorizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExtendAuthorizationResponse)
+	err := c.cc.Invoke(ctx, OrderService_ExtendAuthorization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) ReleaseRemainingAuthorization(ctx context.Context, in *ReleaseRemainingAuthorizationRequest, opts ...grpc.CallOption) (*ReleaseRemainingAuthorizationResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ReleaseRemainingAuthorizationResponse)
+	err := c.cc.Invoke(ctx, OrderService_ReleaseRemainingAuthorization_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) UpdateMerchantReferences(ctx context.Context, in *UpdateMerchantReferencesRequest, opts ...grpc.CallOption) (*UpdateMerchantReferencesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateMerchantReferencesResponse)
+	err := c.cc.Invoke(ctx, OrderService_UpdateMerchantReferences_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) UpdateCustomerDetails(ctx context.Context, in *UpdateCustomerDetailsRequest, opts ...grpc.CallOption) (*UpdateCustomerDetailsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateCustomerDetailsResponse)
+	err := c.cc.Invoke(ctx, OrderService_UpdateCustomerDetails_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) ListDueDateOptions(ctx context.Context, in *ListDueDateOptionsRequest, opts ...grpc.CallOption) (*ListDueDateOptionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListDueDateOptionsResponse)
+	err := c.cc.Invoke(ctx, OrderService_ListDueDateOptions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) ExtendDueDate(ctx context.Context, in *ExtendDueDateRequest, opts ...grpc.CallOption) (*ExtendDueDateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ExtendDueDateResponse)
+	err := c.cc.Invoke(ctx, OrderService_ExtendDueDate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) TriggerSendOut(ctx context.Context, in *TriggerSendOutRequest, opts ...grpc.CallOption) (*TriggerSendOutResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(TriggerSendOutResponse)
+	err := c.cc.Invoke(ctx, OrderService_TriggerSendOut_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrderServiceServer is the server API for OrderService service.
 // All implementations must embed UnimplementedOrderServiceServer
 // for forward compatibility.
@@ -169,6 +362,56 @@ type OrderServiceServer interface {
 	// RefundOrder returns money to the customer. FAILED_PRECONDITION (REFUND_NOT_ALLOWED) if not enough is captured.
 	// Klarna: POST /ordermanagement/v1/orders/{order_id}/refunds.
 	RefundOrder(context.Context, *RefundOrderRequest) (*RefundOrderResponse, error)
+	// ListCaptures reads all captures of an order from Klarna.
+	// Klarna: GET /ordermanagement/v1/orders/{order_id}/captures.
+	ListCaptures(context.Context, *ListCapturesRequest) (*ListCapturesResponse, error)
+	// GetCapture reads one capture from Klarna. NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: GET /ordermanagement/v1/orders/{order_id}/captures/{capture_id}.
+	GetCapture(context.Context, *GetCaptureRequest) (*GetCaptureResponse, error)
+	// GetRefund reads one refund from Klarna. NOT_FOUND (REFUND_NOT_FOUND). Klarna has no list of refunds; GetOrder
+	// shows all.
+	// Klarna: GET /ordermanagement/v1/orders/{order_id}/refunds/{refund_id}.
+	GetRefund(context.Context, *GetRefundRequest) (*GetRefundResponse, error)
+	// AddOrderShippingInfo adds shipments to an order; nothing is replaced.
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/shipping-info.
+	AddOrderShippingInfo(context.Context, *AddOrderShippingInfoRequest) (*AddOrderShippingInfoResponse, error)
+	// AddCaptureShippingInfo adds shipments to a capture; nothing is replaced. NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/shipping-info.
+	AddCaptureShippingInfo(context.Context, *AddCaptureShippingInfoRequest) (*AddCaptureShippingInfoResponse, error)
+	// UpdateAuthorization changes an order's amount and lines. A higher amount is a new risk check at Klarna.
+	// FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) if the order is fully captured, cancelled or expired, or the amount
+	// would be below what is captured. Klarna deletes an order's lines when none are sent; here that takes
+	// remove_order_lines.
+	// Klarna: PATCH /ordermanagement/v1/orders/{order_id}/authorization.
+	UpdateAuthorization(context.Context, *UpdateAuthorizationRequest) (*UpdateAuthorizationResponse, error)
+	// ExtendAuthorization moves the end of the authorisation to today plus the account's period (28 days by default),
+	// at most 180 days after the order was created. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) once it has expired.
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/extend-authorization-time.
+	ExtendAuthorization(context.Context, *ExtendAuthorizationRequest) (*ExtendAuthorizationResponse, error)
+	// ReleaseRemainingAuthorization gives back what is not captured and will not be. FAILED_PRECONDITION
+	// (OPERATION_NOT_ALLOWED) if nothing is captured (cancel the order instead) or nothing remains.
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/release-remaining-authorization.
+	ReleaseRemainingAuthorization(context.Context, *ReleaseRemainingAuthorizationRequest) (*ReleaseRemainingAuthorizationResponse, error)
+	// UpdateMerchantReferences changes the caller's references. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) on a
+	// cancelled order.
+	// Klarna: PATCH /ordermanagement/v1/orders/{order_id}/merchant-references.
+	UpdateMerchantReferences(context.Context, *UpdateMerchantReferencesRequest) (*UpdateMerchantReferencesResponse, error)
+	// UpdateCustomerDetails changes the shipping address; Klarna checks the purchase anew. The billing address cannot
+	// change. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED), INVALID_ARGUMENT (REFUSED_BY_KLARNA).
+	// Klarna: PATCH /ordermanagement/v1/orders/{order_id}/customer-details.
+	UpdateCustomerDetails(context.Context, *UpdateCustomerDetailsRequest) (*UpdateCustomerDetailsResponse, error)
+	// ListDueDateOptions tells by how many days the due date of a capture can be extended, and what that costs.
+	// NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: GET /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/extend-due-date-options.
+	ListDueDateOptions(context.Context, *ListDueDateOptionsRequest) (*ListDueDateOptionsResponse, error)
+	// ExtendDueDate extends the customer's due date by one of the options. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED),
+	// NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: PATCH /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/extend-due-date.
+	ExtendDueDate(context.Context, *ExtendDueDateRequest) (*ExtendDueDateResponse, error)
+	// TriggerSendOut sends the customer a capture's invoice again. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED),
+	// NOT_FOUND (CAPTURE_NOT_FOUND).
+	// Klarna: POST /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/trigger-send-out.
+	TriggerSendOut(context.Context, *TriggerSendOutRequest) (*TriggerSendOutResponse, error)
 	mustEmbedUnimplementedOrderServiceServer()
 }
 
@@ -196,6 +439,45 @@ func (UnimplementedOrderServiceServer) CaptureOrder(context.Context, *CaptureOrd
 }
 func (UnimplementedOrderServiceServer) RefundOrder(context.Context, *RefundOrderRequest) (*RefundOrderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method RefundOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) ListCaptures(context.Context, *ListCapturesRequest) (*ListCapturesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListCaptures not implemented")
+}
+func (UnimplementedOrderServiceServer) GetCapture(context.Context, *GetCaptureRequest) (*GetCaptureResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCapture not implemented")
+}
+func (UnimplementedOrderServiceServer) GetRefund(context.Context, *GetRefundRequest) (*GetRefundResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetRefund not implemented")
+}
+func (UnimplementedOrderServiceServer) AddOrderShippingInfo(context.Context, *AddOrderShippingInfoRequest) (*AddOrderShippingInfoResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddOrderShippingInfo not implemented")
+}
+func (UnimplementedOrderServiceServer) AddCaptureShippingInfo(context.Context, *AddCaptureShippingInfoRequest) (*AddCaptureShippingInfoResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AddCaptureShippingInfo not implemented")
+}
+func (UnimplementedOrderServiceServer) UpdateAuthorization(context.Context, *UpdateAuthorizationRequest) (*UpdateAuthorizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateAuthorization not implemented")
+}
+func (UnimplementedOrderServiceServer) ExtendAuthorization(context.Context, *ExtendAuthorizationRequest) (*ExtendAuthorizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExtendAuthorization not implemented")
+}
+func (UnimplementedOrderServiceServer) ReleaseRemainingAuthorization(context.Context, *ReleaseRemainingAuthorizationRequest) (*ReleaseRemainingAuthorizationResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ReleaseRemainingAuthorization not implemented")
+}
+func (UnimplementedOrderServiceServer) UpdateMerchantReferences(context.Context, *UpdateMerchantReferencesRequest) (*UpdateMerchantReferencesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateMerchantReferences not implemented")
+}
+func (UnimplementedOrderServiceServer) UpdateCustomerDetails(context.Context, *UpdateCustomerDetailsRequest) (*UpdateCustomerDetailsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateCustomerDetails not implemented")
+}
+func (UnimplementedOrderServiceServer) ListDueDateOptions(context.Context, *ListDueDateOptionsRequest) (*ListDueDateOptionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListDueDateOptions not implemented")
+}
+func (UnimplementedOrderServiceServer) ExtendDueDate(context.Context, *ExtendDueDateRequest) (*ExtendDueDateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ExtendDueDate not implemented")
+}
+func (UnimplementedOrderServiceServer) TriggerSendOut(context.Context, *TriggerSendOutRequest) (*TriggerSendOutResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method TriggerSendOut not implemented")
 }
 func (UnimplementedOrderServiceServer) mustEmbedUnimplementedOrderServiceServer() {}
 func (UnimplementedOrderServiceServer) testEmbeddedByValue()                      {}
@@ -326,6 +608,240 @@ func _OrderService_RefundOrder_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrderService_ListCaptures_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListCapturesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).ListCaptures(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_ListCaptures_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).ListCaptures(ctx, req.(*ListCapturesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_GetCapture_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCaptureRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).GetCapture(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_GetCapture_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).GetCapture(ctx, req.(*GetCaptureRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_GetRefund_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetRefundRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).GetRefund(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_GetRefund_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).GetRefund(ctx, req.(*GetRefundRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_AddOrderShippingInfo_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddOrderShippingInfoRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).AddOrderShippingInfo(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_AddOrderShippingInfo_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).AddOrderShippingInfo(ctx, req.(*AddOrderShippingInfoRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_AddCaptureShippingInfo_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AddCaptureShippingInfoRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).AddCaptureShippingInfo(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_AddCaptureShippingInfo_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).AddCaptureShippingInfo(ctx, req.(*AddCaptureShippingInfoRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_UpdateAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateAuthorizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).UpdateAuthorization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_UpdateAuthorization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).UpdateAuthorization(ctx, req.(*UpdateAuthorizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_ExtendAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExtendAuthorizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).ExtendAuthorization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_ExtendAuthorization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).ExtendAuthorization(ctx, req.(*ExtendAuthorizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_ReleaseRemainingAuthorization_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ReleaseRemainingAuthorizationRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).ReleaseRemainingAuthorization(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_ReleaseRemainingAuthorization_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).ReleaseRemainingAuthorization(ctx, req.(*ReleaseRemainingAuthorizationRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_UpdateMerchantReferences_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateMerchantReferencesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).UpdateMerchantReferences(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_UpdateMerchantReferences_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).UpdateMerchantReferences(ctx, req.(*UpdateMerchantReferencesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_UpdateCustomerDetails_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateCustomerDetailsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).UpdateCustomerDetails(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_UpdateCustomerDetails_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).UpdateCustomerDetails(ctx, req.(*UpdateCustomerDetailsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_ListDueDateOptions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListDueDateOptionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).ListDueDateOptions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_ListDueDateOptions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).ListDueDateOptions(ctx, req.(*ListDueDateOptionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_ExtendDueDate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ExtendDueDateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).ExtendDueDate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_ExtendDueDate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).ExtendDueDate(ctx, req.(*ExtendDueDateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_TriggerSendOut_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(TriggerSendOutRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).TriggerSendOut(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_TriggerSendOut_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).TriggerSendOut(ctx, req.(*TriggerSendOutRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OrderService_ServiceDesc is the grpc.ServiceDesc for OrderService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -356,6 +872,58 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "RefundOrder",
 			Handler:    _OrderService_RefundOrder_Handler,
+		},
+		{
+			MethodName: "ListCaptures",
+			Handler:    _OrderService_ListCaptures_Handler,
+		},
+		{
+			MethodName: "GetCapture",
+			Handler:    _OrderService_GetCapture_Handler,
+		},
+		{
+			MethodName: "GetRefund",
+			Handler:    _OrderService_GetRefund_Handler,
+		},
+		{
+			MethodName: "AddOrderShippingInfo",
+			Handler:    _OrderService_AddOrderShippingInfo_Handler,
+		},
+		{
+			MethodName: "AddCaptureShippingInfo",
+			Handler:    _OrderService_AddCaptureShippingInfo_Handler,
+		},
+		{
+			MethodName: "UpdateAuthorization",
+			Handler:    _OrderService_UpdateAuthorization_Handler,
+		},
+		{
+			MethodName: "ExtendAuthorization",
+			Handler:    _OrderService_ExtendAuthorization_Handler,
+		},
+		{
+			MethodName: "ReleaseRemainingAuthorization",
+			Handler:    _OrderService_ReleaseRemainingAuthorization_Handler,
+		},
+		{
+			MethodName: "UpdateMerchantReferences",
+			Handler:    _OrderService_UpdateMerchantReferences_Handler,
+		},
+		{
+			MethodName: "UpdateCustomerDetails",
+			Handler:    _OrderService_UpdateCustomerDetails_Handler,
+		},
+		{
+			MethodName: "ListDueDateOptions",
+			Handler:    _OrderService_ListDueDateOptions_Handler,
+		},
+		{
+			MethodName: "ExtendDueDate",
+			Handler:    _OrderService_ExtendDueDate_Handler,
+		},
+		{
+			MethodName: "TriggerSendOut",
+			Handler:    _OrderService_TriggerSendOut_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

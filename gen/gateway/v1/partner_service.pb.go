@@ -852,9 +852,10 @@ type WatchAccountStateRequest struct {
 	//	*WatchAccountStateRequest_ResumeToken
 	//	*WatchAccountStateRequest_Start
 	From isWatchAccountStateRequest_From `protobuf_oneof:"from"`
-	// Only accounts with one of these Klarna ids. Several filters must all match; values of one filter are alternatives.
+	// Only accounts with one of these Klarna ids. Ids and references are alternatives to each other; states must match as
+	// well.
 	PartnerAccountIds []string `protobuf:"bytes,4,rep,name=partner_account_ids,json=partnerAccountIds,proto3" json:"partner_account_ids,omitempty"`
-	// Only accounts with one of these references.
+	// … or one of these references.
 	PartnerAccountReferences []string `protobuf:"bytes,5,rep,name=partner_account_references,json=partnerAccountReferences,proto3" json:"partner_account_references,omitempty"`
 	// Only events after which the account is in one of these states.
 	States []Partner_State `protobuf:"varint,6,rep,packed,name=states,proto3,enum=gateway.v1.Partner_State" json:"states,omitempty"`

@@ -89,7 +89,7 @@ const (
 	StreamEnd_REASON_UNSPECIFIED StreamEnd_Reason = 0
 	// A state named in the request's `until` was reached.
 	StreamEnd_REASON_UNTIL_REACHED StreamEnd_Reason = 1
-	// Nothing more can come: all that the filter names is final.
+	// Nothing more can come to the payment (`until_final`).
 	StreamEnd_REASON_FINAL StreamEnd_Reason = 2
 	// The gateway is shutting down: go on with the resume token, best at another instance.
 	StreamEnd_REASON_DRAINING StreamEnd_Reason = 3
@@ -142,8 +142,9 @@ func (StreamEnd_Reason) EnumDescriptor() ([]byte, []int) {
 	return file_gateway_v1_watch_proto_rawDescGZIP(), []int{2, 0}
 }
 
-// Bookmark is a heartbeat: nothing else matched up to its resume token. It is sent even if the filter never matches
-// anything, at most 15 s after the last response, and is never ahead of an event that is still to come.
+// Bookmark is a heartbeat: nothing else matched up to its resume token. One opens every watch at once, and one is sent
+// at most 15 s after the last response even if the filter never matches anything. It is never ahead of an event that is
+// still to come.
 type Bookmark struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Newest position in the log when the bookmark was made; a client far behind it lags.
