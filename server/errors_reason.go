@@ -48,9 +48,12 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_CONFLICT:                    {code: codes.Aborted, message: "it changed at Klarna at the same time; read and try again"},
 	gatewayv1.ErrorReason_ERROR_REASON_ORDER_EXISTS:                {code: codes.AlreadyExists, message: "the authorisation became another order before"},
 
-	gatewayv1.ErrorReason_ERROR_REASON_CAPTURE_NOT_FOUND: {code: codes.NotFound, message: "the order has no such capture"},
-	gatewayv1.ErrorReason_ERROR_REASON_REFUND_NOT_FOUND:  {code: codes.NotFound, message: "the order has no such refund"},
-	gatewayv1.ErrorReason_ERROR_REASON_PAYOUT_NOT_FOUND:  {code: codes.NotFound, message: "Klarna knows no such payout or report"},
+	gatewayv1.ErrorReason_ERROR_REASON_CAPTURE_NOT_FOUND:        {code: codes.NotFound, message: "the order has no such capture"},
+	gatewayv1.ErrorReason_ERROR_REASON_REFUND_NOT_FOUND:         {code: codes.NotFound, message: "the order has no such refund"},
+	gatewayv1.ErrorReason_ERROR_REASON_PAYOUT_NOT_FOUND:         {code: codes.NotFound, message: "Klarna knows no such payout or report"},
+	gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND: {code: codes.NotFound, message: "Klarna knows no such customer token"},
+	gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE:  {code: codes.FailedPrecondition, message: "the customer token is cancelled or suspended, or its way to pay is not available"},
+	gatewayv1.ErrorReason_ERROR_REASON_HOSTED_PAGE_NOT_FOUND:    {code: codes.NotFound, message: "Klarna knows no such hosted page, or it has expired"},
 
 	gatewayv1.ErrorReason_ERROR_REASON_ACCOUNT_NOT_OPERATIONAL: {code: codes.FailedPrecondition, message: "the account is not OPERATIONAL yet; wait for that state on WatchAccountState"},
 	gatewayv1.ErrorReason_ERROR_REASON_PARTNER_NOT_FOUND:       {code: codes.NotFound, message: "Klarna knows no such partner account"},

@@ -91,6 +91,12 @@ const (
 	ErrorReason_ERROR_REASON_REFUND_NOT_FOUND ErrorReason = 36
 	// NOT_FOUND: Klarna knows no such payout or report.
 	ErrorReason_ERROR_REASON_PAYOUT_NOT_FOUND ErrorReason = 37
+	// NOT_FOUND: Klarna knows no such customer token.
+	ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND ErrorReason = 38
+	// FAILED_PRECONDITION: the customer token is cancelled or suspended, or its way to pay is not available.
+	ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE ErrorReason = 39
+	// NOT_FOUND: Klarna knows no such hosted page, or it has expired.
+	ErrorReason_ERROR_REASON_HOSTED_PAGE_NOT_FOUND ErrorReason = 45
 	// FAILED_PRECONDITION: the account is not OPERATIONAL yet; wait for that state on WatchAccountState.
 	ErrorReason_ERROR_REASON_ACCOUNT_NOT_OPERATIONAL ErrorReason = 40
 	// NOT_FOUND: no such partner account.
@@ -154,6 +160,9 @@ var (
 		35: "ERROR_REASON_CAPTURE_NOT_FOUND",
 		36: "ERROR_REASON_REFUND_NOT_FOUND",
 		37: "ERROR_REASON_PAYOUT_NOT_FOUND",
+		38: "ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND",
+		39: "ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE",
+		45: "ERROR_REASON_HOSTED_PAGE_NOT_FOUND",
 		40: "ERROR_REASON_ACCOUNT_NOT_OPERATIONAL",
 		41: "ERROR_REASON_PARTNER_NOT_FOUND",
 		42: "ERROR_REASON_PARTNER_DIFFERS",
@@ -201,6 +210,9 @@ var (
 		"ERROR_REASON_CAPTURE_NOT_FOUND":            35,
 		"ERROR_REASON_REFUND_NOT_FOUND":             36,
 		"ERROR_REASON_PAYOUT_NOT_FOUND":             37,
+		"ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND":     38,
+		"ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE":      39,
+		"ERROR_REASON_HOSTED_PAGE_NOT_FOUND":        45,
 		"ERROR_REASON_ACCOUNT_NOT_OPERATIONAL":      40,
 		"ERROR_REASON_PARTNER_NOT_FOUND":            41,
 		"ERROR_REASON_PARTNER_DIFFERS":              42,
@@ -249,7 +261,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\x87\r\n" +
+	"gateway.v1*\x84\x0e\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -283,7 +295,10 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x19ERROR_REASON_ORDER_EXISTS\x10\"\x12\"\n" +
 	"\x1eERROR_REASON_CAPTURE_NOT_FOUND\x10#\x12!\n" +
 	"\x1dERROR_REASON_REFUND_NOT_FOUND\x10$\x12!\n" +
-	"\x1dERROR_REASON_PAYOUT_NOT_FOUND\x10%\x12(\n" +
+	"\x1dERROR_REASON_PAYOUT_NOT_FOUND\x10%\x12)\n" +
+	"%ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND\x10&\x12(\n" +
+	"$ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE\x10'\x12&\n" +
+	"\"ERROR_REASON_HOSTED_PAGE_NOT_FOUND\x10-\x12(\n" +
 	"$ERROR_REASON_ACCOUNT_NOT_OPERATIONAL\x10(\x12\"\n" +
 	"\x1eERROR_REASON_PARTNER_NOT_FOUND\x10)\x12 \n" +
 	"\x1cERROR_REASON_PARTNER_DIFFERS\x10*\x12!\n" +

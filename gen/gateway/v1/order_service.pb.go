@@ -2394,6 +2394,717 @@ func (*TriggerSendOutResponse) Descriptor() ([]byte, []int) {
 	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{38}
 }
 
+// CheckoutOrder is an order of Klarna Checkout (now Kustom), before it is complete.
+type CheckoutOrder struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's order id.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Klarna's word in lower case: "checkout_incomplete", "checkout_complete" or "created".
+	Status string `protobuf:"bytes,2,opt,name=status,proto3" json:"status,omitempty"`
+	// What to put into the page. A credential: only for the customer's browser.
+	HtmlSnippet string `protobuf:"bytes,3,opt,name=html_snippet,json=htmlSnippet,proto3" json:"html_snippet,omitempty"`
+	// Country of the purchase.
+	PurchaseCountry string `protobuf:"bytes,4,opt,name=purchase_country,json=purchaseCountry,proto3" json:"purchase_country,omitempty"`
+	// Language and country of the customer.
+	Locale string `protobuf:"bytes,5,opt,name=locale,proto3" json:"locale,omitempty"`
+	// Total with tax.
+	OrderAmount *Money `protobuf:"bytes,6,opt,name=order_amount,json=orderAmount,proto3" json:"order_amount,omitempty"`
+	// Tax inside the total, in minor units.
+	OrderTaxAmountMinor int64 `protobuf:"varint,7,opt,name=order_tax_amount_minor,json=orderTaxAmountMinor,proto3" json:"order_tax_amount_minor,omitempty"`
+	// The cart.
+	OrderLines []*OrderLine `protobuf:"bytes,8,rep,name=order_lines,json=orderLines,proto3" json:"order_lines,omitempty"`
+	// The caller's reference.
+	MerchantReference1 string `protobuf:"bytes,9,opt,name=merchant_reference1,json=merchantReference1,proto3" json:"merchant_reference1,omitempty"`
+	// The caller's second reference.
+	MerchantReference2 string `protobuf:"bytes,10,opt,name=merchant_reference2,json=merchantReference2,proto3" json:"merchant_reference2,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *CheckoutOrder) Reset() {
+	*x = CheckoutOrder{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CheckoutOrder) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CheckoutOrder) ProtoMessage() {}
+
+func (x *CheckoutOrder) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CheckoutOrder.ProtoReflect.Descriptor instead.
+func (*CheckoutOrder) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *CheckoutOrder) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *CheckoutOrder) GetStatus() string {
+	if x != nil {
+		return x.Status
+	}
+	return ""
+}
+
+func (x *CheckoutOrder) GetHtmlSnippet() string {
+	if x != nil {
+		return x.HtmlSnippet
+	}
+	return ""
+}
+
+func (x *CheckoutOrder) GetPurchaseCountry() string {
+	if x != nil {
+		return x.PurchaseCountry
+	}
+	return ""
+}
+
+func (x *CheckoutOrder) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *CheckoutOrder) GetOrderAmount() *Money {
+	if x != nil {
+		return x.OrderAmount
+	}
+	return nil
+}
+
+func (x *CheckoutOrder) GetOrderTaxAmountMinor() int64 {
+	if x != nil {
+		return x.OrderTaxAmountMinor
+	}
+	return 0
+}
+
+func (x *CheckoutOrder) GetOrderLines() []*OrderLine {
+	if x != nil {
+		return x.OrderLines
+	}
+	return nil
+}
+
+func (x *CheckoutOrder) GetMerchantReference1() string {
+	if x != nil {
+		return x.MerchantReference1
+	}
+	return ""
+}
+
+func (x *CheckoutOrder) GetMerchantReference2() string {
+	if x != nil {
+		return x.MerchantReference2
+	}
+	return ""
+}
+
+// CreateCheckoutOrderRequest is the purchase to be checked out.
+type CreateCheckoutOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Country of the purchase, ISO 3166-1 alpha-2, upper case.
+	PurchaseCountry string `protobuf:"bytes,3,opt,name=purchase_country,json=purchaseCountry,proto3" json:"purchase_country,omitempty"`
+	// Language and country of the customer, such as "de-DE".
+	Locale string `protobuf:"bytes,4,opt,name=locale,proto3" json:"locale,omitempty"`
+	// Total with tax, equal to the sum of the lines.
+	OrderAmount *Money `protobuf:"bytes,5,opt,name=order_amount,json=orderAmount,proto3" json:"order_amount,omitempty"`
+	// Tax inside the total, in minor units, not negative.
+	OrderTaxAmountMinor int64 `protobuf:"varint,6,opt,name=order_tax_amount_minor,json=orderTaxAmountMinor,proto3" json:"order_tax_amount_minor,omitempty"`
+	// The cart, 1 to 1000 lines.
+	OrderLines []*OrderLine `protobuf:"bytes,7,rep,name=order_lines,json=orderLines,proto3" json:"order_lines,omitempty"`
+	// The shop's terms, https.
+	TermsUrl string `protobuf:"bytes,8,opt,name=terms_url,json=termsUrl,proto3" json:"terms_url,omitempty"`
+	// The shop's checkout page, https. May hold {checkout.order.id}.
+	CheckoutUrl string `protobuf:"bytes,9,opt,name=checkout_url,json=checkoutUrl,proto3" json:"checkout_url,omitempty"`
+	// The shop's confirmation page, https. May hold {checkout.order.id}.
+	ConfirmationUrl string `protobuf:"bytes,10,opt,name=confirmation_url,json=confirmationUrl,proto3" json:"confirmation_url,omitempty"`
+	// The caller's reference.
+	MerchantReference1 string `protobuf:"bytes,11,opt,name=merchant_reference1,json=merchantReference1,proto3" json:"merchant_reference1,omitempty"`
+	// The caller's second reference.
+	MerchantReference2 string `protobuf:"bytes,12,opt,name=merchant_reference2,json=merchantReference2,proto3" json:"merchant_reference2,omitempty"`
+	// Opaque text kept with the purchase.
+	MerchantData string `protobuf:"bytes,13,opt,name=merchant_data,json=merchantData,proto3" json:"merchant_data,omitempty"`
+	// Billing address to begin with. Personal data.
+	BillingAddress *Address `protobuf:"bytes,14,opt,name=billing_address,json=billingAddress,proto3" json:"billing_address,omitempty"`
+	// Shipping address to begin with. Personal data.
+	ShippingAddress *Address `protobuf:"bytes,15,opt,name=shipping_address,json=shippingAddress,proto3" json:"shipping_address,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *CreateCheckoutOrderRequest) Reset() {
+	*x = CreateCheckoutOrderRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateCheckoutOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateCheckoutOrderRequest) ProtoMessage() {}
+
+func (x *CreateCheckoutOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateCheckoutOrderRequest.ProtoReflect.Descriptor instead.
+func (*CreateCheckoutOrderRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *CreateCheckoutOrderRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetPurchaseCountry() string {
+	if x != nil {
+		return x.PurchaseCountry
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetOrderAmount() *Money {
+	if x != nil {
+		return x.OrderAmount
+	}
+	return nil
+}
+
+func (x *CreateCheckoutOrderRequest) GetOrderTaxAmountMinor() int64 {
+	if x != nil {
+		return x.OrderTaxAmountMinor
+	}
+	return 0
+}
+
+func (x *CreateCheckoutOrderRequest) GetOrderLines() []*OrderLine {
+	if x != nil {
+		return x.OrderLines
+	}
+	return nil
+}
+
+func (x *CreateCheckoutOrderRequest) GetTermsUrl() string {
+	if x != nil {
+		return x.TermsUrl
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetCheckoutUrl() string {
+	if x != nil {
+		return x.CheckoutUrl
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetConfirmationUrl() string {
+	if x != nil {
+		return x.ConfirmationUrl
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetMerchantReference1() string {
+	if x != nil {
+		return x.MerchantReference1
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetMerchantReference2() string {
+	if x != nil {
+		return x.MerchantReference2
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetMerchantData() string {
+	if x != nil {
+		return x.MerchantData
+	}
+	return ""
+}
+
+func (x *CreateCheckoutOrderRequest) GetBillingAddress() *Address {
+	if x != nil {
+		return x.BillingAddress
+	}
+	return nil
+}
+
+func (x *CreateCheckoutOrderRequest) GetShippingAddress() *Address {
+	if x != nil {
+		return x.ShippingAddress
+	}
+	return nil
+}
+
+// CreateCheckoutOrderResponse holds the checkout order.
+type CreateCheckoutOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The checkout order.
+	CheckoutOrder *CheckoutOrder `protobuf:"bytes,1,opt,name=checkout_order,json=checkoutOrder,proto3" json:"checkout_order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateCheckoutOrderResponse) Reset() {
+	*x = CreateCheckoutOrderResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateCheckoutOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateCheckoutOrderResponse) ProtoMessage() {}
+
+func (x *CreateCheckoutOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateCheckoutOrderResponse.ProtoReflect.Descriptor instead.
+func (*CreateCheckoutOrderResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *CreateCheckoutOrderResponse) GetCheckoutOrder() *CheckoutOrder {
+	if x != nil {
+		return x.CheckoutOrder
+	}
+	return nil
+}
+
+// GetCheckoutOrderRequest names a checkout order.
+type GetCheckoutOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's order id.
+	OrderId       string `protobuf:"bytes,2,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCheckoutOrderRequest) Reset() {
+	*x = GetCheckoutOrderRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCheckoutOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCheckoutOrderRequest) ProtoMessage() {}
+
+func (x *GetCheckoutOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCheckoutOrderRequest.ProtoReflect.Descriptor instead.
+func (*GetCheckoutOrderRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *GetCheckoutOrderRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetCheckoutOrderRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+// GetCheckoutOrderResponse holds the checkout order.
+type GetCheckoutOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The checkout order as Klarna shows it now.
+	CheckoutOrder *CheckoutOrder `protobuf:"bytes,1,opt,name=checkout_order,json=checkoutOrder,proto3" json:"checkout_order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCheckoutOrderResponse) Reset() {
+	*x = GetCheckoutOrderResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCheckoutOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCheckoutOrderResponse) ProtoMessage() {}
+
+func (x *GetCheckoutOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCheckoutOrderResponse.ProtoReflect.Descriptor instead.
+func (*GetCheckoutOrderResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *GetCheckoutOrderResponse) GetCheckoutOrder() *CheckoutOrder {
+	if x != nil {
+		return x.CheckoutOrder
+	}
+	return nil
+}
+
+// UpdateCheckoutOrderRequest is the cart as it shall be from now on.
+type UpdateCheckoutOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id.
+	OrderId string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Total with tax, equal to the sum of the lines.
+	OrderAmount *Money `protobuf:"bytes,4,opt,name=order_amount,json=orderAmount,proto3" json:"order_amount,omitempty"`
+	// Tax inside the total, in minor units, not negative.
+	OrderTaxAmountMinor int64 `protobuf:"varint,5,opt,name=order_tax_amount_minor,json=orderTaxAmountMinor,proto3" json:"order_tax_amount_minor,omitempty"`
+	// The cart, 1 to 1000 lines.
+	OrderLines []*OrderLine `protobuf:"bytes,6,rep,name=order_lines,json=orderLines,proto3" json:"order_lines,omitempty"`
+	// Country of the purchase, ISO 3166-1 alpha-2, upper case; empty stays. By its rules the amounts are checked.
+	PurchaseCountry string `protobuf:"bytes,7,opt,name=purchase_country,json=purchaseCountry,proto3" json:"purchase_country,omitempty"`
+	// New reference; empty stays.
+	MerchantReference1 string `protobuf:"bytes,8,opt,name=merchant_reference1,json=merchantReference1,proto3" json:"merchant_reference1,omitempty"`
+	// New second reference; empty stays.
+	MerchantReference2 string `protobuf:"bytes,9,opt,name=merchant_reference2,json=merchantReference2,proto3" json:"merchant_reference2,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *UpdateCheckoutOrderRequest) Reset() {
+	*x = UpdateCheckoutOrderRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCheckoutOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCheckoutOrderRequest) ProtoMessage() {}
+
+func (x *UpdateCheckoutOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCheckoutOrderRequest.ProtoReflect.Descriptor instead.
+func (*UpdateCheckoutOrderRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *UpdateCheckoutOrderRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *UpdateCheckoutOrderRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateCheckoutOrderRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *UpdateCheckoutOrderRequest) GetOrderAmount() *Money {
+	if x != nil {
+		return x.OrderAmount
+	}
+	return nil
+}
+
+func (x *UpdateCheckoutOrderRequest) GetOrderTaxAmountMinor() int64 {
+	if x != nil {
+		return x.OrderTaxAmountMinor
+	}
+	return 0
+}
+
+func (x *UpdateCheckoutOrderRequest) GetOrderLines() []*OrderLine {
+	if x != nil {
+		return x.OrderLines
+	}
+	return nil
+}
+
+func (x *UpdateCheckoutOrderRequest) GetPurchaseCountry() string {
+	if x != nil {
+		return x.PurchaseCountry
+	}
+	return ""
+}
+
+func (x *UpdateCheckoutOrderRequest) GetMerchantReference1() string {
+	if x != nil {
+		return x.MerchantReference1
+	}
+	return ""
+}
+
+func (x *UpdateCheckoutOrderRequest) GetMerchantReference2() string {
+	if x != nil {
+		return x.MerchantReference2
+	}
+	return ""
+}
+
+// UpdateCheckoutOrderResponse holds the checkout order.
+type UpdateCheckoutOrderResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The checkout order after the change.
+	CheckoutOrder *CheckoutOrder `protobuf:"bytes,1,opt,name=checkout_order,json=checkoutOrder,proto3" json:"checkout_order,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateCheckoutOrderResponse) Reset() {
+	*x = UpdateCheckoutOrderResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateCheckoutOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateCheckoutOrderResponse) ProtoMessage() {}
+
+func (x *UpdateCheckoutOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateCheckoutOrderResponse.ProtoReflect.Descriptor instead.
+func (*UpdateCheckoutOrderResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *UpdateCheckoutOrderResponse) GetCheckoutOrder() *CheckoutOrder {
+	if x != nil {
+		return x.CheckoutOrder
+	}
+	return nil
+}
+
+// AbortCheckoutOrderRequest names a checkout order.
+type AbortCheckoutOrderRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's order id.
+	OrderId       string `protobuf:"bytes,3,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortCheckoutOrderRequest) Reset() {
+	*x = AbortCheckoutOrderRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortCheckoutOrderRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortCheckoutOrderRequest) ProtoMessage() {}
+
+func (x *AbortCheckoutOrderRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortCheckoutOrderRequest.ProtoReflect.Descriptor instead.
+func (*AbortCheckoutOrderRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *AbortCheckoutOrderRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *AbortCheckoutOrderRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *AbortCheckoutOrderRequest) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+// AbortCheckoutOrderResponse says that it is given up.
+type AbortCheckoutOrderResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AbortCheckoutOrderResponse) Reset() {
+	*x = AbortCheckoutOrderResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AbortCheckoutOrderResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AbortCheckoutOrderResponse) ProtoMessage() {}
+
+func (x *AbortCheckoutOrderResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AbortCheckoutOrderResponse.ProtoReflect.Descriptor instead.
+func (*AbortCheckoutOrderResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{47}
+}
+
 var File_gateway_v1_order_service_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_order_service_proto_rawDesc = "" +
@@ -2576,7 +3287,70 @@ const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"\border_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\aorderId\x12,\n" +
 	"\n" +
 	"capture_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tcaptureId\"\x18\n" +
-	"\x16TriggerSendOutResponse2\xf2\x15\n" +
+	"\x16TriggerSendOutResponse\"\xad\x03\n" +
+	"\rCheckoutOrder\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12\x16\n" +
+	"\x06status\x18\x02 \x01(\tR\x06status\x12!\n" +
+	"\fhtml_snippet\x18\x03 \x01(\tR\vhtmlSnippet\x12)\n" +
+	"\x10purchase_country\x18\x04 \x01(\tR\x0fpurchaseCountry\x12\x16\n" +
+	"\x06locale\x18\x05 \x01(\tR\x06locale\x124\n" +
+	"\forder_amount\x18\x06 \x01(\v2\x11.gateway.v1.MoneyR\vorderAmount\x123\n" +
+	"\x16order_tax_amount_minor\x18\a \x01(\x03R\x13orderTaxAmountMinor\x126\n" +
+	"\vorder_lines\x18\b \x03(\v2\x15.gateway.v1.OrderLineR\n" +
+	"orderLines\x12/\n" +
+	"\x13merchant_reference1\x18\t \x01(\tR\x12merchantReference1\x12/\n" +
+	"\x13merchant_reference2\x18\n" +
+	" \x01(\tR\x12merchantReference2\"\xee\a\n" +
+	"\x1aCreateCheckoutOrderRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12?\n" +
+	"\x10purchase_country\x18\x03 \x01(\tB\x14\xe0A\x02\xbaH\x0er\f2\n" +
+	"^[A-Z]{2}$R\x0fpurchaseCountry\x12>\n" +
+	"\x06locale\x18\x04 \x01(\tB&\xe0A\x02\xbaH r\x1e2\x1c^[A-Za-z]{2}(-[A-Za-z]{2})*$R\x06locale\x12\x92\x01\n" +
+	"\forder_amount\x18\x05 \x01(\v2\x11.gateway.v1.MoneyB\\\xe0A\x02\xbaHV\xba\x01P\n" +
+	"\x15order_amount.smallest\x12\x1famount_minor must be at least 0\x1a\x16this.amount_minor >= 0\xc8\x01\x01R\vorderAmount\x12<\n" +
+	"\x16order_tax_amount_minor\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x13orderTaxAmountMinor\x12F\n" +
+	"\vorder_lines\x18\a \x03(\v2\x15.gateway.v1.OrderLineB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\n" +
+	"orderLines\x123\n" +
+	"\tterms_url\x18\b \x01(\tB\x16\xe0A\x02\xbaH\x10r\x0e\x18\xd0\x0f2\t^https://R\btermsUrl\x129\n" +
+	"\fcheckout_url\x18\t \x01(\tB\x16\xe0A\x02\xbaH\x10r\x0e\x18\xd0\x0f2\t^https://R\vcheckoutUrl\x12A\n" +
+	"\x10confirmation_url\x18\n" +
+	" \x01(\tB\x16\xe0A\x02\xbaH\x10r\x0e\x18\xd0\x0f2\t^https://R\x0fconfirmationUrl\x129\n" +
+	"\x13merchant_reference1\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference1\x129\n" +
+	"\x13merchant_reference2\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x12-\n" +
+	"\rmerchant_data\x18\r \x01(\tB\b\xbaH\x05r\x03\x18\xf0.R\fmerchantData\x12<\n" +
+	"\x0fbilling_address\x18\x0e \x01(\v2\x13.gateway.v1.AddressR\x0ebillingAddress\x12>\n" +
+	"\x10shipping_address\x18\x0f \x01(\v2\x13.gateway.v1.AddressR\x0fshippingAddress\"_\n" +
+	"\x1bCreateCheckoutOrderResponse\x12@\n" +
+	"\x0echeckout_order\x18\x01 \x01(\v2\x19.gateway.v1.CheckoutOrderR\rcheckoutOrder\"w\n" +
+	"\x17GetCheckoutOrderRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12(\n" +
+	"\border_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\aorderId\"\\\n" +
+	"\x18GetCheckoutOrderResponse\x12@\n" +
+	"\x0echeckout_order\x18\x01 \x01(\v2\x19.gateway.v1.CheckoutOrderR\rcheckoutOrder\"\xf8\x04\n" +
+	"\x1aUpdateCheckoutOrderRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12(\n" +
+	"\border_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\aorderId\x12\x92\x01\n" +
+	"\forder_amount\x18\x04 \x01(\v2\x11.gateway.v1.MoneyB\\\xe0A\x02\xbaHV\xba\x01P\n" +
+	"\x15order_amount.smallest\x12\x1famount_minor must be at least 0\x1a\x16this.amount_minor >= 0\xc8\x01\x01R\vorderAmount\x12<\n" +
+	"\x16order_tax_amount_minor\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x13orderTaxAmountMinor\x12F\n" +
+	"\vorder_lines\x18\x06 \x03(\v2\x15.gateway.v1.OrderLineB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\n" +
+	"orderLines\x12?\n" +
+	"\x10purchase_country\x18\a \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\f2\n" +
+	"^[A-Z]{2}$R\x0fpurchaseCountry\x129\n" +
+	"\x13merchant_reference1\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference1\x129\n" +
+	"\x13merchant_reference2\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\"_\n" +
+	"\x1bUpdateCheckoutOrderResponse\x12@\n" +
+	"\x0echeckout_order\x18\x01 \x01(\v2\x19.gateway.v1.CheckoutOrderR\rcheckoutOrder\"\xa5\x01\n" +
+	"\x19AbortCheckoutOrderRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12(\n" +
+	"\border_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\aorderId\"\x1c\n" +
+	"\x1aAbortCheckoutOrderResponse2\xaa\x1a\n" +
 	"\fOrderService\x12e\n" +
 	"\vCreateOrder\x12\x1e.gateway.v1.CreateOrderRequest\x1a\x1f.gateway.v1.CreateOrderResponse\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/orders\x12d\n" +
@@ -2598,7 +3372,11 @@ const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"\x15UpdateCustomerDetails\x12(.gateway.v1.UpdateCustomerDetailsRequest\x1a).gateway.v1.UpdateCustomerDetailsResponse\"6\x82\xd3\xe4\x93\x020:\x01*\"+/v1/orders/{order_id}:updateCustomerDetails\x12\xa7\x01\n" +
 	"\x12ListDueDateOptions\x12%.gateway.v1.ListDueDateOptionsRequest\x1a&.gateway.v1.ListDueDateOptionsResponse\"B\x82\xd3\xe4\x93\x02<\x12:/v1/orders/{order_id}/captures/{capture_id}/dueDateOptions\x12\x9a\x01\n" +
 	"\rExtendDueDate\x12 .gateway.v1.ExtendDueDateRequest\x1a!.gateway.v1.ExtendDueDateResponse\"D\x82\xd3\xe4\x93\x02>:\x01*\"9/v1/orders/{order_id}/captures/{capture_id}:extendDueDate\x12\x9e\x01\n" +
-	"\x0eTriggerSendOut\x12!.gateway.v1.TriggerSendOutRequest\x1a\".gateway.v1.TriggerSendOutResponse\"E\x82\xd3\xe4\x93\x02?:\x01*\":/v1/orders/{order_id}/captures/{capture_id}:triggerSendOutB\xa7\x01\n" +
+	"\x0eTriggerSendOut\x12!.gateway.v1.TriggerSendOutRequest\x1a\".gateway.v1.TriggerSendOutResponse\"E\x82\xd3\xe4\x93\x02?:\x01*\":/v1/orders/{order_id}/captures/{capture_id}:triggerSendOut\x12\x85\x01\n" +
+	"\x13CreateCheckoutOrder\x12&.gateway.v1.CreateCheckoutOrderRequest\x1a'.gateway.v1.CreateCheckoutOrderResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/checkoutOrders\x12\x84\x01\n" +
+	"\x10GetCheckoutOrder\x12#.gateway.v1.GetCheckoutOrderRequest\x1a$.gateway.v1.GetCheckoutOrderResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/checkoutOrders/{order_id}\x12\x90\x01\n" +
+	"\x13UpdateCheckoutOrder\x12&.gateway.v1.UpdateCheckoutOrderRequest\x1a'.gateway.v1.UpdateCheckoutOrderResponse\"(\x82\xd3\xe4\x93\x02\":\x01*2\x1d/v1/checkoutOrders/{order_id}\x12\x93\x01\n" +
+	"\x12AbortCheckoutOrder\x12%.gateway.v1.AbortCheckoutOrderRequest\x1a&.gateway.v1.AbortCheckoutOrderResponse\".\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/checkoutOrders/{order_id}:abortB\xa7\x01\n" +
 	"\x0ecom.gateway.v1B\x11OrderServiceProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"
@@ -2615,7 +3393,7 @@ func file_gateway_v1_order_service_proto_rawDescGZIP() []byte {
 	return file_gateway_v1_order_service_proto_rawDescData
 }
 
-var file_gateway_v1_order_service_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
+var file_gateway_v1_order_service_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
 var file_gateway_v1_order_service_proto_goTypes = []any{
 	(*CreateOrderRequest)(nil),                    // 0: gateway.v1.CreateOrderRequest
 	(*CreateOrderResponse)(nil),                   // 1: gateway.v1.CreateOrderResponse
@@ -2656,87 +3434,115 @@ var file_gateway_v1_order_service_proto_goTypes = []any{
 	(*ExtendDueDateResponse)(nil),                 // 36: gateway.v1.ExtendDueDateResponse
 	(*TriggerSendOutRequest)(nil),                 // 37: gateway.v1.TriggerSendOutRequest
 	(*TriggerSendOutResponse)(nil),                // 38: gateway.v1.TriggerSendOutResponse
-	(*Money)(nil),                                 // 39: gateway.v1.Money
-	(*Payment)(nil),                               // 40: gateway.v1.Payment
-	(*Order)(nil),                                 // 41: gateway.v1.Order
-	(*OrderLine)(nil),                             // 42: gateway.v1.OrderLine
-	(*ShippingInfo)(nil),                          // 43: gateway.v1.ShippingInfo
-	(*Capture)(nil),                               // 44: gateway.v1.Capture
-	(*Refund)(nil),                                // 45: gateway.v1.Refund
-	(*Address)(nil),                               // 46: gateway.v1.Address
+	(*CheckoutOrder)(nil),                         // 39: gateway.v1.CheckoutOrder
+	(*CreateCheckoutOrderRequest)(nil),            // 40: gateway.v1.CreateCheckoutOrderRequest
+	(*CreateCheckoutOrderResponse)(nil),           // 41: gateway.v1.CreateCheckoutOrderResponse
+	(*GetCheckoutOrderRequest)(nil),               // 42: gateway.v1.GetCheckoutOrderRequest
+	(*GetCheckoutOrderResponse)(nil),              // 43: gateway.v1.GetCheckoutOrderResponse
+	(*UpdateCheckoutOrderRequest)(nil),            // 44: gateway.v1.UpdateCheckoutOrderRequest
+	(*UpdateCheckoutOrderResponse)(nil),           // 45: gateway.v1.UpdateCheckoutOrderResponse
+	(*AbortCheckoutOrderRequest)(nil),             // 46: gateway.v1.AbortCheckoutOrderRequest
+	(*AbortCheckoutOrderResponse)(nil),            // 47: gateway.v1.AbortCheckoutOrderResponse
+	(*Money)(nil),                                 // 48: gateway.v1.Money
+	(*Payment)(nil),                               // 49: gateway.v1.Payment
+	(*Order)(nil),                                 // 50: gateway.v1.Order
+	(*OrderLine)(nil),                             // 51: gateway.v1.OrderLine
+	(*ShippingInfo)(nil),                          // 52: gateway.v1.ShippingInfo
+	(*Capture)(nil),                               // 53: gateway.v1.Capture
+	(*Refund)(nil),                                // 54: gateway.v1.Refund
+	(*Address)(nil),                               // 55: gateway.v1.Address
 }
 var file_gateway_v1_order_service_proto_depIdxs = []int32{
-	39, // 0: gateway.v1.CreateOrderRequest.expected_amount:type_name -> gateway.v1.Money
-	40, // 1: gateway.v1.CreateOrderResponse.payment:type_name -> gateway.v1.Payment
-	41, // 2: gateway.v1.GetOrderResponse.order:type_name -> gateway.v1.Order
-	40, // 3: gateway.v1.AcknowledgeOrderResponse.payment:type_name -> gateway.v1.Payment
-	40, // 4: gateway.v1.CancelOrderResponse.payment:type_name -> gateway.v1.Payment
-	39, // 5: gateway.v1.CaptureOrderRequest.amount:type_name -> gateway.v1.Money
-	42, // 6: gateway.v1.CaptureOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
-	43, // 7: gateway.v1.CaptureOrderRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
-	44, // 8: gateway.v1.CaptureOrderResponse.capture:type_name -> gateway.v1.Capture
-	40, // 9: gateway.v1.CaptureOrderResponse.payment:type_name -> gateway.v1.Payment
-	39, // 10: gateway.v1.RefundOrderRequest.amount:type_name -> gateway.v1.Money
-	42, // 11: gateway.v1.RefundOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
-	45, // 12: gateway.v1.RefundOrderResponse.refund:type_name -> gateway.v1.Refund
-	40, // 13: gateway.v1.RefundOrderResponse.payment:type_name -> gateway.v1.Payment
-	44, // 14: gateway.v1.ListCapturesResponse.captures:type_name -> gateway.v1.Capture
-	44, // 15: gateway.v1.GetCaptureResponse.capture:type_name -> gateway.v1.Capture
-	45, // 16: gateway.v1.GetRefundResponse.refund:type_name -> gateway.v1.Refund
-	43, // 17: gateway.v1.AddOrderShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
-	43, // 18: gateway.v1.AddCaptureShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
-	39, // 19: gateway.v1.UpdateAuthorizationRequest.order_amount:type_name -> gateway.v1.Money
-	42, // 20: gateway.v1.UpdateAuthorizationRequest.order_lines:type_name -> gateway.v1.OrderLine
-	40, // 21: gateway.v1.UpdateAuthorizationResponse.payment:type_name -> gateway.v1.Payment
-	40, // 22: gateway.v1.ExtendAuthorizationResponse.payment:type_name -> gateway.v1.Payment
-	40, // 23: gateway.v1.ReleaseRemainingAuthorizationResponse.payment:type_name -> gateway.v1.Payment
-	40, // 24: gateway.v1.UpdateMerchantReferencesResponse.payment:type_name -> gateway.v1.Payment
-	46, // 25: gateway.v1.UpdateCustomerDetailsRequest.shipping_address:type_name -> gateway.v1.Address
+	48, // 0: gateway.v1.CreateOrderRequest.expected_amount:type_name -> gateway.v1.Money
+	49, // 1: gateway.v1.CreateOrderResponse.payment:type_name -> gateway.v1.Payment
+	50, // 2: gateway.v1.GetOrderResponse.order:type_name -> gateway.v1.Order
+	49, // 3: gateway.v1.AcknowledgeOrderResponse.payment:type_name -> gateway.v1.Payment
+	49, // 4: gateway.v1.CancelOrderResponse.payment:type_name -> gateway.v1.Payment
+	48, // 5: gateway.v1.CaptureOrderRequest.amount:type_name -> gateway.v1.Money
+	51, // 6: gateway.v1.CaptureOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	52, // 7: gateway.v1.CaptureOrderRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
+	53, // 8: gateway.v1.CaptureOrderResponse.capture:type_name -> gateway.v1.Capture
+	49, // 9: gateway.v1.CaptureOrderResponse.payment:type_name -> gateway.v1.Payment
+	48, // 10: gateway.v1.RefundOrderRequest.amount:type_name -> gateway.v1.Money
+	51, // 11: gateway.v1.RefundOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	54, // 12: gateway.v1.RefundOrderResponse.refund:type_name -> gateway.v1.Refund
+	49, // 13: gateway.v1.RefundOrderResponse.payment:type_name -> gateway.v1.Payment
+	53, // 14: gateway.v1.ListCapturesResponse.captures:type_name -> gateway.v1.Capture
+	53, // 15: gateway.v1.GetCaptureResponse.capture:type_name -> gateway.v1.Capture
+	54, // 16: gateway.v1.GetRefundResponse.refund:type_name -> gateway.v1.Refund
+	52, // 17: gateway.v1.AddOrderShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
+	52, // 18: gateway.v1.AddCaptureShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
+	48, // 19: gateway.v1.UpdateAuthorizationRequest.order_amount:type_name -> gateway.v1.Money
+	51, // 20: gateway.v1.UpdateAuthorizationRequest.order_lines:type_name -> gateway.v1.OrderLine
+	49, // 21: gateway.v1.UpdateAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	49, // 22: gateway.v1.ExtendAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	49, // 23: gateway.v1.ReleaseRemainingAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	49, // 24: gateway.v1.UpdateMerchantReferencesResponse.payment:type_name -> gateway.v1.Payment
+	55, // 25: gateway.v1.UpdateCustomerDetailsRequest.shipping_address:type_name -> gateway.v1.Address
 	34, // 26: gateway.v1.ListDueDateOptionsResponse.options:type_name -> gateway.v1.DueDateOption
-	39, // 27: gateway.v1.DueDateOption.fee:type_name -> gateway.v1.Money
-	0,  // 28: gateway.v1.OrderService.CreateOrder:input_type -> gateway.v1.CreateOrderRequest
-	2,  // 29: gateway.v1.OrderService.GetOrder:input_type -> gateway.v1.GetOrderRequest
-	4,  // 30: gateway.v1.OrderService.AcknowledgeOrder:input_type -> gateway.v1.AcknowledgeOrderRequest
-	6,  // 31: gateway.v1.OrderService.CancelOrder:input_type -> gateway.v1.CancelOrderRequest
-	8,  // 32: gateway.v1.OrderService.CaptureOrder:input_type -> gateway.v1.CaptureOrderRequest
-	10, // 33: gateway.v1.OrderService.RefundOrder:input_type -> gateway.v1.RefundOrderRequest
-	12, // 34: gateway.v1.OrderService.ListCaptures:input_type -> gateway.v1.ListCapturesRequest
-	14, // 35: gateway.v1.OrderService.GetCapture:input_type -> gateway.v1.GetCaptureRequest
-	16, // 36: gateway.v1.OrderService.GetRefund:input_type -> gateway.v1.GetRefundRequest
-	18, // 37: gateway.v1.OrderService.AddOrderShippingInfo:input_type -> gateway.v1.AddOrderShippingInfoRequest
-	20, // 38: gateway.v1.OrderService.AddCaptureShippingInfo:input_type -> gateway.v1.AddCaptureShippingInfoRequest
-	22, // 39: gateway.v1.OrderService.UpdateAuthorization:input_type -> gateway.v1.UpdateAuthorizationRequest
-	24, // 40: gateway.v1.OrderService.ExtendAuthorization:input_type -> gateway.v1.ExtendAuthorizationRequest
-	26, // 41: gateway.v1.OrderService.ReleaseRemainingAuthorization:input_type -> gateway.v1.ReleaseRemainingAuthorizationRequest
-	28, // 42: gateway.v1.OrderService.UpdateMerchantReferences:input_type -> gateway.v1.UpdateMerchantReferencesRequest
-	30, // 43: gateway.v1.OrderService.UpdateCustomerDetails:input_type -> gateway.v1.UpdateCustomerDetailsRequest
-	32, // 44: gateway.v1.OrderService.ListDueDateOptions:input_type -> gateway.v1.ListDueDateOptionsRequest
-	35, // 45: gateway.v1.OrderService.ExtendDueDate:input_type -> gateway.v1.ExtendDueDateRequest
-	37, // 46: gateway.v1.OrderService.TriggerSendOut:input_type -> gateway.v1.TriggerSendOutRequest
-	1,  // 47: gateway.v1.OrderService.CreateOrder:output_type -> gateway.v1.CreateOrderResponse
-	3,  // 48: gateway.v1.OrderService.GetOrder:output_type -> gateway.v1.GetOrderResponse
-	5,  // 49: gateway.v1.OrderService.AcknowledgeOrder:output_type -> gateway.v1.AcknowledgeOrderResponse
-	7,  // 50: gateway.v1.OrderService.CancelOrder:output_type -> gateway.v1.CancelOrderResponse
-	9,  // 51: gateway.v1.OrderService.CaptureOrder:output_type -> gateway.v1.CaptureOrderResponse
-	11, // 52: gateway.v1.OrderService.RefundOrder:output_type -> gateway.v1.RefundOrderResponse
-	13, // 53: gateway.v1.OrderService.ListCaptures:output_type -> gateway.v1.ListCapturesResponse
-	15, // 54: gateway.v1.OrderService.GetCapture:output_type -> gateway.v1.GetCaptureResponse
-	17, // 55: gateway.v1.OrderService.GetRefund:output_type -> gateway.v1.GetRefundResponse
-	19, // 56: gateway.v1.OrderService.AddOrderShippingInfo:output_type -> gateway.v1.AddOrderShippingInfoResponse
-	21, // 57: gateway.v1.OrderService.AddCaptureShippingInfo:output_type -> gateway.v1.AddCaptureShippingInfoResponse
-	23, // 58: gateway.v1.OrderService.UpdateAuthorization:output_type -> gateway.v1.UpdateAuthorizationResponse
-	25, // 59: gateway.v1.OrderService.ExtendAuthorization:output_type -> gateway.v1.ExtendAuthorizationResponse
-	27, // 60: gateway.v1.OrderService.ReleaseRemainingAuthorization:output_type -> gateway.v1.ReleaseRemainingAuthorizationResponse
-	29, // 61: gateway.v1.OrderService.UpdateMerchantReferences:output_type -> gateway.v1.UpdateMerchantReferencesResponse
-	31, // 62: gateway.v1.OrderService.UpdateCustomerDetails:output_type -> gateway.v1.UpdateCustomerDetailsResponse
-	33, // 63: gateway.v1.OrderService.ListDueDateOptions:output_type -> gateway.v1.ListDueDateOptionsResponse
-	36, // 64: gateway.v1.OrderService.ExtendDueDate:output_type -> gateway.v1.ExtendDueDateResponse
-	38, // 65: gateway.v1.OrderService.TriggerSendOut:output_type -> gateway.v1.TriggerSendOutResponse
-	47, // [47:66] is the sub-list for method output_type
-	28, // [28:47] is the sub-list for method input_type
-	28, // [28:28] is the sub-list for extension type_name
-	28, // [28:28] is the sub-list for extension extendee
-	0,  // [0:28] is the sub-list for field type_name
+	48, // 27: gateway.v1.DueDateOption.fee:type_name -> gateway.v1.Money
+	48, // 28: gateway.v1.CheckoutOrder.order_amount:type_name -> gateway.v1.Money
+	51, // 29: gateway.v1.CheckoutOrder.order_lines:type_name -> gateway.v1.OrderLine
+	48, // 30: gateway.v1.CreateCheckoutOrderRequest.order_amount:type_name -> gateway.v1.Money
+	51, // 31: gateway.v1.CreateCheckoutOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	55, // 32: gateway.v1.CreateCheckoutOrderRequest.billing_address:type_name -> gateway.v1.Address
+	55, // 33: gateway.v1.CreateCheckoutOrderRequest.shipping_address:type_name -> gateway.v1.Address
+	39, // 34: gateway.v1.CreateCheckoutOrderResponse.checkout_order:type_name -> gateway.v1.CheckoutOrder
+	39, // 35: gateway.v1.GetCheckoutOrderResponse.checkout_order:type_name -> gateway.v1.CheckoutOrder
+	48, // 36: gateway.v1.UpdateCheckoutOrderRequest.order_amount:type_name -> gateway.v1.Money
+	51, // 37: gateway.v1.UpdateCheckoutOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	39, // 38: gateway.v1.UpdateCheckoutOrderResponse.checkout_order:type_name -> gateway.v1.CheckoutOrder
+	0,  // 39: gateway.v1.OrderService.CreateOrder:input_type -> gateway.v1.CreateOrderRequest
+	2,  // 40: gateway.v1.OrderService.GetOrder:input_type -> gateway.v1.GetOrderRequest
+	4,  // 41: gateway.v1.OrderService.AcknowledgeOrder:input_type -> gateway.v1.AcknowledgeOrderRequest
+	6,  // 42: gateway.v1.OrderService.CancelOrder:input_type -> gateway.v1.CancelOrderRequest
+	8,  // 43: gateway.v1.OrderService.CaptureOrder:input_type -> gateway.v1.CaptureOrderRequest
+	10, // 44: gateway.v1.OrderService.RefundOrder:input_type -> gateway.v1.RefundOrderRequest
+	12, // 45: gateway.v1.OrderService.ListCaptures:input_type -> gateway.v1.ListCapturesRequest
+	14, // 46: gateway.v1.OrderService.GetCapture:input_type -> gateway.v1.GetCaptureRequest
+	16, // 47: gateway.v1.OrderService.GetRefund:input_type -> gateway.v1.GetRefundRequest
+	18, // 48: gateway.v1.OrderService.AddOrderShippingInfo:input_type -> gateway.v1.AddOrderShippingInfoRequest
+	20, // 49: gateway.v1.OrderService.AddCaptureShippingInfo:input_type -> gateway.v1.AddCaptureShippingInfoRequest
+	22, // 50: gateway.v1.OrderService.UpdateAuthorization:input_type -> gateway.v1.UpdateAuthorizationRequest
+	24, // 51: gateway.v1.OrderService.ExtendAuthorization:input_type -> gateway.v1.ExtendAuthorizationRequest
+	26, // 52: gateway.v1.OrderService.ReleaseRemainingAuthorization:input_type -> gateway.v1.ReleaseRemainingAuthorizationRequest
+	28, // 53: gateway.v1.OrderService.UpdateMerchantReferences:input_type -> gateway.v1.UpdateMerchantReferencesRequest
+	30, // 54: gateway.v1.OrderService.UpdateCustomerDetails:input_type -> gateway.v1.UpdateCustomerDetailsRequest
+	32, // 55: gateway.v1.OrderService.ListDueDateOptions:input_type -> gateway.v1.ListDueDateOptionsRequest
+	35, // 56: gateway.v1.OrderService.ExtendDueDate:input_type -> gateway.v1.ExtendDueDateRequest
+	37, // 57: gateway.v1.OrderService.TriggerSendOut:input_type -> gateway.v1.TriggerSendOutRequest
+	40, // 58: gateway.v1.OrderService.CreateCheckoutOrder:input_type -> gateway.v1.CreateCheckoutOrderRequest
+	42, // 59: gateway.v1.OrderService.GetCheckoutOrder:input_type -> gateway.v1.GetCheckoutOrderRequest
+	44, // 60: gateway.v1.OrderService.UpdateCheckoutOrder:input_type -> gateway.v1.UpdateCheckoutOrderRequest
+	46, // 61: gateway.v1.OrderService.AbortCheckoutOrder:input_type -> gateway.v1.AbortCheckoutOrderRequest
+	1,  // 62: gateway.v1.OrderService.CreateOrder:output_type -> gateway.v1.CreateOrderResponse
+	3,  // 63: gateway.v1.OrderService.GetOrder:output_type -> gateway.v1.GetOrderResponse
+	5,  // 64: gateway.v1.OrderService.AcknowledgeOrder:output_type -> gateway.v1.AcknowledgeOrderResponse
+	7,  // 65: gateway.v1.OrderService.CancelOrder:output_type -> gateway.v1.CancelOrderResponse
+	9,  // 66: gateway.v1.OrderService.CaptureOrder:output_type -> gateway.v1.CaptureOrderResponse
+	11, // 67: gateway.v1.OrderService.RefundOrder:output_type -> gateway.v1.RefundOrderResponse
+	13, // 68: gateway.v1.OrderService.ListCaptures:output_type -> gateway.v1.ListCapturesResponse
+	15, // 69: gateway.v1.OrderService.GetCapture:output_type -> gateway.v1.GetCaptureResponse
+	17, // 70: gateway.v1.OrderService.GetRefund:output_type -> gateway.v1.GetRefundResponse
+	19, // 71: gateway.v1.OrderService.AddOrderShippingInfo:output_type -> gateway.v1.AddOrderShippingInfoResponse
+	21, // 72: gateway.v1.OrderService.AddCaptureShippingInfo:output_type -> gateway.v1.AddCaptureShippingInfoResponse
+	23, // 73: gateway.v1.OrderService.UpdateAuthorization:output_type -> gateway.v1.UpdateAuthorizationResponse
+	25, // 74: gateway.v1.OrderService.ExtendAuthorization:output_type -> gateway.v1.ExtendAuthorizationResponse
+	27, // 75: gateway.v1.OrderService.ReleaseRemainingAuthorization:output_type -> gateway.v1.ReleaseRemainingAuthorizationResponse
+	29, // 76: gateway.v1.OrderService.UpdateMerchantReferences:output_type -> gateway.v1.UpdateMerchantReferencesResponse
+	31, // 77: gateway.v1.OrderService.UpdateCustomerDetails:output_type -> gateway.v1.UpdateCustomerDetailsResponse
+	33, // 78: gateway.v1.OrderService.ListDueDateOptions:output_type -> gateway.v1.ListDueDateOptionsResponse
+	36, // 79: gateway.v1.OrderService.ExtendDueDate:output_type -> gateway.v1.ExtendDueDateResponse
+	38, // 80: gateway.v1.OrderService.TriggerSendOut:output_type -> gateway.v1.TriggerSendOutResponse
+	41, // 81: gateway.v1.OrderService.CreateCheckoutOrder:output_type -> gateway.v1.CreateCheckoutOrderResponse
+	43, // 82: gateway.v1.OrderService.GetCheckoutOrder:output_type -> gateway.v1.GetCheckoutOrderResponse
+	45, // 83: gateway.v1.OrderService.UpdateCheckoutOrder:output_type -> gateway.v1.UpdateCheckoutOrderResponse
+	47, // 84: gateway.v1.OrderService.AbortCheckoutOrder:output_type -> gateway.v1.AbortCheckoutOrderResponse
+	62, // [62:85] is the sub-list for method output_type
+	39, // [39:62] is the sub-list for method input_type
+	39, // [39:39] is the sub-list for extension type_name
+	39, // [39:39] is the sub-list for extension extendee
+	0,  // [0:39] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_order_service_proto_init() }
@@ -2754,7 +3560,7 @@ func file_gateway_v1_order_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_order_service_proto_rawDesc), len(file_gateway_v1_order_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   39,
+			NumMessages:   48,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

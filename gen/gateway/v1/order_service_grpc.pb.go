@@ -38,6 +38,10 @@ const (
 	OrderService_ListDueDateOptions_FullMethodName            = "/gateway.v1.OrderService/ListDueDateOptions"
 	OrderService_ExtendDueDate_FullMethodName                 = "/gateway.v1.OrderService/ExtendDueDate"
 	OrderService_TriggerSendOut_FullMethodName                = "/gateway.v1.OrderService/TriggerSendOut"
+	OrderService_CreateCheckoutOrder_FullMethodName           = "/gateway.v1.OrderService/CreateCheckoutOrder"
+	OrderService_GetCheckoutOrder_FullMethodName              = "/gateway.v1.OrderService/GetCheckoutOrder"
+	OrderService_UpdateCheckoutOrder_FullMethodName           = "/gateway.v1.OrderService/UpdateCheckoutOrder"
+	OrderService_AbortCheckoutOrder_FullMethodName            = "/gateway.v1.OrderService/AbortCheckoutOrder"
 )
 
 // OrderServiceClient is the client API for OrderService service.
@@ -126,6 +130,22 @@ type OrderServiceClient interface {
 	// NOT_FOUND (CAPTURE_NOT_FOUND).
 	// Klarna: POST /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/trigger-send-out.
 	TriggerSendOut(ctx context.Context, in *TriggerSendOutRequest, opts ...grpc.CallOption) (*TriggerSendOutResponse, error)
+	// CreateCheckoutOrder opens a checkout order (Klarna Checkout v3, now Kustom). The gateway puts its own push into it,
+	// so that the completed order is told, whatever becomes of the customer's browser. There is no idempotency key; a repeat
+	// after an answer gets that answer. INVALID_ARGUMENT (AMOUNTS_DO_NOT_MATCH, REFUSED_BY_KLARNA).
+	// Klarna: POST /checkout/v3/orders.
+	CreateCheckoutOrder(ctx context.Context, in *CreateCheckoutOrderRequest, opts ...grpc.CallOption) (*CreateCheckoutOrderResponse, error)
+	// GetCheckoutOrder reads a checkout order. NOT_FOUND (ORDER_NOT_FOUND).
+	// Klarna: GET /checkout/v3/orders/{order_id}.
+	GetCheckoutOrder(ctx context.Context, in *GetCheckoutOrderRequest, opts ...grpc.CallOption) (*GetCheckoutOrderResponse, error)
+	// UpdateCheckoutOrder changes a checkout order that is not complete. FAILED_PRECONDITION (SESSION_COMPLETED), NOT_FOUND
+	// (ORDER_NOT_FOUND).
+	// Klarna: POST /checkout/v3/orders/{order_id}.
+	UpdateCheckoutOrder(ctx context.Context, in *UpdateCheckoutOrderRequest, opts ...grpc.CallOption) (*UpdateCheckoutOrderResponse, error)
+	// AbortCheckoutOrder gives a checkout order up that is not complete. FAILED_PRECONDITION (SESSION_COMPLETED), NOT_FOUND
+	// (ORDER_NOT_FOUND).
+	// Klarna: POST /checkout/v3/orders/{order_id}/abort.
+	AbortCheckoutOrder(ctx context.Context, in *AbortCheckoutOrderRequest, opts ...grpc.CallOption) (*AbortCheckoutOrderResponse, error)
 }
 
 type orderServiceClient struct {
@@ -326,6 +346,46 @@ func (c *orderServiceClient) TriggerSendOut(ctx context.Context, in *TriggerSend
 	return out, nil
 }
 
+func (c *orderServiceClient) CreateCheckoutOrder(ctx context.Context, in *CreateCheckoutOrderRequest, opts ...grpc.CallOption) (*CreateCheckoutOrderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateCheckoutOrderResponse)
+	err := c.cc.Invoke(ctx, OrderService_CreateCheckoutOrder_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) GetCheckoutOrder(ctx context.Context, in *GetCheckoutOrderRequest, opts ...grpc.CallOption) (*GetCheckoutOrderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetCheckoutOrderResponse)
+	err := c.cc.Invoke(ctx, OrderService_GetCheckoutOrder_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) UpdateCheckoutOrder(ctx context.Context, in *UpdateCheckoutOrderRequest, opts ...grpc.CallOption) (*UpdateCheckoutOrderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateCheckoutOrderResponse)
+	err := c.cc.Invoke(ctx, OrderService_UpdateCheckoutOrder_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *orderServiceClient) AbortCheckoutOrder(ctx context.Context, in *AbortCheckoutOrderRequest, opts ...grpc.CallOption) (*AbortCheckoutOrderResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AbortCheckoutOrderResponse)
+	err := c.cc.Invoke(ctx, OrderService_AbortCheckoutOrder_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrderServiceServer is the server API for OrderService service.
 // All implementations must embed UnimplementedOrderServiceServer
 // for forward compatibility.
@@ -412,6 +472,22 @@ type OrderServiceServer interface {
 	// NOT_FOUND (CAPTURE_NOT_FOUND).
 	// Klarna: POST /ordermanagement/v1/orders/{order_id}/captures/{capture_id}/trigger-send-out.
 	TriggerSendOut(context.Context, *TriggerSendOutRequest) (*TriggerSendOutResponse, error)
+	// CreateCheckoutOrder opens a checkout order (Klarna Checkout v3, now Kustom). The gateway puts its own push into it,
+	// so that the completed order is told, whatever becomes of the customer's browser. There is no idempotency key; a repeat
+	// after an answer gets that answer. INVALID_ARGUMENT (AMOUNTS_DO_NOT_MATCH, REFUSED_BY_KLARNA).
+	// Klarna: POST /checkout/v3/orders.
+	CreateCheckoutOrder(context.Context, *CreateCheckoutOrderRequest) (*CreateCheckoutOrderResponse, error)
+	// GetCheckoutOrder reads a checkout order. NOT_FOUND (ORDER_NOT_FOUND).
+	// Klarna: GET /checkout/v3/orders/{order_id}.
+	GetCheckoutOrder(context.Context, *GetCheckoutOrderRequest) (*GetCheckoutOrderResponse, error)
+	// UpdateCheckoutOrder changes a checkout order that is not complete. FAILED_PRECONDITION (SESSION_COMPLETED), NOT_FOUND
+	// (ORDER_NOT_FOUND).
+	// Klarna: POST /checkout/v3/orders/{order_id}.
+	UpdateCheckoutOrder(context.Context, *UpdateCheckoutOrderRequest) (*UpdateCheckoutOrderResponse, error)
+	// AbortCheckoutOrder gives a checkout order up that is not complete. FAILED_PRECONDITION (SESSION_COMPLETED), NOT_FOUND
+	// (ORDER_NOT_FOUND).
+	// Klarna: POST /checkout/v3/orders/{order_id}/abort.
+	AbortCheckoutOrder(context.Context, *AbortCheckoutOrderRequest) (*AbortCheckoutOrderResponse, error)
 	mustEmbedUnimplementedOrderServiceServer()
 }
 
@@ -478,6 +554,18 @@ func (UnimplementedOrderServiceServer) ExtendDueDate(context.Context, *ExtendDue
 }
 func (UnimplementedOrderServiceServer) TriggerSendOut(context.Context, *TriggerSendOutRequest) (*TriggerSendOutResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method TriggerSendOut not implemented")
+}
+func (UnimplementedOrderServiceServer) CreateCheckoutOrder(context.Context, *CreateCheckoutOrderRequest) (*CreateCheckoutOrderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateCheckoutOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) GetCheckoutOrder(context.Context, *GetCheckoutOrderRequest) (*GetCheckoutOrderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCheckoutOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) UpdateCheckoutOrder(context.Context, *UpdateCheckoutOrderRequest) (*UpdateCheckoutOrderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateCheckoutOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) AbortCheckoutOrder(context.Context, *AbortCheckoutOrderRequest) (*AbortCheckoutOrderResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AbortCheckoutOrder not implemented")
 }
 func (UnimplementedOrderServiceServer) mustEmbedUnimplementedOrderServiceServer() {}
 func (UnimplementedOrderServiceServer) testEmbeddedByValue()                      {}
@@ -842,6 +930,78 @@ func _OrderService_TriggerSendOut_Handler(srv interface{}, ctx context.Context, 
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrderService_CreateCheckoutOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateCheckoutOrderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).CreateCheckoutOrder(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_CreateCheckoutOrder_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).CreateCheckoutOrder(ctx, req.(*CreateCheckoutOrderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_GetCheckoutOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCheckoutOrderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).GetCheckoutOrder(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_GetCheckoutOrder_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).GetCheckoutOrder(ctx, req.(*GetCheckoutOrderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_UpdateCheckoutOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateCheckoutOrderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).UpdateCheckoutOrder(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_UpdateCheckoutOrder_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).UpdateCheckoutOrder(ctx, req.(*UpdateCheckoutOrderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OrderService_AbortCheckoutOrder_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AbortCheckoutOrderRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).AbortCheckoutOrder(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_AbortCheckoutOrder_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).AbortCheckoutOrder(ctx, req.(*AbortCheckoutOrderRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OrderService_ServiceDesc is the grpc.ServiceDesc for OrderService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -924,6 +1084,22 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "TriggerSendOut",
 			Handler:    _OrderService_TriggerSendOut_Handler,
+		},
+		{
+			MethodName: "CreateCheckoutOrder",
+			Handler:    _OrderService_CreateCheckoutOrder_Handler,
+		},
+		{
+			MethodName: "GetCheckoutOrder",
+			Handler:    _OrderService_GetCheckoutOrder_Handler,
+		},
+		{
+			MethodName: "UpdateCheckoutOrder",
+			Handler:    _OrderService_UpdateCheckoutOrder_Handler,
+		},
+		{
+			MethodName: "AbortCheckoutOrder",
+			Handler:    _OrderService_AbortCheckoutOrder_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},

@@ -24,6 +24,140 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Status of a token.
+type CustomerToken_Status int32
+
+const (
+	// Klarna's word is new: see status_text.
+	CustomerToken_STATUS_UNSPECIFIED CustomerToken_Status = 0
+	// Can be charged.
+	CustomerToken_STATUS_ACTIVE CustomerToken_Status = 1
+	// Ended.
+	CustomerToken_STATUS_CANCELLED CustomerToken_Status = 2
+	// Not usable for now.
+	CustomerToken_STATUS_SUSPENDED CustomerToken_Status = 3
+)
+
+// Enum value maps for CustomerToken_Status.
+var (
+	CustomerToken_Status_name = map[int32]string{
+		0: "STATUS_UNSPECIFIED",
+		1: "STATUS_ACTIVE",
+		2: "STATUS_CANCELLED",
+		3: "STATUS_SUSPENDED",
+	}
+	CustomerToken_Status_value = map[string]int32{
+		"STATUS_UNSPECIFIED": 0,
+		"STATUS_ACTIVE":      1,
+		"STATUS_CANCELLED":   2,
+		"STATUS_SUSPENDED":   3,
+	}
+)
+
+func (x CustomerToken_Status) Enum() *CustomerToken_Status {
+	p := new(CustomerToken_Status)
+	*p = x
+	return p
+}
+
+func (x CustomerToken_Status) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (CustomerToken_Status) Descriptor() protoreflect.EnumDescriptor {
+	return file_gateway_v1_payment_service_proto_enumTypes[0].Descriptor()
+}
+
+func (CustomerToken_Status) Type() protoreflect.EnumType {
+	return &file_gateway_v1_payment_service_proto_enumTypes[0]
+}
+
+func (x CustomerToken_Status) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use CustomerToken_Status.Descriptor instead.
+func (CustomerToken_Status) EnumDescriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{19, 0}
+}
+
+// Status of a page.
+type HostedPage_Status int32
+
+const (
+	// Klarna's word is new: see status_text.
+	HostedPage_STATUS_UNSPECIFIED HostedPage_Status = 0
+	// Not opened yet.
+	HostedPage_STATUS_WAITING HostedPage_Status = 1
+	// The customer is on it.
+	HostedPage_STATUS_IN_PROGRESS HostedPage_Status = 2
+	// The customer went back; not final.
+	HostedPage_STATUS_BACK HostedPage_Status = 3
+	// The purchase failed; not final.
+	HostedPage_STATUS_FAILED HostedPage_Status = 4
+	// Something went wrong; not final.
+	HostedPage_STATUS_ERROR HostedPage_Status = 5
+	// Final: the purchase is complete.
+	HostedPage_STATUS_COMPLETED HostedPage_Status = 6
+	// Final: the customer cancelled.
+	HostedPage_STATUS_CANCELLED HostedPage_Status = 7
+	// Final: taken away.
+	HostedPage_STATUS_DISABLED HostedPage_Status = 8
+)
+
+// Enum value maps for HostedPage_Status.
+var (
+	HostedPage_Status_name = map[int32]string{
+		0: "STATUS_UNSPECIFIED",
+		1: "STATUS_WAITING",
+		2: "STATUS_IN_PROGRESS",
+		3: "STATUS_BACK",
+		4: "STATUS_FAILED",
+		5: "STATUS_ERROR",
+		6: "STATUS_COMPLETED",
+		7: "STATUS_CANCELLED",
+		8: "STATUS_DISABLED",
+	}
+	HostedPage_Status_value = map[string]int32{
+		"STATUS_UNSPECIFIED": 0,
+		"STATUS_WAITING":     1,
+		"STATUS_IN_PROGRESS": 2,
+		"STATUS_BACK":        3,
+		"STATUS_FAILED":      4,
+		"STATUS_ERROR":       5,
+		"STATUS_COMPLETED":   6,
+		"STATUS_CANCELLED":   7,
+		"STATUS_DISABLED":    8,
+	}
+)
+
+func (x HostedPage_Status) Enum() *HostedPage_Status {
+	p := new(HostedPage_Status)
+	*p = x
+	return p
+}
+
+func (x HostedPage_Status) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (HostedPage_Status) Descriptor() protoreflect.EnumDescriptor {
+	return file_gateway_v1_payment_service_proto_enumTypes[1].Descriptor()
+}
+
+func (HostedPage_Status) Type() protoreflect.EnumType {
+	return &file_gateway_v1_payment_service_proto_enumTypes[1]
+}
+
+func (x HostedPage_Status) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use HostedPage_Status.Descriptor instead.
+func (HostedPage_Status) EnumDescriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{28, 0}
+}
+
 // Customer says who buys. All of it is personal data.
 type Customer struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1856,6 +1990,1365 @@ func (*WatchPaymentStatusResponse_SnapshotEnd) isWatchPaymentStatusResponse_Mess
 
 func (*WatchPaymentStatusResponse_StreamEnd) isWatchPaymentStatusResponse_Message() {}
 
+// CustomerToken is a customer's consent to be charged later.
+type CustomerToken struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Status of the token.
+	Status CustomerToken_Status `protobuf:"varint,1,opt,name=status,proto3,enum=gateway.v1.CustomerToken_Status" json:"status,omitempty"`
+	// Klarna's own word for it.
+	StatusText string `protobuf:"bytes,2,opt,name=status_text,json=statusText,proto3" json:"status_text,omitempty"`
+	// How the customer pays, Klarna's word.
+	PaymentMethodType string `protobuf:"bytes,3,opt,name=payment_method_type,json=paymentMethodType,proto3" json:"payment_method_type,omitempty"`
+	// Card's number with all but the last digits masked, for cards.
+	CardMaskedNumber string `protobuf:"bytes,4,opt,name=card_masked_number,json=cardMaskedNumber,proto3" json:"card_masked_number,omitempty"`
+	// Card's brand, for cards.
+	CardBrand string `protobuf:"bytes,5,opt,name=card_brand,json=cardBrand,proto3" json:"card_brand,omitempty"`
+	// Card's expiry as Klarna gives it, for cards.
+	CardExpiryDate string `protobuf:"bytes,6,opt,name=card_expiry_date,json=cardExpiryDate,proto3" json:"card_expiry_date,omitempty"`
+	// Account number with all but the last digits masked, for direct debit.
+	DirectDebitMaskedNumber string `protobuf:"bytes,7,opt,name=direct_debit_masked_number,json=directDebitMaskedNumber,proto3" json:"direct_debit_masked_number,omitempty"`
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
+}
+
+func (x *CustomerToken) Reset() {
+	*x = CustomerToken{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CustomerToken) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CustomerToken) ProtoMessage() {}
+
+func (x *CustomerToken) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CustomerToken.ProtoReflect.Descriptor instead.
+func (*CustomerToken) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *CustomerToken) GetStatus() CustomerToken_Status {
+	if x != nil {
+		return x.Status
+	}
+	return CustomerToken_STATUS_UNSPECIFIED
+}
+
+func (x *CustomerToken) GetStatusText() string {
+	if x != nil {
+		return x.StatusText
+	}
+	return ""
+}
+
+func (x *CustomerToken) GetPaymentMethodType() string {
+	if x != nil {
+		return x.PaymentMethodType
+	}
+	return ""
+}
+
+func (x *CustomerToken) GetCardMaskedNumber() string {
+	if x != nil {
+		return x.CardMaskedNumber
+	}
+	return ""
+}
+
+func (x *CustomerToken) GetCardBrand() string {
+	if x != nil {
+		return x.CardBrand
+	}
+	return ""
+}
+
+func (x *CustomerToken) GetCardExpiryDate() string {
+	if x != nil {
+		return x.CardExpiryDate
+	}
+	return ""
+}
+
+func (x *CustomerToken) GetDirectDebitMaskedNumber() string {
+	if x != nil {
+		return x.DirectDebitMaskedNumber
+	}
+	return ""
+}
+
+// CreateCustomerTokenRequest names the authorisation and what the token is for.
+type CreateCustomerTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's session id.
+	SessionId string `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// The authorisation token, where the caller's page has it. Otherwise the one that Klarna's callback brought is used.
+	AuthorizationToken string `protobuf:"bytes,4,opt,name=authorization_token,json=authorizationToken,proto3" json:"authorization_token,omitempty"`
+	// What the customer agreed to.
+	Description string `protobuf:"bytes,5,opt,name=description,proto3" json:"description,omitempty"`
+	// Country of the purchase, ISO 3166-1 alpha-2, upper case.
+	PurchaseCountry string `protobuf:"bytes,6,opt,name=purchase_country,json=purchaseCountry,proto3" json:"purchase_country,omitempty"`
+	// Currency of the purchases, ISO 4217.
+	PurchaseCurrency string `protobuf:"bytes,7,opt,name=purchase_currency,json=purchaseCurrency,proto3" json:"purchase_currency,omitempty"`
+	// Language and country of the customer, such as "de-DE".
+	Locale string `protobuf:"bytes,8,opt,name=locale,proto3" json:"locale,omitempty"`
+	// Billing address. Personal data.
+	BillingAddress *Address `protobuf:"bytes,9,opt,name=billing_address,json=billingAddress,proto3" json:"billing_address,omitempty"`
+	// The customer. Personal data.
+	Customer      *Customer `protobuf:"bytes,10,opt,name=customer,proto3" json:"customer,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateCustomerTokenRequest) Reset() {
+	*x = CreateCustomerTokenRequest{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateCustomerTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateCustomerTokenRequest) ProtoMessage() {}
+
+func (x *CreateCustomerTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateCustomerTokenRequest.ProtoReflect.Descriptor instead.
+func (*CreateCustomerTokenRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *CreateCustomerTokenRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenRequest) GetAuthorizationToken() string {
+	if x != nil {
+		return x.AuthorizationToken
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenRequest) GetDescription() string {
+	if x != nil {
+		return x.Description
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenRequest) GetPurchaseCountry() string {
+	if x != nil {
+		return x.PurchaseCountry
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenRequest) GetPurchaseCurrency() string {
+	if x != nil {
+		return x.PurchaseCurrency
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenRequest) GetLocale() string {
+	if x != nil {
+		return x.Locale
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenRequest) GetBillingAddress() *Address {
+	if x != nil {
+		return x.BillingAddress
+	}
+	return nil
+}
+
+func (x *CreateCustomerTokenRequest) GetCustomer() *Customer {
+	if x != nil {
+		return x.Customer
+	}
+	return nil
+}
+
+// CreateCustomerTokenResponse holds the token.
+type CreateCustomerTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token. A credential: whoever has it can charge the customer under this merchant account.
+	CustomerToken string `protobuf:"bytes,1,opt,name=customer_token,json=customerToken,proto3" json:"customer_token,omitempty"`
+	// How the customer pays, Klarna's reference.
+	PaymentMethodReference string `protobuf:"bytes,2,opt,name=payment_method_reference,json=paymentMethodReference,proto3" json:"payment_method_reference,omitempty"`
+	// Where the customer's browser may be sent.
+	RedirectUrl   string `protobuf:"bytes,3,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateCustomerTokenResponse) Reset() {
+	*x = CreateCustomerTokenResponse{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateCustomerTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateCustomerTokenResponse) ProtoMessage() {}
+
+func (x *CreateCustomerTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateCustomerTokenResponse.ProtoReflect.Descriptor instead.
+func (*CreateCustomerTokenResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *CreateCustomerTokenResponse) GetCustomerToken() string {
+	if x != nil {
+		return x.CustomerToken
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenResponse) GetPaymentMethodReference() string {
+	if x != nil {
+		return x.PaymentMethodReference
+	}
+	return ""
+}
+
+func (x *CreateCustomerTokenResponse) GetRedirectUrl() string {
+	if x != nil {
+		return x.RedirectUrl
+	}
+	return ""
+}
+
+// GetCustomerTokenRequest names a token. It is no GET, so that the token stays out of URLs.
+type GetCustomerTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// The token.
+	CustomerToken string `protobuf:"bytes,2,opt,name=customer_token,json=customerToken,proto3" json:"customer_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCustomerTokenRequest) Reset() {
+	*x = GetCustomerTokenRequest{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCustomerTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCustomerTokenRequest) ProtoMessage() {}
+
+func (x *GetCustomerTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCustomerTokenRequest.ProtoReflect.Descriptor instead.
+func (*GetCustomerTokenRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *GetCustomerTokenRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetCustomerTokenRequest) GetCustomerToken() string {
+	if x != nil {
+		return x.CustomerToken
+	}
+	return ""
+}
+
+// GetCustomerTokenResponse holds what Klarna tells of it.
+type GetCustomerTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The token's status.
+	Token         *CustomerToken `protobuf:"bytes,1,opt,name=token,proto3" json:"token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetCustomerTokenResponse) Reset() {
+	*x = GetCustomerTokenResponse{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetCustomerTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetCustomerTokenResponse) ProtoMessage() {}
+
+func (x *GetCustomerTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetCustomerTokenResponse.ProtoReflect.Descriptor instead.
+func (*GetCustomerTokenResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *GetCustomerTokenResponse) GetToken() *CustomerToken {
+	if x != nil {
+		return x.Token
+	}
+	return nil
+}
+
+// ChargeCustomerTokenRequest is a purchase without the customer.
+type ChargeCustomerTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The token.
+	CustomerToken string `protobuf:"bytes,3,opt,name=customer_token,json=customerToken,proto3" json:"customer_token,omitempty"`
+	// Total with tax, equal to the sum of the lines.
+	OrderAmount *Money `protobuf:"bytes,4,opt,name=order_amount,json=orderAmount,proto3" json:"order_amount,omitempty"`
+	// Tax inside the total, in minor units, not negative.
+	OrderTaxAmountMinor int64 `protobuf:"varint,5,opt,name=order_tax_amount_minor,json=orderTaxAmountMinor,proto3" json:"order_tax_amount_minor,omitempty"`
+	// The cart, 1 to 1000 lines.
+	OrderLines []*OrderLine `protobuf:"bytes,6,rep,name=order_lines,json=orderLines,proto3" json:"order_lines,omitempty"`
+	// The caller's reference.
+	MerchantReference1 string `protobuf:"bytes,7,opt,name=merchant_reference1,json=merchantReference1,proto3" json:"merchant_reference1,omitempty"`
+	// The caller's second reference.
+	MerchantReference2 string `protobuf:"bytes,8,opt,name=merchant_reference2,json=merchantReference2,proto3" json:"merchant_reference2,omitempty"`
+	// Opaque text kept with the purchase.
+	MerchantData string `protobuf:"bytes,9,opt,name=merchant_data,json=merchantData,proto3" json:"merchant_data,omitempty"`
+	// Capture the order at once. Only where the contract of the merchant account allows it.
+	AutoCapture bool `protobuf:"varint,10,opt,name=auto_capture,json=autoCapture,proto3" json:"auto_capture,omitempty"`
+	// Shipping address. Personal data.
+	ShippingAddress *Address `protobuf:"bytes,11,opt,name=shipping_address,json=shippingAddress,proto3" json:"shipping_address,omitempty"`
+	// Ask Klarna for a step_up_id if the charge fails, with which a new session can ask the customer.
+	StepUp bool `protobuf:"varint,12,opt,name=step_up,json=stepUp,proto3" json:"step_up,omitempty"`
+	// Page the customer's browser may be sent to, https.
+	ConfirmationUrl string `protobuf:"bytes,13,opt,name=confirmation_url,json=confirmationUrl,proto3" json:"confirmation_url,omitempty"`
+	// Country of the purchase, ISO 3166-1 alpha-2, upper case: by its rules the amounts are checked.
+	PurchaseCountry string `protobuf:"bytes,14,opt,name=purchase_country,json=purchaseCountry,proto3" json:"purchase_country,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ChargeCustomerTokenRequest) Reset() {
+	*x = ChargeCustomerTokenRequest{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChargeCustomerTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChargeCustomerTokenRequest) ProtoMessage() {}
+
+func (x *ChargeCustomerTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChargeCustomerTokenRequest.ProtoReflect.Descriptor instead.
+func (*ChargeCustomerTokenRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ChargeCustomerTokenRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ChargeCustomerTokenRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ChargeCustomerTokenRequest) GetCustomerToken() string {
+	if x != nil {
+		return x.CustomerToken
+	}
+	return ""
+}
+
+func (x *ChargeCustomerTokenRequest) GetOrderAmount() *Money {
+	if x != nil {
+		return x.OrderAmount
+	}
+	return nil
+}
+
+func (x *ChargeCustomerTokenRequest) GetOrderTaxAmountMinor() int64 {
+	if x != nil {
+		return x.OrderTaxAmountMinor
+	}
+	return 0
+}
+
+func (x *ChargeCustomerTokenRequest) GetOrderLines() []*OrderLine {
+	if x != nil {
+		return x.OrderLines
+	}
+	return nil
+}
+
+func (x *ChargeCustomerTokenRequest) GetMerchantReference1() string {
+	if x != nil {
+		return x.MerchantReference1
+	}
+	return ""
+}
+
+func (x *ChargeCustomerTokenRequest) GetMerchantReference2() string {
+	if x != nil {
+		return x.MerchantReference2
+	}
+	return ""
+}
+
+func (x *ChargeCustomerTokenRequest) GetMerchantData() string {
+	if x != nil {
+		return x.MerchantData
+	}
+	return ""
+}
+
+func (x *ChargeCustomerTokenRequest) GetAutoCapture() bool {
+	if x != nil {
+		return x.AutoCapture
+	}
+	return false
+}
+
+func (x *ChargeCustomerTokenRequest) GetShippingAddress() *Address {
+	if x != nil {
+		return x.ShippingAddress
+	}
+	return nil
+}
+
+func (x *ChargeCustomerTokenRequest) GetStepUp() bool {
+	if x != nil {
+		return x.StepUp
+	}
+	return false
+}
+
+func (x *ChargeCustomerTokenRequest) GetConfirmationUrl() string {
+	if x != nil {
+		return x.ConfirmationUrl
+	}
+	return ""
+}
+
+func (x *ChargeCustomerTokenRequest) GetPurchaseCountry() string {
+	if x != nil {
+		return x.PurchaseCountry
+	}
+	return ""
+}
+
+// ChargeCustomerTokenResponse holds the order.
+type ChargeCustomerTokenResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's order id.
+	OrderId string `protobuf:"bytes,1,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Where the customer's browser may be sent; often empty.
+	RedirectUrl string `protobuf:"bytes,2,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
+	// The payment as it is on record now.
+	Payment       *Payment `protobuf:"bytes,3,opt,name=payment,proto3" json:"payment,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ChargeCustomerTokenResponse) Reset() {
+	*x = ChargeCustomerTokenResponse{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ChargeCustomerTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ChargeCustomerTokenResponse) ProtoMessage() {}
+
+func (x *ChargeCustomerTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ChargeCustomerTokenResponse.ProtoReflect.Descriptor instead.
+func (*ChargeCustomerTokenResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ChargeCustomerTokenResponse) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *ChargeCustomerTokenResponse) GetRedirectUrl() string {
+	if x != nil {
+		return x.RedirectUrl
+	}
+	return ""
+}
+
+func (x *ChargeCustomerTokenResponse) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// CancelCustomerTokenRequest names a token.
+type CancelCustomerTokenRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// The token.
+	CustomerToken string `protobuf:"bytes,3,opt,name=customer_token,json=customerToken,proto3" json:"customer_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelCustomerTokenRequest) Reset() {
+	*x = CancelCustomerTokenRequest{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelCustomerTokenRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelCustomerTokenRequest) ProtoMessage() {}
+
+func (x *CancelCustomerTokenRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelCustomerTokenRequest.ProtoReflect.Descriptor instead.
+func (*CancelCustomerTokenRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *CancelCustomerTokenRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CancelCustomerTokenRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CancelCustomerTokenRequest) GetCustomerToken() string {
+	if x != nil {
+		return x.CustomerToken
+	}
+	return ""
+}
+
+// CancelCustomerTokenResponse says that Klarna has taken it.
+type CancelCustomerTokenResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CancelCustomerTokenResponse) Reset() {
+	*x = CancelCustomerTokenResponse{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CancelCustomerTokenResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CancelCustomerTokenResponse) ProtoMessage() {}
+
+func (x *CancelCustomerTokenResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CancelCustomerTokenResponse.ProtoReflect.Descriptor instead.
+func (*CancelCustomerTokenResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{27}
+}
+
+// HostedPage is a page of Klarna's on which a session is paid.
+type HostedPage struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's id of the page.
+	HostedPageId string `protobuf:"bytes,1,opt,name=hosted_page_id,json=hostedPageId,proto3" json:"hosted_page_id,omitempty"`
+	// Status of the page.
+	Status HostedPage_Status `protobuf:"varint,2,opt,name=status,proto3,enum=gateway.v1.HostedPage_Status" json:"status,omitempty"`
+	// Klarna's own word for it.
+	StatusText string `protobuf:"bytes,3,opt,name=status_text,json=statusText,proto3" json:"status_text,omitempty"`
+	// Where to send the customer.
+	RedirectUrl string `protobuf:"bytes,4,opt,name=redirect_url,json=redirectUrl,proto3" json:"redirect_url,omitempty"`
+	// Picture of a QR code that leads there.
+	QrCodeUrl string `protobuf:"bytes,5,opt,name=qr_code_url,json=qrCodeUrl,proto3" json:"qr_code_url,omitempty"`
+	// When the page runs out, an hour before the session does.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,6,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// When its status last changed.
+	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	// Order it led to, if Klarna placed one.
+	OrderId string `protobuf:"bytes,8,opt,name=order_id,json=orderId,proto3" json:"order_id,omitempty"`
+	// Klarna's short reference of the order for people.
+	KlarnaReference string `protobuf:"bytes,9,opt,name=klarna_reference,json=klarnaReference,proto3" json:"klarna_reference,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *HostedPage) Reset() {
+	*x = HostedPage{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *HostedPage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*HostedPage) ProtoMessage() {}
+
+func (x *HostedPage) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use HostedPage.ProtoReflect.Descriptor instead.
+func (*HostedPage) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *HostedPage) GetHostedPageId() string {
+	if x != nil {
+		return x.HostedPageId
+	}
+	return ""
+}
+
+func (x *HostedPage) GetStatus() HostedPage_Status {
+	if x != nil {
+		return x.Status
+	}
+	return HostedPage_STATUS_UNSPECIFIED
+}
+
+func (x *HostedPage) GetStatusText() string {
+	if x != nil {
+		return x.StatusText
+	}
+	return ""
+}
+
+func (x *HostedPage) GetRedirectUrl() string {
+	if x != nil {
+		return x.RedirectUrl
+	}
+	return ""
+}
+
+func (x *HostedPage) GetQrCodeUrl() string {
+	if x != nil {
+		return x.QrCodeUrl
+	}
+	return ""
+}
+
+func (x *HostedPage) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *HostedPage) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
+func (x *HostedPage) GetOrderId() string {
+	if x != nil {
+		return x.OrderId
+	}
+	return ""
+}
+
+func (x *HostedPage) GetKlarnaReference() string {
+	if x != nil {
+		return x.KlarnaReference
+	}
+	return ""
+}
+
+// CreateHostedPageRequest names the session and where the customer goes afterwards.
+type CreateHostedPageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's session id.
+	SessionId string `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3" json:"session_id,omitempty"`
+	// After a success, https. May hold {{session_id}}, {{order_id}}.
+	SuccessUrl string `protobuf:"bytes,4,opt,name=success_url,json=successUrl,proto3" json:"success_url,omitempty"`
+	// After the customer cancelled, https.
+	CancelUrl string `protobuf:"bytes,5,opt,name=cancel_url,json=cancelUrl,proto3" json:"cancel_url,omitempty"`
+	// After the customer went back, https.
+	BackUrl string `protobuf:"bytes,6,opt,name=back_url,json=backUrl,proto3" json:"back_url,omitempty"`
+	// After a failure, https.
+	FailureUrl string `protobuf:"bytes,7,opt,name=failure_url,json=failureUrl,proto3" json:"failure_url,omitempty"`
+	// After an error, https.
+	ErrorUrl string `protobuf:"bytes,8,opt,name=error_url,json=errorUrl,proto3" json:"error_url,omitempty"`
+	// Only this way to pay, Klarna's word.
+	PaymentMethodCategory string `protobuf:"bytes,9,opt,name=payment_method_category,json=paymentMethodCategory,proto3" json:"payment_method_category,omitempty"`
+	// Title of the page.
+	PageTitle string `protobuf:"bytes,10,opt,name=page_title,json=pageTitle,proto3" json:"page_title,omitempty"`
+	// Logo on the page, https.
+	LogoUrl string `protobuf:"bytes,11,opt,name=logo_url,json=logoUrl,proto3" json:"logo_url,omitempty"`
+	// Klarna's id of a page profile.
+	ProfileId     string `protobuf:"bytes,12,opt,name=profile_id,json=profileId,proto3" json:"profile_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateHostedPageRequest) Reset() {
+	*x = CreateHostedPageRequest{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateHostedPageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateHostedPageRequest) ProtoMessage() {}
+
+func (x *CreateHostedPageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateHostedPageRequest.ProtoReflect.Descriptor instead.
+func (*CreateHostedPageRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CreateHostedPageRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetSessionId() string {
+	if x != nil {
+		return x.SessionId
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetSuccessUrl() string {
+	if x != nil {
+		return x.SuccessUrl
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetCancelUrl() string {
+	if x != nil {
+		return x.CancelUrl
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetBackUrl() string {
+	if x != nil {
+		return x.BackUrl
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetFailureUrl() string {
+	if x != nil {
+		return x.FailureUrl
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetErrorUrl() string {
+	if x != nil {
+		return x.ErrorUrl
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetPaymentMethodCategory() string {
+	if x != nil {
+		return x.PaymentMethodCategory
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetPageTitle() string {
+	if x != nil {
+		return x.PageTitle
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetLogoUrl() string {
+	if x != nil {
+		return x.LogoUrl
+	}
+	return ""
+}
+
+func (x *CreateHostedPageRequest) GetProfileId() string {
+	if x != nil {
+		return x.ProfileId
+	}
+	return ""
+}
+
+// CreateHostedPageResponse holds the page.
+type CreateHostedPageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The page.
+	HostedPage    *HostedPage `protobuf:"bytes,1,opt,name=hosted_page,json=hostedPage,proto3" json:"hosted_page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateHostedPageResponse) Reset() {
+	*x = CreateHostedPageResponse{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateHostedPageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateHostedPageResponse) ProtoMessage() {}
+
+func (x *CreateHostedPageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateHostedPageResponse.ProtoReflect.Descriptor instead.
+func (*CreateHostedPageResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *CreateHostedPageResponse) GetHostedPage() *HostedPage {
+	if x != nil {
+		return x.HostedPage
+	}
+	return nil
+}
+
+// GetHostedPageRequest names a page.
+type GetHostedPageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the page.
+	HostedPageId  string `protobuf:"bytes,2,opt,name=hosted_page_id,json=hostedPageId,proto3" json:"hosted_page_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHostedPageRequest) Reset() {
+	*x = GetHostedPageRequest{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHostedPageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHostedPageRequest) ProtoMessage() {}
+
+func (x *GetHostedPageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHostedPageRequest.ProtoReflect.Descriptor instead.
+func (*GetHostedPageRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *GetHostedPageRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetHostedPageRequest) GetHostedPageId() string {
+	if x != nil {
+		return x.HostedPageId
+	}
+	return ""
+}
+
+// GetHostedPageResponse holds the page.
+type GetHostedPageResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The page as Klarna shows it now.
+	HostedPage    *HostedPage `protobuf:"bytes,1,opt,name=hosted_page,json=hostedPage,proto3" json:"hosted_page,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetHostedPageResponse) Reset() {
+	*x = GetHostedPageResponse{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetHostedPageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetHostedPageResponse) ProtoMessage() {}
+
+func (x *GetHostedPageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetHostedPageResponse.ProtoReflect.Descriptor instead.
+func (*GetHostedPageResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetHostedPageResponse) GetHostedPage() *HostedPage {
+	if x != nil {
+		return x.HostedPage
+	}
+	return nil
+}
+
+// DisableHostedPageRequest names a page.
+type DisableHostedPageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the page.
+	HostedPageId  string `protobuf:"bytes,3,opt,name=hosted_page_id,json=hostedPageId,proto3" json:"hosted_page_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableHostedPageRequest) Reset() {
+	*x = DisableHostedPageRequest{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableHostedPageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableHostedPageRequest) ProtoMessage() {}
+
+func (x *DisableHostedPageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableHostedPageRequest.ProtoReflect.Descriptor instead.
+func (*DisableHostedPageRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *DisableHostedPageRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *DisableHostedPageRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DisableHostedPageRequest) GetHostedPageId() string {
+	if x != nil {
+		return x.HostedPageId
+	}
+	return ""
+}
+
+// DisableHostedPageResponse says that it is gone.
+type DisableHostedPageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisableHostedPageResponse) Reset() {
+	*x = DisableHostedPageResponse{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisableHostedPageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisableHostedPageResponse) ProtoMessage() {}
+
+func (x *DisableHostedPageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisableHostedPageResponse.ProtoReflect.Descriptor instead.
+func (*DisableHostedPageResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{34}
+}
+
+// DistributeHostedPageRequest says where to send the link.
+type DistributeHostedPageRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the page.
+	HostedPageId string `protobuf:"bytes,3,opt,name=hosted_page_id,json=hostedPageId,proto3" json:"hosted_page_id,omitempty"`
+	// E-mail address to send to. Personal data.
+	Email string `protobuf:"bytes,4,opt,name=email,proto3" json:"email,omitempty"`
+	// Phone number to send a text message to, national or E.164. Personal data.
+	Phone string `protobuf:"bytes,5,opt,name=phone,proto3" json:"phone,omitempty"`
+	// Country of the phone number, ISO 3166-1 alpha-2, upper case.
+	PhoneCountry  string `protobuf:"bytes,6,opt,name=phone_country,json=phoneCountry,proto3" json:"phone_country,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DistributeHostedPageRequest) Reset() {
+	*x = DistributeHostedPageRequest{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DistributeHostedPageRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DistributeHostedPageRequest) ProtoMessage() {}
+
+func (x *DistributeHostedPageRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DistributeHostedPageRequest.ProtoReflect.Descriptor instead.
+func (*DistributeHostedPageRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *DistributeHostedPageRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *DistributeHostedPageRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DistributeHostedPageRequest) GetHostedPageId() string {
+	if x != nil {
+		return x.HostedPageId
+	}
+	return ""
+}
+
+func (x *DistributeHostedPageRequest) GetEmail() string {
+	if x != nil {
+		return x.Email
+	}
+	return ""
+}
+
+func (x *DistributeHostedPageRequest) GetPhone() string {
+	if x != nil {
+		return x.Phone
+	}
+	return ""
+}
+
+func (x *DistributeHostedPageRequest) GetPhoneCountry() string {
+	if x != nil {
+		return x.PhoneCountry
+	}
+	return ""
+}
+
+// DistributeHostedPageResponse says that Klarna sends it.
+type DistributeHostedPageResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DistributeHostedPageResponse) Reset() {
+	*x = DistributeHostedPageResponse{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DistributeHostedPageResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DistributeHostedPageResponse) ProtoMessage() {}
+
+func (x *DistributeHostedPageResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DistributeHostedPageResponse.ProtoReflect.Descriptor instead.
+func (*DistributeHostedPageResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{36}
+}
+
 var File_gateway_v1_payment_service_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_payment_service_proto_rawDesc = "" +
@@ -2039,7 +3532,149 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\fsnapshot_end\x18\x04 \x01(\v2\x17.gateway.v1.SnapshotEndH\x00R\vsnapshotEnd\x126\n" +
 	"\n" +
 	"stream_end\x18\x05 \x01(\v2\x15.gateway.v1.StreamEndH\x00R\tstreamEndB\t\n" +
-	"\amessage2\xdc\b\n" +
+	"\amessage\"\xaf\x03\n" +
+	"\rCustomerToken\x128\n" +
+	"\x06status\x18\x01 \x01(\x0e2 .gateway.v1.CustomerToken.StatusR\x06status\x12\x1f\n" +
+	"\vstatus_text\x18\x02 \x01(\tR\n" +
+	"statusText\x12.\n" +
+	"\x13payment_method_type\x18\x03 \x01(\tR\x11paymentMethodType\x12,\n" +
+	"\x12card_masked_number\x18\x04 \x01(\tR\x10cardMaskedNumber\x12\x1d\n" +
+	"\n" +
+	"card_brand\x18\x05 \x01(\tR\tcardBrand\x12(\n" +
+	"\x10card_expiry_date\x18\x06 \x01(\tR\x0ecardExpiryDate\x12;\n" +
+	"\x1adirect_debit_masked_number\x18\a \x01(\tR\x17directDebitMaskedNumber\"_\n" +
+	"\x06Status\x12\x16\n" +
+	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
+	"\rSTATUS_ACTIVE\x10\x01\x12\x14\n" +
+	"\x10STATUS_CANCELLED\x10\x02\x12\x14\n" +
+	"\x10STATUS_SUSPENDED\x10\x03\"\xca\x04\n" +
+	"\x1aCreateCustomerTokenRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tsessionId\x129\n" +
+	"\x13authorization_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12authorizationToken\x12/\n" +
+	"\vdescription\x18\x05 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\vdescription\x12?\n" +
+	"\x10purchase_country\x18\x06 \x01(\tB\x14\xe0A\x02\xbaH\x0er\f2\n" +
+	"^[A-Z]{2}$R\x0fpurchaseCountry\x12A\n" +
+	"\x11purchase_currency\x18\a \x01(\tB\x14\xe0A\x02\xbaH\x0er\f2\n" +
+	"^[A-Z]{3}$R\x10purchaseCurrency\x12>\n" +
+	"\x06locale\x18\b \x01(\tB&\xe0A\x02\xbaH r\x1e2\x1c^[A-Za-z]{2}(-[A-Za-z]{2})*$R\x06locale\x12<\n" +
+	"\x0fbilling_address\x18\t \x01(\v2\x13.gateway.v1.AddressR\x0ebillingAddress\x120\n" +
+	"\bcustomer\x18\n" +
+	" \x01(\v2\x14.gateway.v1.CustomerR\bcustomer\"\xa1\x01\n" +
+	"\x1bCreateCustomerTokenResponse\x12%\n" +
+	"\x0ecustomer_token\x18\x01 \x01(\tR\rcustomerToken\x128\n" +
+	"\x18payment_method_reference\x18\x02 \x01(\tR\x16paymentMethodReference\x12!\n" +
+	"\fredirect_url\x18\x03 \x01(\tR\vredirectUrl\"\x83\x01\n" +
+	"\x17GetCustomerTokenRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x124\n" +
+	"\x0ecustomer_token\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\rcustomerToken\"K\n" +
+	"\x18GetCustomerTokenResponse\x12/\n" +
+	"\x05token\x18\x01 \x01(\v2\x19.gateway.v1.CustomerTokenR\x05token\"\xf2\x06\n" +
+	"\x1aChargeCustomerTokenRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x124\n" +
+	"\x0ecustomer_token\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\rcustomerToken\x12\x92\x01\n" +
+	"\forder_amount\x18\x04 \x01(\v2\x11.gateway.v1.MoneyB\\\xe0A\x02\xbaHV\xba\x01P\n" +
+	"\x15order_amount.smallest\x12\x1famount_minor must be at least 1\x1a\x16this.amount_minor >= 1\xc8\x01\x01R\vorderAmount\x12<\n" +
+	"\x16order_tax_amount_minor\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x13orderTaxAmountMinor\x12F\n" +
+	"\vorder_lines\x18\x06 \x03(\v2\x15.gateway.v1.OrderLineB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\n" +
+	"orderLines\x129\n" +
+	"\x13merchant_reference1\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference1\x129\n" +
+	"\x13merchant_reference2\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x12-\n" +
+	"\rmerchant_data\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xf0.R\fmerchantData\x12!\n" +
+	"\fauto_capture\x18\n" +
+	" \x01(\bR\vautoCapture\x12>\n" +
+	"\x10shipping_address\x18\v \x01(\v2\x13.gateway.v1.AddressR\x0fshippingAddress\x12\x17\n" +
+	"\astep_up\x18\f \x01(\bR\x06stepUp\x12A\n" +
+	"\x10confirmation_url\x18\r \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e\x18\xd0\x0f2\t^https://R\x0fconfirmationUrl\x12?\n" +
+	"\x10purchase_country\x18\x0e \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\f2\n" +
+	"^[A-Z]{2}$R\x0fpurchaseCountry\"\x8a\x01\n" +
+	"\x1bChargeCustomerTokenResponse\x12\x19\n" +
+	"\border_id\x18\x01 \x01(\tR\aorderId\x12!\n" +
+	"\fredirect_url\x18\x02 \x01(\tR\vredirectUrl\x12-\n" +
+	"\apayment\x18\x03 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xb2\x01\n" +
+	"\x1aCancelCustomerTokenRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x124\n" +
+	"\x0ecustomer_token\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\rcustomerToken\"\x1d\n" +
+	"\x1bCancelCustomerTokenResponse\"\xd3\x04\n" +
+	"\n" +
+	"HostedPage\x12$\n" +
+	"\x0ehosted_page_id\x18\x01 \x01(\tR\fhostedPageId\x125\n" +
+	"\x06status\x18\x02 \x01(\x0e2\x1d.gateway.v1.HostedPage.StatusR\x06status\x12\x1f\n" +
+	"\vstatus_text\x18\x03 \x01(\tR\n" +
+	"statusText\x12!\n" +
+	"\fredirect_url\x18\x04 \x01(\tR\vredirectUrl\x12\x1e\n" +
+	"\vqr_code_url\x18\x05 \x01(\tR\tqrCodeUrl\x12;\n" +
+	"\vexpire_time\x18\x06 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12;\n" +
+	"\vupdate_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\x12\x19\n" +
+	"\border_id\x18\b \x01(\tR\aorderId\x12)\n" +
+	"\x10klarna_reference\x18\t \x01(\tR\x0fklarnaReference\"\xc3\x01\n" +
+	"\x06Status\x12\x16\n" +
+	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x12\n" +
+	"\x0eSTATUS_WAITING\x10\x01\x12\x16\n" +
+	"\x12STATUS_IN_PROGRESS\x10\x02\x12\x0f\n" +
+	"\vSTATUS_BACK\x10\x03\x12\x11\n" +
+	"\rSTATUS_FAILED\x10\x04\x12\x10\n" +
+	"\fSTATUS_ERROR\x10\x05\x12\x14\n" +
+	"\x10STATUS_COMPLETED\x10\x06\x12\x14\n" +
+	"\x10STATUS_CANCELLED\x10\a\x12\x13\n" +
+	"\x0fSTATUS_DISABLED\x10\b\"\xfe\x04\n" +
+	"\x17CreateHostedPageRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tsessionId\x127\n" +
+	"\vsuccess_url\x18\x04 \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e\x18\xd0\x0f2\t^https://R\n" +
+	"successUrl\x125\n" +
+	"\n" +
+	"cancel_url\x18\x05 \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e\x18\xd0\x0f2\t^https://R\tcancelUrl\x121\n" +
+	"\bback_url\x18\x06 \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e\x18\xd0\x0f2\t^https://R\abackUrl\x127\n" +
+	"\vfailure_url\x18\a \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e\x18\xd0\x0f2\t^https://R\n" +
+	"failureUrl\x123\n" +
+	"\terror_url\x18\b \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e\x18\xd0\x0f2\t^https://R\berrorUrl\x12?\n" +
+	"\x17payment_method_category\x18\t \x01(\tB\a\xbaH\x04r\x02\x18@R\x15paymentMethodCategory\x12'\n" +
+	"\n" +
+	"page_title\x18\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\tpageTitle\x121\n" +
+	"\blogo_url\x18\v \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e\x18\xd0\x0f2\t^https://R\alogoUrl\x12'\n" +
+	"\n" +
+	"profile_id\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\tprofileId\"S\n" +
+	"\x18CreateHostedPageResponse\x127\n" +
+	"\vhosted_page\x18\x01 \x01(\v2\x16.gateway.v1.HostedPageR\n" +
+	"hostedPage\"\x7f\n" +
+	"\x14GetHostedPageRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x123\n" +
+	"\x0ehosted_page_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fhostedPageId\"P\n" +
+	"\x15GetHostedPageResponse\x127\n" +
+	"\vhosted_page\x18\x01 \x01(\v2\x16.gateway.v1.HostedPageR\n" +
+	"hostedPage\"\xaf\x01\n" +
+	"\x18DisableHostedPageRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x123\n" +
+	"\x0ehosted_page_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fhostedPageId\"\x1b\n" +
+	"\x19DisableHostedPageResponse\"\xa5\x03\n" +
+	"\x1bDistributeHostedPageRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x123\n" +
+	"\x0ehosted_page_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fhostedPageId\x12 \n" +
+	"\x05email\x18\x04 \x01(\tB\n" +
+	"\xbaH\a\xd8\x01\x01r\x02`\x01R\x05email\x12\x1d\n" +
+	"\x05phone\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18cR\x05phone\x129\n" +
+	"\rphone_country\x18\x06 \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\f2\n" +
+	"^[A-Z]{2}$R\fphoneCountry:u\xbaHr\x1ap\n" +
+	" distribute_hosted_page.recipient\x12\"one of email and phone is required\x1a((this.email != '') != (this.phone != '')\"\x1e\n" +
+	"\x1cDistributeHostedPageResponse2\xe2\x11\n" +
 	"\x0ePaymentService\x12\x8b\x01\n" +
 	"\x14CreatePaymentSession\x12'.gateway.v1.CreatePaymentSessionRequest\x1a(.gateway.v1.CreatePaymentSessionResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/payments/sessions\x12\x98\x01\n" +
 	"\x14UpdatePaymentSession\x12'.gateway.v1.UpdatePaymentSessionRequest\x1a(.gateway.v1.UpdatePaymentSessionResponse\"-\x82\xd3\xe4\x93\x02':\x01*2\"/v1/payments/sessions/{session_id}\x12\x8c\x01\n" +
@@ -2048,7 +3683,15 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\x10GetPaymentStatus\x12#.gateway.v1.GetPaymentStatusRequest\x1a$.gateway.v1.GetPaymentStatusResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/payments:status\x12g\n" +
 	"\fListPayments\x12\x1f.gateway.v1.ListPaymentsRequest\x1a .gateway.v1.ListPaymentsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/payments\x12}\n" +
 	"\x11ListPaymentEvents\x12$.gateway.v1.ListPaymentEventsRequest\x1a%.gateway.v1.ListPaymentEventsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/payments:events\x12\x81\x01\n" +
-	"\x12WatchPaymentStatus\x12%.gateway.v1.WatchPaymentStatusRequest\x1a&.gateway.v1.WatchPaymentStatusResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/payments:watch0\x01B\xa9\x01\n" +
+	"\x12WatchPaymentStatus\x12%.gateway.v1.WatchPaymentStatusRequest\x1a&.gateway.v1.WatchPaymentStatusResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/payments:watch0\x01\x12\x85\x01\n" +
+	"\x13CreateCustomerToken\x12&.gateway.v1.CreateCustomerTokenRequest\x1a'.gateway.v1.CreateCustomerTokenResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/customerTokens\x12\x80\x01\n" +
+	"\x10GetCustomerToken\x12#.gateway.v1.GetCustomerTokenRequest\x1a$.gateway.v1.GetCustomerTokenResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/customerTokens:get\x12\x8c\x01\n" +
+	"\x13ChargeCustomerToken\x12&.gateway.v1.ChargeCustomerTokenRequest\x1a'.gateway.v1.ChargeCustomerTokenResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/customerTokens:charge\x12\x8c\x01\n" +
+	"\x13CancelCustomerToken\x12&.gateway.v1.CancelCustomerTokenRequest\x1a'.gateway.v1.CancelCustomerTokenResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/customerTokens:cancel\x12\x82\x01\n" +
+	"\x10CreateHostedPage\x12#.gateway.v1.CreateHostedPageRequest\x1a$.gateway.v1.CreateHostedPageResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/payments/hostedPages\x12\x87\x01\n" +
+	"\rGetHostedPage\x12 .gateway.v1.GetHostedPageRequest\x1a!.gateway.v1.GetHostedPageResponse\"1\x82\xd3\xe4\x93\x02+\x12)/v1/payments/hostedPages/{hosted_page_id}\x12\x9e\x01\n" +
+	"\x11DisableHostedPage\x12$.gateway.v1.DisableHostedPageRequest\x1a%.gateway.v1.DisableHostedPageResponse\"<\x82\xd3\xe4\x93\x026:\x01*\"1/v1/payments/hostedPages/{hosted_page_id}:disable\x12\xaa\x01\n" +
+	"\x14DistributeHostedPage\x12'.gateway.v1.DistributeHostedPageRequest\x1a(.gateway.v1.DistributeHostedPageResponse\"?\x82\xd3\xe4\x93\x029:\x01*\"4/v1/payments/hostedPages/{hosted_page_id}:distributeB\xa9\x01\n" +
 	"\x0ecom.gateway.v1B\x13PaymentServiceProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"
@@ -2065,96 +3708,146 @@ func file_gateway_v1_payment_service_proto_rawDescGZIP() []byte {
 	return file_gateway_v1_payment_service_proto_rawDescData
 }
 
-var file_gateway_v1_payment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 19)
+var file_gateway_v1_payment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_gateway_v1_payment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_gateway_v1_payment_service_proto_goTypes = []any{
-	(*Customer)(nil),                     // 0: gateway.v1.Customer
-	(*PaymentSession)(nil),               // 1: gateway.v1.PaymentSession
-	(*PaymentMethodCategory)(nil),        // 2: gateway.v1.PaymentMethodCategory
-	(*CreatePaymentSessionRequest)(nil),  // 3: gateway.v1.CreatePaymentSessionRequest
-	(*CreatePaymentSessionResponse)(nil), // 4: gateway.v1.CreatePaymentSessionResponse
-	(*UpdatePaymentSessionRequest)(nil),  // 5: gateway.v1.UpdatePaymentSessionRequest
-	(*UpdatePaymentSessionResponse)(nil), // 6: gateway.v1.UpdatePaymentSessionResponse
-	(*GetPaymentSessionRequest)(nil),     // 7: gateway.v1.GetPaymentSessionRequest
-	(*GetPaymentSessionResponse)(nil),    // 8: gateway.v1.GetPaymentSessionResponse
-	(*CancelAuthorizationRequest)(nil),   // 9: gateway.v1.CancelAuthorizationRequest
-	(*CancelAuthorizationResponse)(nil),  // 10: gateway.v1.CancelAuthorizationResponse
-	(*GetPaymentStatusRequest)(nil),      // 11: gateway.v1.GetPaymentStatusRequest
-	(*GetPaymentStatusResponse)(nil),     // 12: gateway.v1.GetPaymentStatusResponse
-	(*ListPaymentsRequest)(nil),          // 13: gateway.v1.ListPaymentsRequest
-	(*ListPaymentsResponse)(nil),         // 14: gateway.v1.ListPaymentsResponse
-	(*ListPaymentEventsRequest)(nil),     // 15: gateway.v1.ListPaymentEventsRequest
-	(*ListPaymentEventsResponse)(nil),    // 16: gateway.v1.ListPaymentEventsResponse
-	(*WatchPaymentStatusRequest)(nil),    // 17: gateway.v1.WatchPaymentStatusRequest
-	(*WatchPaymentStatusResponse)(nil),   // 18: gateway.v1.WatchPaymentStatusResponse
-	(*timestamppb.Timestamp)(nil),        // 19: google.protobuf.Timestamp
-	(*Money)(nil),                        // 20: gateway.v1.Money
-	(*OrderLine)(nil),                    // 21: gateway.v1.OrderLine
-	(*Address)(nil),                      // 22: gateway.v1.Address
-	(OrderPolicy)(0),                     // 23: gateway.v1.OrderPolicy
-	(*Payment)(nil),                      // 24: gateway.v1.Payment
-	(Payment_State)(0),                   // 25: gateway.v1.Payment.State
-	(*PaymentEvent)(nil),                 // 26: gateway.v1.PaymentEvent
-	(WatchStart)(0),                      // 27: gateway.v1.WatchStart
-	(PaymentStatus)(0),                   // 28: gateway.v1.PaymentStatus
-	(*Bookmark)(nil),                     // 29: gateway.v1.Bookmark
-	(*SnapshotEnd)(nil),                  // 30: gateway.v1.SnapshotEnd
-	(*StreamEnd)(nil),                    // 31: gateway.v1.StreamEnd
+	(CustomerToken_Status)(0),            // 0: gateway.v1.CustomerToken.Status
+	(HostedPage_Status)(0),               // 1: gateway.v1.HostedPage.Status
+	(*Customer)(nil),                     // 2: gateway.v1.Customer
+	(*PaymentSession)(nil),               // 3: gateway.v1.PaymentSession
+	(*PaymentMethodCategory)(nil),        // 4: gateway.v1.PaymentMethodCategory
+	(*CreatePaymentSessionRequest)(nil),  // 5: gateway.v1.CreatePaymentSessionRequest
+	(*CreatePaymentSessionResponse)(nil), // 6: gateway.v1.CreatePaymentSessionResponse
+	(*UpdatePaymentSessionRequest)(nil),  // 7: gateway.v1.UpdatePaymentSessionRequest
+	(*UpdatePaymentSessionResponse)(nil), // 8: gateway.v1.UpdatePaymentSessionResponse
+	(*GetPaymentSessionRequest)(nil),     // 9: gateway.v1.GetPaymentSessionRequest
+	(*GetPaymentSessionResponse)(nil),    // 10: gateway.v1.GetPaymentSessionResponse
+	(*CancelAuthorizationRequest)(nil),   // 11: gateway.v1.CancelAuthorizationRequest
+	(*CancelAuthorizationResponse)(nil),  // 12: gateway.v1.CancelAuthorizationResponse
+	(*GetPaymentStatusRequest)(nil),      // 13: gateway.v1.GetPaymentStatusRequest
+	(*GetPaymentStatusResponse)(nil),     // 14: gateway.v1.GetPaymentStatusResponse
+	(*ListPaymentsRequest)(nil),          // 15: gateway.v1.ListPaymentsRequest
+	(*ListPaymentsResponse)(nil),         // 16: gateway.v1.ListPaymentsResponse
+	(*ListPaymentEventsRequest)(nil),     // 17: gateway.v1.ListPaymentEventsRequest
+	(*ListPaymentEventsResponse)(nil),    // 18: gateway.v1.ListPaymentEventsResponse
+	(*WatchPaymentStatusRequest)(nil),    // 19: gateway.v1.WatchPaymentStatusRequest
+	(*WatchPaymentStatusResponse)(nil),   // 20: gateway.v1.WatchPaymentStatusResponse
+	(*CustomerToken)(nil),                // 21: gateway.v1.CustomerToken
+	(*CreateCustomerTokenRequest)(nil),   // 22: gateway.v1.CreateCustomerTokenRequest
+	(*CreateCustomerTokenResponse)(nil),  // 23: gateway.v1.CreateCustomerTokenResponse
+	(*GetCustomerTokenRequest)(nil),      // 24: gateway.v1.GetCustomerTokenRequest
+	(*GetCustomerTokenResponse)(nil),     // 25: gateway.v1.GetCustomerTokenResponse
+	(*ChargeCustomerTokenRequest)(nil),   // 26: gateway.v1.ChargeCustomerTokenRequest
+	(*ChargeCustomerTokenResponse)(nil),  // 27: gateway.v1.ChargeCustomerTokenResponse
+	(*CancelCustomerTokenRequest)(nil),   // 28: gateway.v1.CancelCustomerTokenRequest
+	(*CancelCustomerTokenResponse)(nil),  // 29: gateway.v1.CancelCustomerTokenResponse
+	(*HostedPage)(nil),                   // 30: gateway.v1.HostedPage
+	(*CreateHostedPageRequest)(nil),      // 31: gateway.v1.CreateHostedPageRequest
+	(*CreateHostedPageResponse)(nil),     // 32: gateway.v1.CreateHostedPageResponse
+	(*GetHostedPageRequest)(nil),         // 33: gateway.v1.GetHostedPageRequest
+	(*GetHostedPageResponse)(nil),        // 34: gateway.v1.GetHostedPageResponse
+	(*DisableHostedPageRequest)(nil),     // 35: gateway.v1.DisableHostedPageRequest
+	(*DisableHostedPageResponse)(nil),    // 36: gateway.v1.DisableHostedPageResponse
+	(*DistributeHostedPageRequest)(nil),  // 37: gateway.v1.DistributeHostedPageRequest
+	(*DistributeHostedPageResponse)(nil), // 38: gateway.v1.DistributeHostedPageResponse
+	(*timestamppb.Timestamp)(nil),        // 39: google.protobuf.Timestamp
+	(*Money)(nil),                        // 40: gateway.v1.Money
+	(*OrderLine)(nil),                    // 41: gateway.v1.OrderLine
+	(*Address)(nil),                      // 42: gateway.v1.Address
+	(OrderPolicy)(0),                     // 43: gateway.v1.OrderPolicy
+	(*Payment)(nil),                      // 44: gateway.v1.Payment
+	(Payment_State)(0),                   // 45: gateway.v1.Payment.State
+	(*PaymentEvent)(nil),                 // 46: gateway.v1.PaymentEvent
+	(WatchStart)(0),                      // 47: gateway.v1.WatchStart
+	(PaymentStatus)(0),                   // 48: gateway.v1.PaymentStatus
+	(*Bookmark)(nil),                     // 49: gateway.v1.Bookmark
+	(*SnapshotEnd)(nil),                  // 50: gateway.v1.SnapshotEnd
+	(*StreamEnd)(nil),                    // 51: gateway.v1.StreamEnd
 }
 var file_gateway_v1_payment_service_proto_depIdxs = []int32{
-	2,  // 0: gateway.v1.PaymentSession.payment_method_categories:type_name -> gateway.v1.PaymentMethodCategory
-	19, // 1: gateway.v1.PaymentSession.expire_time:type_name -> google.protobuf.Timestamp
-	20, // 2: gateway.v1.PaymentSession.order_amount:type_name -> gateway.v1.Money
-	21, // 3: gateway.v1.PaymentSession.order_lines:type_name -> gateway.v1.OrderLine
-	20, // 4: gateway.v1.CreatePaymentSessionRequest.order_amount:type_name -> gateway.v1.Money
-	21, // 5: gateway.v1.CreatePaymentSessionRequest.order_lines:type_name -> gateway.v1.OrderLine
-	22, // 6: gateway.v1.CreatePaymentSessionRequest.billing_address:type_name -> gateway.v1.Address
-	22, // 7: gateway.v1.CreatePaymentSessionRequest.shipping_address:type_name -> gateway.v1.Address
-	0,  // 8: gateway.v1.CreatePaymentSessionRequest.customer:type_name -> gateway.v1.Customer
-	23, // 9: gateway.v1.CreatePaymentSessionRequest.order_policy:type_name -> gateway.v1.OrderPolicy
-	1,  // 10: gateway.v1.CreatePaymentSessionResponse.session:type_name -> gateway.v1.PaymentSession
-	24, // 11: gateway.v1.CreatePaymentSessionResponse.payment:type_name -> gateway.v1.Payment
-	20, // 12: gateway.v1.UpdatePaymentSessionRequest.order_amount:type_name -> gateway.v1.Money
-	21, // 13: gateway.v1.UpdatePaymentSessionRequest.order_lines:type_name -> gateway.v1.OrderLine
-	22, // 14: gateway.v1.UpdatePaymentSessionRequest.billing_address:type_name -> gateway.v1.Address
-	22, // 15: gateway.v1.UpdatePaymentSessionRequest.shipping_address:type_name -> gateway.v1.Address
-	0,  // 16: gateway.v1.UpdatePaymentSessionRequest.customer:type_name -> gateway.v1.Customer
-	24, // 17: gateway.v1.UpdatePaymentSessionResponse.payment:type_name -> gateway.v1.Payment
-	1,  // 18: gateway.v1.GetPaymentSessionResponse.session:type_name -> gateway.v1.PaymentSession
-	24, // 19: gateway.v1.CancelAuthorizationResponse.payment:type_name -> gateway.v1.Payment
-	24, // 20: gateway.v1.GetPaymentStatusResponse.payments:type_name -> gateway.v1.Payment
-	25, // 21: gateway.v1.ListPaymentsRequest.states:type_name -> gateway.v1.Payment.State
-	24, // 22: gateway.v1.ListPaymentsResponse.payments:type_name -> gateway.v1.Payment
-	26, // 23: gateway.v1.ListPaymentEventsResponse.events:type_name -> gateway.v1.PaymentEvent
-	27, // 24: gateway.v1.WatchPaymentStatusRequest.start:type_name -> gateway.v1.WatchStart
-	25, // 25: gateway.v1.WatchPaymentStatusRequest.states:type_name -> gateway.v1.Payment.State
-	28, // 26: gateway.v1.WatchPaymentStatusRequest.payment_statuses:type_name -> gateway.v1.PaymentStatus
-	25, // 27: gateway.v1.WatchPaymentStatusRequest.until_states:type_name -> gateway.v1.Payment.State
-	28, // 28: gateway.v1.WatchPaymentStatusRequest.until_payment_statuses:type_name -> gateway.v1.PaymentStatus
-	26, // 29: gateway.v1.WatchPaymentStatusResponse.event:type_name -> gateway.v1.PaymentEvent
-	29, // 30: gateway.v1.WatchPaymentStatusResponse.bookmark:type_name -> gateway.v1.Bookmark
-	30, // 31: gateway.v1.WatchPaymentStatusResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
-	31, // 32: gateway.v1.WatchPaymentStatusResponse.stream_end:type_name -> gateway.v1.StreamEnd
-	3,  // 33: gateway.v1.PaymentService.CreatePaymentSession:input_type -> gateway.v1.CreatePaymentSessionRequest
-	5,  // 34: gateway.v1.PaymentService.UpdatePaymentSession:input_type -> gateway.v1.UpdatePaymentSessionRequest
-	7,  // 35: gateway.v1.PaymentService.GetPaymentSession:input_type -> gateway.v1.GetPaymentSessionRequest
-	9,  // 36: gateway.v1.PaymentService.CancelAuthorization:input_type -> gateway.v1.CancelAuthorizationRequest
-	11, // 37: gateway.v1.PaymentService.GetPaymentStatus:input_type -> gateway.v1.GetPaymentStatusRequest
-	13, // 38: gateway.v1.PaymentService.ListPayments:input_type -> gateway.v1.ListPaymentsRequest
-	15, // 39: gateway.v1.PaymentService.ListPaymentEvents:input_type -> gateway.v1.ListPaymentEventsRequest
-	17, // 40: gateway.v1.PaymentService.WatchPaymentStatus:input_type -> gateway.v1.WatchPaymentStatusRequest
-	4,  // 41: gateway.v1.PaymentService.CreatePaymentSession:output_type -> gateway.v1.CreatePaymentSessionResponse
-	6,  // 42: gateway.v1.PaymentService.UpdatePaymentSession:output_type -> gateway.v1.UpdatePaymentSessionResponse
-	8,  // 43: gateway.v1.PaymentService.GetPaymentSession:output_type -> gateway.v1.GetPaymentSessionResponse
-	10, // 44: gateway.v1.PaymentService.CancelAuthorization:output_type -> gateway.v1.CancelAuthorizationResponse
-	12, // 45: gateway.v1.PaymentService.GetPaymentStatus:output_type -> gateway.v1.GetPaymentStatusResponse
-	14, // 46: gateway.v1.PaymentService.ListPayments:output_type -> gateway.v1.ListPaymentsResponse
-	16, // 47: gateway.v1.PaymentService.ListPaymentEvents:output_type -> gateway.v1.ListPaymentEventsResponse
-	18, // 48: gateway.v1.PaymentService.WatchPaymentStatus:output_type -> gateway.v1.WatchPaymentStatusResponse
-	41, // [41:49] is the sub-list for method output_type
-	33, // [33:41] is the sub-list for method input_type
-	33, // [33:33] is the sub-list for extension type_name
-	33, // [33:33] is the sub-list for extension extendee
-	0,  // [0:33] is the sub-list for field type_name
+	4,  // 0: gateway.v1.PaymentSession.payment_method_categories:type_name -> gateway.v1.PaymentMethodCategory
+	39, // 1: gateway.v1.PaymentSession.expire_time:type_name -> google.protobuf.Timestamp
+	40, // 2: gateway.v1.PaymentSession.order_amount:type_name -> gateway.v1.Money
+	41, // 3: gateway.v1.PaymentSession.order_lines:type_name -> gateway.v1.OrderLine
+	40, // 4: gateway.v1.CreatePaymentSessionRequest.order_amount:type_name -> gateway.v1.Money
+	41, // 5: gateway.v1.CreatePaymentSessionRequest.order_lines:type_name -> gateway.v1.OrderLine
+	42, // 6: gateway.v1.CreatePaymentSessionRequest.billing_address:type_name -> gateway.v1.Address
+	42, // 7: gateway.v1.CreatePaymentSessionRequest.shipping_address:type_name -> gateway.v1.Address
+	2,  // 8: gateway.v1.CreatePaymentSessionRequest.customer:type_name -> gateway.v1.Customer
+	43, // 9: gateway.v1.CreatePaymentSessionRequest.order_policy:type_name -> gateway.v1.OrderPolicy
+	3,  // 10: gateway.v1.CreatePaymentSessionResponse.session:type_name -> gateway.v1.PaymentSession
+	44, // 11: gateway.v1.CreatePaymentSessionResponse.payment:type_name -> gateway.v1.Payment
+	40, // 12: gateway.v1.UpdatePaymentSessionRequest.order_amount:type_name -> gateway.v1.Money
+	41, // 13: gateway.v1.UpdatePaymentSessionRequest.order_lines:type_name -> gateway.v1.OrderLine
+	42, // 14: gateway.v1.UpdatePaymentSessionRequest.billing_address:type_name -> gateway.v1.Address
+	42, // 15: gateway.v1.UpdatePaymentSessionRequest.shipping_address:type_name -> gateway.v1.Address
+	2,  // 16: gateway.v1.UpdatePaymentSessionRequest.customer:type_name -> gateway.v1.Customer
+	44, // 17: gateway.v1.UpdatePaymentSessionResponse.payment:type_name -> gateway.v1.Payment
+	3,  // 18: gateway.v1.GetPaymentSessionResponse.session:type_name -> gateway.v1.PaymentSession
+	44, // 19: gateway.v1.CancelAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	44, // 20: gateway.v1.GetPaymentStatusResponse.payments:type_name -> gateway.v1.Payment
+	45, // 21: gateway.v1.ListPaymentsRequest.states:type_name -> gateway.v1.Payment.State
+	44, // 22: gateway.v1.ListPaymentsResponse.payments:type_name -> gateway.v1.Payment
+	46, // 23: gateway.v1.ListPaymentEventsResponse.events:type_name -> gateway.v1.PaymentEvent
+	47, // 24: gateway.v1.WatchPaymentStatusRequest.start:type_name -> gateway.v1.WatchStart
+	45, // 25: gateway.v1.WatchPaymentStatusRequest.states:type_name -> gateway.v1.Payment.State
+	48, // 26: gateway.v1.WatchPaymentStatusRequest.payment_statuses:type_name -> gateway.v1.PaymentStatus
+	45, // 27: gateway.v1.WatchPaymentStatusRequest.until_states:type_name -> gateway.v1.Payment.State
+	48, // 28: gateway.v1.WatchPaymentStatusRequest.until_payment_statuses:type_name -> gateway.v1.PaymentStatus
+	46, // 29: gateway.v1.WatchPaymentStatusResponse.event:type_name -> gateway.v1.PaymentEvent
+	49, // 30: gateway.v1.WatchPaymentStatusResponse.bookmark:type_name -> gateway.v1.Bookmark
+	50, // 31: gateway.v1.WatchPaymentStatusResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
+	51, // 32: gateway.v1.WatchPaymentStatusResponse.stream_end:type_name -> gateway.v1.StreamEnd
+	0,  // 33: gateway.v1.CustomerToken.status:type_name -> gateway.v1.CustomerToken.Status
+	42, // 34: gateway.v1.CreateCustomerTokenRequest.billing_address:type_name -> gateway.v1.Address
+	2,  // 35: gateway.v1.CreateCustomerTokenRequest.customer:type_name -> gateway.v1.Customer
+	21, // 36: gateway.v1.GetCustomerTokenResponse.token:type_name -> gateway.v1.CustomerToken
+	40, // 37: gateway.v1.ChargeCustomerTokenRequest.order_amount:type_name -> gateway.v1.Money
+	41, // 38: gateway.v1.ChargeCustomerTokenRequest.order_lines:type_name -> gateway.v1.OrderLine
+	42, // 39: gateway.v1.ChargeCustomerTokenRequest.shipping_address:type_name -> gateway.v1.Address
+	44, // 40: gateway.v1.ChargeCustomerTokenResponse.payment:type_name -> gateway.v1.Payment
+	1,  // 41: gateway.v1.HostedPage.status:type_name -> gateway.v1.HostedPage.Status
+	39, // 42: gateway.v1.HostedPage.expire_time:type_name -> google.protobuf.Timestamp
+	39, // 43: gateway.v1.HostedPage.update_time:type_name -> google.protobuf.Timestamp
+	30, // 44: gateway.v1.CreateHostedPageResponse.hosted_page:type_name -> gateway.v1.HostedPage
+	30, // 45: gateway.v1.GetHostedPageResponse.hosted_page:type_name -> gateway.v1.HostedPage
+	5,  // 46: gateway.v1.PaymentService.CreatePaymentSession:input_type -> gateway.v1.CreatePaymentSessionRequest
+	7,  // 47: gateway.v1.PaymentService.UpdatePaymentSession:input_type -> gateway.v1.UpdatePaymentSessionRequest
+	9,  // 48: gateway.v1.PaymentService.GetPaymentSession:input_type -> gateway.v1.GetPaymentSessionRequest
+	11, // 49: gateway.v1.PaymentService.CancelAuthorization:input_type -> gateway.v1.CancelAuthorizationRequest
+	13, // 50: gateway.v1.PaymentService.GetPaymentStatus:input_type -> gateway.v1.GetPaymentStatusRequest
+	15, // 51: gateway.v1.PaymentService.ListPayments:input_type -> gateway.v1.ListPaymentsRequest
+	17, // 52: gateway.v1.PaymentService.ListPaymentEvents:input_type -> gateway.v1.ListPaymentEventsRequest
+	19, // 53: gateway.v1.PaymentService.WatchPaymentStatus:input_type -> gateway.v1.WatchPaymentStatusRequest
+	22, // 54: gateway.v1.PaymentService.CreateCustomerToken:input_type -> gateway.v1.CreateCustomerTokenRequest
+	24, // 55: gateway.v1.PaymentService.GetCustomerToken:input_type -> gateway.v1.GetCustomerTokenRequest
+	26, // 56: gateway.v1.PaymentService.ChargeCustomerToken:input_type -> gateway.v1.ChargeCustomerTokenRequest
+	28, // 57: gateway.v1.PaymentService.CancelCustomerToken:input_type -> gateway.v1.CancelCustomerTokenRequest
+	31, // 58: gateway.v1.PaymentService.CreateHostedPage:input_type -> gateway.v1.CreateHostedPageRequest
+	33, // 59: gateway.v1.PaymentService.GetHostedPage:input_type -> gateway.v1.GetHostedPageRequest
+	35, // 60: gateway.v1.PaymentService.DisableHostedPage:input_type -> gateway.v1.DisableHostedPageRequest
+	37, // 61: gateway.v1.PaymentService.DistributeHostedPage:input_type -> gateway.v1.DistributeHostedPageRequest
+	6,  // 62: gateway.v1.PaymentService.CreatePaymentSession:output_type -> gateway.v1.CreatePaymentSessionResponse
+	8,  // 63: gateway.v1.PaymentService.UpdatePaymentSession:output_type -> gateway.v1.UpdatePaymentSessionResponse
+	10, // 64: gateway.v1.PaymentService.GetPaymentSession:output_type -> gateway.v1.GetPaymentSessionResponse
+	12, // 65: gateway.v1.PaymentService.CancelAuthorization:output_type -> gateway.v1.CancelAuthorizationResponse
+	14, // 66: gateway.v1.PaymentService.GetPaymentStatus:output_type -> gateway.v1.GetPaymentStatusResponse
+	16, // 67: gateway.v1.PaymentService.ListPayments:output_type -> gateway.v1.ListPaymentsResponse
+	18, // 68: gateway.v1.PaymentService.ListPaymentEvents:output_type -> gateway.v1.ListPaymentEventsResponse
+	20, // 69: gateway.v1.PaymentService.WatchPaymentStatus:output_type -> gateway.v1.WatchPaymentStatusResponse
+	23, // 70: gateway.v1.PaymentService.CreateCustomerToken:output_type -> gateway.v1.CreateCustomerTokenResponse
+	25, // 71: gateway.v1.PaymentService.GetCustomerToken:output_type -> gateway.v1.GetCustomerTokenResponse
+	27, // 72: gateway.v1.PaymentService.ChargeCustomerToken:output_type -> gateway.v1.ChargeCustomerTokenResponse
+	29, // 73: gateway.v1.PaymentService.CancelCustomerToken:output_type -> gateway.v1.CancelCustomerTokenResponse
+	32, // 74: gateway.v1.PaymentService.CreateHostedPage:output_type -> gateway.v1.CreateHostedPageResponse
+	34, // 75: gateway.v1.PaymentService.GetHostedPage:output_type -> gateway.v1.GetHostedPageResponse
+	36, // 76: gateway.v1.PaymentService.DisableHostedPage:output_type -> gateway.v1.DisableHostedPageResponse
+	38, // 77: gateway.v1.PaymentService.DistributeHostedPage:output_type -> gateway.v1.DistributeHostedPageResponse
+	62, // [62:78] is the sub-list for method output_type
+	46, // [46:62] is the sub-list for method input_type
+	46, // [46:46] is the sub-list for extension type_name
+	46, // [46:46] is the sub-list for extension extendee
+	0,  // [0:46] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_payment_service_proto_init() }
@@ -2186,13 +3879,14 @@ func file_gateway_v1_payment_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_payment_service_proto_rawDesc), len(file_gateway_v1_payment_service_proto_rawDesc)),
-			NumEnums:      0,
-			NumMessages:   19,
+			NumEnums:      2,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
 		GoTypes:           file_gateway_v1_payment_service_proto_goTypes,
 		DependencyIndexes: file_gateway_v1_payment_service_proto_depIdxs,
+		EnumInfos:         file_gateway_v1_payment_service_proto_enumTypes,
 		MessageInfos:      file_gateway_v1_payment_service_proto_msgTypes,
 	}.Build()
 	File_gateway_v1_payment_service_proto = out.File

@@ -27,6 +27,14 @@ const (
 	PaymentService_ListPayments_FullMethodName         = "/gateway.v1.PaymentService/ListPayments"
 	PaymentService_ListPaymentEvents_FullMethodName    = "/gateway.v1.PaymentService/ListPaymentEvents"
 	PaymentService_WatchPaymentStatus_FullMethodName   = "/gateway.v1.PaymentService/WatchPaymentStatus"
+	PaymentService_CreateCustomerToken_FullMethodName  = "/gateway.v1.PaymentService/CreateCustomerToken"
+	PaymentService_GetCustomerToken_FullMethodName     = "/gateway.v1.PaymentService/GetCustomerToken"
+	PaymentService_ChargeCustomerToken_FullMethodName  = "/gateway.v1.PaymentService/ChargeCustomerToken"
+	PaymentService_CancelCustomerToken_FullMethodName  = "/gateway.v1.PaymentService/CancelCustomerToken"
+	PaymentService_CreateHostedPage_FullMethodName     = "/gateway.v1.PaymentService/CreateHostedPage"
+	PaymentService_GetHostedPage_FullMethodName        = "/gateway.v1.PaymentService/GetHostedPage"
+	PaymentService_DisableHostedPage_FullMethodName    = "/gateway.v1.PaymentService/DisableHostedPage"
+	PaymentService_DistributeHostedPage_FullMethodName = "/gateway.v1.PaymentService/DistributeHostedPage"
 )
 
 // PaymentServiceClient is the client API for PaymentService service.
@@ -76,6 +84,37 @@ type PaymentServiceClient interface {
 	// INVALID_ARGUMENT (RESUME_TOKEN_INVALID, RESUME_TOKEN_FOREIGN), OUT_OF_RANGE (RESUME_TOKEN_TOO_OLD),
 	// PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	WatchPaymentStatus(ctx context.Context, in *WatchPaymentStatusRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchPaymentStatusResponse], error)
+	// CreateCustomerToken turns an authorisation into a token that the customer can be charged by later. The session's
+	// intent must be "tokenize" or "buy_and_tokenize". The token is a credential. Klarna offers no idempotency key here; a
+	// repeat after an answer gets that answer. FAILED_PRECONDITION (NOT_AUTHORIZED, AUTHORIZATION_TOKEN_INVALID,
+	// OPERATION_NOT_ALLOWED for another intent, DIFFERS_FROM_AUTHORIZATION).
+	// Klarna: POST /payments/v1/authorizations/{authorization_token}/customer-token.
+	CreateCustomerToken(ctx context.Context, in *CreateCustomerTokenRequest, opts ...grpc.CallOption) (*CreateCustomerTokenResponse, error)
+	// GetCustomerToken reads a token's status. NOT_FOUND (CUSTOMER_TOKEN_NOT_FOUND).
+	// Klarna: GET /customer-token/v1/tokens/{customer_token}.
+	GetCustomerToken(ctx context.Context, in *GetCustomerTokenRequest, opts ...grpc.CallOption) (*GetCustomerTokenResponse, error)
+	// ChargeCustomerToken makes an order by a token, without the customer. FAILED_PRECONDITION (CUSTOMER_TOKEN_UNUSABLE,
+	// PURCHASE_REJECTED; step_up_id in the metadata lets a new session ask the customer), NOT_FOUND
+	// (CUSTOMER_TOKEN_NOT_FOUND).
+	// Klarna: POST /customer-token/v1/tokens/{customer_token}/order.
+	ChargeCustomerToken(ctx context.Context, in *ChargeCustomerTokenRequest, opts ...grpc.CallOption) (*ChargeCustomerTokenResponse, error)
+	// CancelCustomerToken ends a token for good. Klarna does it a little later. NOT_FOUND (CUSTOMER_TOKEN_NOT_FOUND).
+	// Klarna: PATCH /customer-token/v1/tokens/{customer_token}/status.
+	CancelCustomerToken(ctx context.Context, in *CancelCustomerTokenRequest, opts ...grpc.CallOption) (*CancelCustomerTokenResponse, error)
+	// CreateHostedPage opens a page of Klarna's on which the customer pays a session, for shops without Klarna's widget.
+	// Klarna offers no idempotency key here; a repeat after an answer gets that answer.
+	// Klarna: POST /hpp/v1/sessions.
+	CreateHostedPage(ctx context.Context, in *CreateHostedPageRequest, opts ...grpc.CallOption) (*CreateHostedPageResponse, error)
+	// GetHostedPage reads what became of a page. NOT_FOUND (HOSTED_PAGE_NOT_FOUND).
+	// Klarna: GET /hpp/v1/sessions/{hosted_page_id}.
+	GetHostedPage(ctx context.Context, in *GetHostedPageRequest, opts ...grpc.CallOption) (*GetHostedPageResponse, error)
+	// DisableHostedPage takes a page away. FAILED_PRECONDITION (SESSION_COMPLETED) if the purchase is complete, NOT_FOUND
+	// (HOSTED_PAGE_NOT_FOUND).
+	// Klarna: DELETE /hpp/v1/sessions/{hosted_page_id}.
+	DisableHostedPage(ctx context.Context, in *DisableHostedPageRequest, opts ...grpc.CallOption) (*DisableHostedPageResponse, error)
+	// DistributeHostedPage has Klarna send the page's link to the customer. NOT_FOUND (HOSTED_PAGE_NOT_FOUND).
+	// Klarna: POST /hpp/v1/sessions/{hosted_page_id}/distribution.
+	DistributeHostedPage(ctx context.Context, in *DistributeHostedPageRequest, opts ...grpc.CallOption) (*DistributeHostedPageResponse, error)
 }
 
 type paymentServiceClient struct {
@@ -175,6 +214,86 @@ func (c *paymentServiceClient) WatchPaymentStatus(ctx context.Context, in *Watch
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PaymentService_WatchPaymentStatusClient = grpc.ServerStreamingClient[WatchPaymentStatusResponse]
 
+func (c *paymentServiceClient) CreateCustomerToken(ctx context.Context, in *CreateCustomerTokenRequest, opts ...grpc.CallOption) (*CreateCustomerTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateCustomerTokenResponse)
+	err := c.cc.Invoke(ctx, PaymentService_CreateCustomerToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) GetCustomerToken(ctx context.Context, in *GetCustomerTokenRequest, opts ...grpc.CallOption) (*GetCustomerTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetCustomerTokenResponse)
+	err := c.cc.Invoke(ctx, PaymentService_GetCustomerToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) ChargeCustomerToken(ctx context.Context, in *ChargeCustomerTokenRequest, opts ...grpc.CallOption) (*ChargeCustomerTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ChargeCustomerTokenResponse)
+	err := c.cc.Invoke(ctx, PaymentService_ChargeCustomerToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) CancelCustomerToken(ctx context.Context, in *CancelCustomerTokenRequest, opts ...grpc.CallOption) (*CancelCustomerTokenResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CancelCustomerTokenResponse)
+	err := c.cc.Invoke(ctx, PaymentService_CancelCustomerToken_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) CreateHostedPage(ctx context.Context, in *CreateHostedPageRequest, opts ...grpc.CallOption) (*CreateHostedPageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateHostedPageResponse)
+	err := c.cc.Invoke(ctx, PaymentService_CreateHostedPage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) GetHostedPage(ctx context.Context, in *GetHostedPageRequest, opts ...grpc.CallOption) (*GetHostedPageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetHostedPageResponse)
+	err := c.cc.Invoke(ctx, PaymentService_GetHostedPage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) DisableHostedPage(ctx context.Context, in *DisableHostedPageRequest, opts ...grpc.CallOption) (*DisableHostedPageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisableHostedPageResponse)
+	err := c.cc.Invoke(ctx, PaymentService_DisableHostedPage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *paymentServiceClient) DistributeHostedPage(ctx context.Context, in *DistributeHostedPageRequest, opts ...grpc.CallOption) (*DistributeHostedPageResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DistributeHostedPageResponse)
+	err := c.cc.Invoke(ctx, PaymentService_DistributeHostedPage_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PaymentServiceServer is the server API for PaymentService service.
 // All implementations must embed UnimplementedPaymentServiceServer
 // for forward compatibility.
@@ -222,6 +341,37 @@ type PaymentServiceServer interface {
 	// INVALID_ARGUMENT (RESUME_TOKEN_INVALID, RESUME_TOKEN_FOREIGN), OUT_OF_RANGE (RESUME_TOKEN_TOO_OLD),
 	// PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	WatchPaymentStatus(*WatchPaymentStatusRequest, grpc.ServerStreamingServer[WatchPaymentStatusResponse]) error
+	// CreateCustomerToken turns an authorisation into a token that the customer can be charged by later. The session's
+	// intent must be "tokenize" or "buy_and_tokenize". The token is a credential. Klarna offers no idempotency key here; a
+	// repeat after an answer gets that answer. FAILED_PRECONDITION (NOT_AUTHORIZED, AUTHORIZATION_TOKEN_INVALID,
+	// OPERATION_NOT_ALLOWED for another intent, DIFFERS_FROM_AUTHORIZATION).
+	// Klarna: POST /payments/v1/authorizations/{authorization_token}/customer-token.
+	CreateCustomerToken(context.Context, *CreateCustomerTokenRequest) (*CreateCustomerTokenResponse, error)
+	// GetCustomerToken reads a token's status. NOT_FOUND (CUSTOMER_TOKEN_NOT_FOUND).
+	// Klarna: GET /customer-token/v1/tokens/{customer_token}.
+	GetCustomerToken(context.Context, *GetCustomerTokenRequest) (*GetCustomerTokenResponse, error)
+	// ChargeCustomerToken makes an order by a token, without the customer. FAILED_PRECONDITION (CUSTOMER_TOKEN_UNUSABLE,
+	// PURCHASE_REJECTED; step_up_id in the metadata lets a new session ask the customer), NOT_FOUND
+	// (CUSTOMER_TOKEN_NOT_FOUND).
+	// Klarna: POST /customer-token/v1/tokens/{customer_token}/order.
+	ChargeCustomerToken(context.Context, *ChargeCustomerTokenRequest) (*ChargeCustomerTokenResponse, error)
+	// CancelCustomerToken ends a token for good. Klarna does it a little later. NOT_FOUND (CUSTOMER_TOKEN_NOT_FOUND).
+	// Klarna: PATCH /customer-token/v1/tokens/{customer_token}/status.
+	CancelCustomerToken(context.Context, *CancelCustomerTokenRequest) (*CancelCustomerTokenResponse, error)
+	// CreateHostedPage opens a page of Klarna's on which the customer pays a session, for shops without Klarna's widget.
+	// Klarna offers no idempotency key here; a repeat after an answer gets that answer.
+	// Klarna: POST /hpp/v1/sessions.
+	CreateHostedPage(context.Context, *CreateHostedPageRequest) (*CreateHostedPageResponse, error)
+	// GetHostedPage reads what became of a page. NOT_FOUND (HOSTED_PAGE_NOT_FOUND).
+	// Klarna: GET /hpp/v1/sessions/{hosted_page_id}.
+	GetHostedPage(context.Context, *GetHostedPageRequest) (*GetHostedPageResponse, error)
+	// DisableHostedPage takes a page away. FAILED_PRECONDITION (SESSION_COMPLETED) if the purchase is complete, NOT_FOUND
+	// (HOSTED_PAGE_NOT_FOUND).
+	// Klarna: DELETE /hpp/v1/sessions/{hosted_page_id}.
+	DisableHostedPage(context.Context, *DisableHostedPageRequest) (*DisableHostedPageResponse, error)
+	// DistributeHostedPage has Klarna send the page's link to the customer. NOT_FOUND (HOSTED_PAGE_NOT_FOUND).
+	// Klarna: POST /hpp/v1/sessions/{hosted_page_id}/distribution.
+	DistributeHostedPage(context.Context, *DistributeHostedPageRequest) (*DistributeHostedPageResponse, error)
 	mustEmbedUnimplementedPaymentServiceServer()
 }
 
@@ -255,6 +405,30 @@ func (UnimplementedPaymentServiceServer) ListPaymentEvents(context.Context, *Lis
 }
 func (UnimplementedPaymentServiceServer) WatchPaymentStatus(*WatchPaymentStatusRequest, grpc.ServerStreamingServer[WatchPaymentStatusResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchPaymentStatus not implemented")
+}
+func (UnimplementedPaymentServiceServer) CreateCustomerToken(context.Context, *CreateCustomerTokenRequest) (*CreateCustomerTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateCustomerToken not implemented")
+}
+func (UnimplementedPaymentServiceServer) GetCustomerToken(context.Context, *GetCustomerTokenRequest) (*GetCustomerTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetCustomerToken not implemented")
+}
+func (UnimplementedPaymentServiceServer) ChargeCustomerToken(context.Context, *ChargeCustomerTokenRequest) (*ChargeCustomerTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ChargeCustomerToken not implemented")
+}
+func (UnimplementedPaymentServiceServer) CancelCustomerToken(context.Context, *CancelCustomerTokenRequest) (*CancelCustomerTokenResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CancelCustomerToken not implemented")
+}
+func (UnimplementedPaymentServiceServer) CreateHostedPage(context.Context, *CreateHostedPageRequest) (*CreateHostedPageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateHostedPage not implemented")
+}
+func (UnimplementedPaymentServiceServer) GetHostedPage(context.Context, *GetHostedPageRequest) (*GetHostedPageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetHostedPage not implemented")
+}
+func (UnimplementedPaymentServiceServer) DisableHostedPage(context.Context, *DisableHostedPageRequest) (*DisableHostedPageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisableHostedPage not implemented")
+}
+func (UnimplementedPaymentServiceServer) DistributeHostedPage(context.Context, *DistributeHostedPageRequest) (*DistributeHostedPageResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DistributeHostedPage not implemented")
 }
 func (UnimplementedPaymentServiceServer) mustEmbedUnimplementedPaymentServiceServer() {}
 func (UnimplementedPaymentServiceServer) testEmbeddedByValue()                        {}
@@ -414,6 +588,150 @@ func _PaymentService_WatchPaymentStatus_Handler(srv interface{}, stream grpc.Ser
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PaymentService_WatchPaymentStatusServer = grpc.ServerStreamingServer[WatchPaymentStatusResponse]
 
+func _PaymentService_CreateCustomerToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateCustomerTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).CreateCustomerToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_CreateCustomerToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).CreateCustomerToken(ctx, req.(*CreateCustomerTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_GetCustomerToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetCustomerTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).GetCustomerToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_GetCustomerToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).GetCustomerToken(ctx, req.(*GetCustomerTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_ChargeCustomerToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ChargeCustomerTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).ChargeCustomerToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_ChargeCustomerToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).ChargeCustomerToken(ctx, req.(*ChargeCustomerTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_CancelCustomerToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CancelCustomerTokenRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).CancelCustomerToken(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_CancelCustomerToken_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).CancelCustomerToken(ctx, req.(*CancelCustomerTokenRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_CreateHostedPage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateHostedPageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).CreateHostedPage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_CreateHostedPage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).CreateHostedPage(ctx, req.(*CreateHostedPageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_GetHostedPage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetHostedPageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).GetHostedPage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_GetHostedPage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).GetHostedPage(ctx, req.(*GetHostedPageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_DisableHostedPage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisableHostedPageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).DisableHostedPage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_DisableHostedPage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).DisableHostedPage(ctx, req.(*DisableHostedPageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PaymentService_DistributeHostedPage_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DistributeHostedPageRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).DistributeHostedPage(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_DistributeHostedPage_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).DistributeHostedPage(ctx, req.(*DistributeHostedPageRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PaymentService_ServiceDesc is the grpc.ServiceDesc for PaymentService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -448,6 +766,38 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListPaymentEvents",
 			Handler:    _PaymentService_ListPaymentEvents_Handler,
+		},
+		{
+			MethodName: "CreateCustomerToken",
+			Handler:    _PaymentService_CreateCustomerToken_Handler,
+		},
+		{
+			MethodName: "GetCustomerToken",
+			Handler:    _PaymentService_GetCustomerToken_Handler,
+		},
+		{
+			MethodName: "ChargeCustomerToken",
+			Handler:    _PaymentService_ChargeCustomerToken_Handler,
+		},
+		{
+			MethodName: "CancelCustomerToken",
+			Handler:    _PaymentService_CancelCustomerToken_Handler,
+		},
+		{
+			MethodName: "CreateHostedPage",
+			Handler:    _PaymentService_CreateHostedPage_Handler,
+		},
+		{
+			MethodName: "GetHostedPage",
+			Handler:    _PaymentService_GetHostedPage_Handler,
+		},
+		{
+			MethodName: "DisableHostedPage",
+			Handler:    _PaymentService_DisableHostedPage_Handler,
+		},
+		{
+			MethodName: "DistributeHostedPage",
+			Handler:    _PaymentService_DistributeHostedPage_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
