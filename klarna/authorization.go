@@ -75,7 +75,7 @@ func (m *AuthorizedPaymentMethod) UnmarshalJSON(data []byte) error {
 func (c *Client) CancelAuthorization(ctx context.Context, token string) error {
 	return c.do(ctx, call{
 		operation: "cancelAuthorization", family: Payments, method: http.MethodDelete,
-		path: "/payments/v1/authorizations/{authorization_token}", ids: []string{token},
+		path: "/payments/v1/authorizations/{authorization_token}", ids: []string{token}, oncePerToken: true,
 	})
 }
 
@@ -85,7 +85,7 @@ func (c *Client) PlaceOrder(ctx context.Context, token string, place PlaceOrderR
 	var placed PlacedOrder
 	err := c.do(ctx, call{
 		operation: "createOrder", family: Payments, method: http.MethodPost,
-		path: "/payments/v1/authorizations/{authorization_token}/order", ids: []string{token}, body: place,
+		path: "/payments/v1/authorizations/{authorization_token}/order", ids: []string{token}, oncePerToken: true, body: place,
 		read: func(a answer) error {
 			if err := into(&placed, &placed.Raw)(a); err != nil {
 				return err

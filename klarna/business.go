@@ -1,6 +1,9 @@
 package klarna
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // BusinessEntity is a legal entity of a merchant.
 type BusinessEntity struct {
@@ -10,6 +13,8 @@ type BusinessEntity struct {
 	LegalRegistrationCountry       string                     `json:"legal_registration_country,omitempty"`      // ISO 3166-1 alpha-2, upper case
 	EnabledMerchantCategoryCodes   []string                   `json:"enabled_merchant_category_codes,omitempty"` // older releases only
 	SupplementaryBusinessData      *SupplementaryBusinessData `json:"supplementary_business_data,omitempty"`
+
+	Raw json.RawMessage `json:"-"` // the bytes as received, where it was asked for by itself or in a list
 }
 
 // SupplementaryBusinessData is what the contract with Klarna asks for about an entity.
@@ -71,6 +76,8 @@ type StoreGroup struct {
 	SupportContact      *SupportContact   `json:"support_contact,omitempty"`
 	SocialMediaLinks    []SocialMediaLink `json:"social_media_links,omitempty"`
 	Stores              []Store           `json:"stores,omitempty"` // at least one
+
+	Raw json.RawMessage `json:"-"` // the bytes as received, where it was asked for by itself or in a list
 }
 
 // SupportContact is where shoppers get help.
@@ -103,6 +110,8 @@ type Store struct {
 	Address        *Address `json:"address,omitempty"`
 	Platform       string   `json:"platform,omitempty"` // IOS, ANDROID
 	BundleNames    []string `json:"bundle_names,omitempty"`
+
+	Raw json.RawMessage `json:"-"` // the bytes as received, where it was asked for by itself or in a list
 }
 
 // Address is a place on the Klarna Network. Klarna: region comes both as OH and as US-OH; it is passed on as given.

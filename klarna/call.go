@@ -2,6 +2,7 @@ package klarna
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
@@ -29,6 +30,8 @@ type call struct {
 	query     url.Values
 	key       string // idempotency key; empty sends none
 	body      any    // nil sends none
+	// oncePerToken says that Klarna does it once however often it is asked, without an idempotency key.
+	oncePerToken bool
 	// read takes what matters from a 2xx answer. Nil: the status says it all, and the body may be anything.
 	read func(answer) error
 }
@@ -62,7 +65,8 @@ func into(v any, raw *json.RawMessage) func(answer) error {
 	}
 }
 
-// do is the one way to Klarna.
+// do is the one way to Klarna. What may be repeated it repeats while the deadline, the number of attempts and the retry
+// budget allow it.
 func (c *Client) do(ctx context.Context, k call) error {
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
@@ -70,45 +74,123 @@ func (c *Client) do(ctx context.Context, k call) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", k.operation, err)
 	}
-	seen := Call{Operation: k.operation, Family: k.family, Method: k.method, CorrelationID: req.Header.Get(headerPartnerCorrelation)}
+	c.budget.earn()
+	var end, doubt error // as the attempts so far leave it; the newest that may have had an effect
+	for n := 1; ; n++ {
+		probe, err := c.admit(ctx, k)
+		if err != nil {
+			if n > 1 {
+				return end // what Klarna said, or did not, tells more than why there is no further attempt
+			}
+			seen := k.seen(req, 0)
+			seen.Err = err
+			c.tell(ctx, k, seen)
+			return err
+		}
+		transient, err := c.attempt(req, k, n, probe)
+		if err == nil {
+			return nil
+		}
+		if end = k.settle(doubt, err); errors.Is(err, ErrOutcomeUnknown) {
+			doubt = err
+		}
+		if !transient || !k.repeatable() || !c.again(ctx, n) {
+			return end
+		}
+		req = repeated(req)
+	}
+}
+
+// admit lets an attempt begin, when its turn has come. Its error says that nothing was sent.
+func (c *Client) admit(ctx context.Context, k call) (probe bool, err error) {
+	unsent := func(err error) error { return k.unanswered(err, false) }
+	if c.breaker.shut() {
+		return false, unsent(errCircuitOpen)
+	}
+	switch late, err := c.rates[k.category()].take(ctx, k.lane(), c.timeFor); {
+	case err != nil:
+		return false, unsent(err)
+	case late > 0:
+		return false, k.rateLimited(late)
+	case !c.timeFor(ctx, 0):
+		return false, unsent(fmt.Errorf("no time left to begin: %w", cmp.Or(ctx.Err(), context.DeadlineExceeded)))
+	}
+	probe, ok := c.breaker.allow()
+	if !ok {
+		return false, unsent(errCircuitOpen)
+	}
+	return probe, nil
+}
+
+// attempt sends req once and lets everybody know who learns from it. Transient says that another attempt may do better.
+func (c *Client) attempt(req *http.Request, k call, n int, probe bool) (transient bool, err error) {
+	what := moot
+	defer func() { c.report(req.Context(), probe, what) }()
+	seen := k.seen(req, n)
 	start := time.Now()
-	seen.Err = c.exchange(req, k, &seen)
+	transient, seen.Err = c.exchange(req, k, &seen)
 	seen.Duration = time.Since(start)
-	c.debug(ctx, k.path, seen)
-	c.observe(ctx, seen)
-	return seen.Err
+	switch {
+	case !transient || seen.Status == http.StatusTooManyRequests:
+		what = served
+	case req.Context().Err() == nil || seen.Duration >= c.patience:
+		what = failed
+	}
+	c.tell(req.Context(), k, seen)
+	return transient, seen.Err
 }
 
 // exchange sends req and reads the answer; it notes the status and the correlation id in seen.
-func (c *Client) exchange(req *http.Request, k call, seen *Call) error {
-	if err := req.Context().Err(); err != nil {
-		return k.unanswered(err, false)
-	}
+func (c *Client) exchange(req *http.Request, k call, seen *Call) (transient bool, err error) {
 	var conn connTrace
 	res, err := c.http.Do(req.WithContext(conn.attach(req.Context())))
 	if err != nil {
-		return k.unanswered(err, conn.mayHaveSent(err))
+		return true, k.unanswered(err, conn.mayHaveSent(err))
 	}
 	defer func() { _ = res.Body.Close() }()
 	seen.Status = res.StatusCode
+	c.rates[k.category()].learn(res.StatusCode, res.Header)
 	if id := printable(res.Header.Get(headerCorrelation)); id != "" {
 		seen.CorrelationID = id
 	}
 	body, cut := readAll(res.Body, c.maxResponse)
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		return k.refused(newError(k, res, body, seen.CorrelationID))
+		transient = res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests
+		return transient, k.refused(newError(k, res, body, seen.CorrelationID))
 	}
 	if k.read == nil {
-		return nil
+		return false, nil
 	}
 	err = k.read(answer{header: res.Header, body: body, cut: cut})
 	switch {
 	case err == nil:
-		return nil
+		return false, nil
 	case cut != nil && !errors.Is(cut, errTooLarge):
-		return k.unanswered(cut, true)
+		return true, k.unanswered(cut, true)
 	}
-	return k.unreadable(err)
+	return false, k.unreadable(err)
+}
+
+// report tells the breaker how an attempt went, and the log what that changed.
+func (c *Client) report(ctx context.Context, probe bool, what outcome) {
+	switch opened, closed := c.breaker.report(probe, what); {
+	case opened:
+		c.log.WarnContext(ctx, "klarna circuit opened", "base_url", c.base, "probe_in", c.breaker.delay)
+	case closed:
+		c.log.InfoContext(ctx, "klarna circuit closed", "base_url", c.base)
+	}
+}
+
+func (k call) seen(req *http.Request, attempt int) Call {
+	return Call{
+		Operation: k.operation, Family: k.family, Method: k.method, Attempt: attempt,
+		CorrelationID: req.Header.Get(headerPartnerCorrelation),
+	}
+}
+
+func (c *Client) tell(ctx context.Context, k call, seen Call) {
+	c.debug(ctx, k.path, seen)
+	c.observe(ctx, seen)
 }
 
 // Header names, in Go's canonical spelling.
@@ -241,7 +323,7 @@ func (c *Client) debug(ctx context.Context, path string, seen Call) {
 	}
 	attrs := []slog.Attr{
 		slog.String("operation", seen.Operation), slog.String("method", seen.Method), slog.String("path", path),
-		slog.Int("status", seen.Status), slog.Duration("duration", seen.Duration),
+		slog.Int("attempt", seen.Attempt), slog.Int("status", seen.Status), slog.Duration("duration", seen.Duration),
 		slog.String("correlation_id", seen.CorrelationID),
 	}
 	var refused *Error

@@ -1,21 +1,25 @@
 // Package klarna is a typed client of Klarna's APIs: partner onboarding on the Klarna Network, Klarna Payments and
 // Order Management. It also knows what Klarna posts to us: how those bodies read and how they are signed.
 //
-// It speaks Klarna's words and keeps values it does not know. It neither retries nor remembers: an error says whether
-// Klarna refused ([Error]), was not reached ([ErrUnavailable]), or may have acted without telling ([ErrOutcomeUnknown]),
-// and the caller decides.
+// It speaks Klarna's words and keeps values it does not know. Within a call it keeps to Klarna's rates, bridges a hiccup
+// by repeating what has no second effect, and leaves a Klarna that is down alone for a while; it remembers nothing
+// beyond that. An error says whether Klarna refused ([Error]), did not serve ([ErrUnavailable]), or may have acted
+// without telling ([ErrOutcomeUnknown]), or that our rate came first ([ErrRateLimited]); the caller decides.
 package klarna
 
 import (
+	"cmp"
 	"context"
 	"encoding/base64"
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"net"
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 )
@@ -46,6 +50,10 @@ const (
 	DefaultTimeout     = 60 * time.Second // Klarna: answers within 59 s
 	DefaultMaxResponse = 4 << 20
 	DefaultIntegrator  = "KLARNA_GATEWAY"
+
+	DefaultRetries         = 2
+	DefaultCircuitFailures = 10
+	DefaultCircuitDelay    = 5 * time.Second
 )
 
 // moduleName names this client in the integration metadata and the User-Agent.
@@ -63,23 +71,35 @@ type Config struct {
 	HTTPClient  *http.Client  // nil: http.DefaultClient. Copied; redirects are never followed
 	Integrator  string        // our name in the Network's integration metadata, upper snake case; zero: DefaultIntegrator
 	Version     string        // our version there and in the User-Agent; may be empty
-	Timeout     time.Duration // of one call with its body; zero: DefaultTimeout
+	Timeout     time.Duration // of one call with all its attempts and waits; zero: DefaultTimeout
 	MaxResponse int64         // bytes of an answer's body; zero: DefaultMaxResponse
 	Logger      *slog.Logger  // calls are logged at debug level, never their bodies; nil: none
 
-	// Observe is told of every call that was tried, once, after it ended; nil: nobody is. It must not block.
+	// Retries is how often at most a call is repeated: one without a second effect, after no answer, 5xx or 429. The
+	// deadline and a budget for all calls together bound it too. Zero: DefaultRetries; negative: none.
+	Retries int
+	// Rates are quotas that differ from those Klarna publishes for its hosts. Several processes with one merchant account
+	// share its quota: give each its part, or leave it to what Klarna's answers say.
+	Rates map[Category]Rate
+	// CircuitFailures is after how many failures in a row nothing is sent for CircuitDelay; then one call tries. Calls
+	// meanwhile fail with ErrUnavailable. Zero: DefaultCircuitFailures; negative: never.
+	CircuitFailures int
+	CircuitDelay    time.Duration // zero: DefaultCircuitDelay
+
+	// Observe is told of every attempt, after it ended; nil: nobody is. It must not block.
 	Observe func(ctx context.Context, call Call)
 }
 
-// Call is one call to Klarna as metrics see it.
+// Call is one attempt of a call to Klarna as metrics see it.
 type Call struct {
 	Operation     string // Klarna's name of the operation, such as "captureOrder"
 	Family        Family
 	Method        string
-	Status        int // 0 when there was no answer
-	Duration      time.Duration
-	CorrelationID string // Klarna's, or the one we sent if Klarna named none; may be empty
-	Err           error  // what the caller gets
+	Attempt       int           // from 1; 0 when a call was not sent at all: no time, no rate, or the circuit open
+	Status        int           // 0 when there was no answer
+	Duration      time.Duration // of the attempt alone, without waits
+	CorrelationID string        // Klarna's, or the one we sent if Klarna named none; may be empty
+	Err           error         // of this attempt; the caller gets the last one's, or that an earlier one leaves doubt
 }
 
 // Client calls Klarna for one merchant account. It is safe for concurrent use.
@@ -90,7 +110,13 @@ type Client struct {
 	integrator    string
 	version       string
 	timeout       time.Duration
+	least         time.Duration // no attempt is begun with less time left
+	patience      time.Duration // a caller that gave up earlier than that does not speak for Klarna's health
 	maxResponse   int64
+	retries       int
+	budget        budget
+	rates         map[Category]*bucket
+	breaker       breaker
 	log           *slog.Logger
 	observe       func(context.Context, Call)
 }
@@ -110,8 +136,16 @@ func New(cfg Config) (*Client, error) {
 		version:       cfg.Version,
 		timeout:       cfg.Timeout,
 		maxResponse:   cfg.MaxResponse,
+		retries:       cmp.Or(cfg.Retries, DefaultRetries),
+		budget:        newBudget(),
+		rates:         map[Category]*bucket{},
+		breaker:       breaker{after: cmp.Or(cfg.CircuitFailures, DefaultCircuitFailures), delay: cmp.Or(cfg.CircuitDelay, DefaultCircuitDelay)},
 		log:           cfg.Logger,
 		observe:       cfg.Observe,
+	}
+	defaults := defaultRates(base)
+	for _, category := range categories {
+		c.rates[category] = newBucket(cmp.Or(cfg.Rates[category], defaults[category]))
 	}
 	if cfg.HTTPClient != nil {
 		*c.http = *cfg.HTTPClient
@@ -123,6 +157,7 @@ func New(cfg Config) (*Client, error) {
 	if c.timeout == 0 {
 		c.timeout = DefaultTimeout
 	}
+	c.least, c.patience = min(50*time.Millisecond, c.timeout/4), min(5*time.Second, c.timeout/2)
 	if c.maxResponse == 0 {
 		c.maxResponse = DefaultMaxResponse
 	}
@@ -222,6 +257,17 @@ func checkLimits(cfg Config) error {
 	}
 	if cfg.MaxResponse < 0 || cfg.MaxResponse > 1<<30 {
 		flaws = append(flaws, errors.New("max response: negative or above 1 GiB"))
+	}
+	if cfg.CircuitDelay < 0 {
+		flaws = append(flaws, errors.New("circuit delay: negative"))
+	}
+	for category, rate := range cfg.Rates {
+		switch {
+		case !slices.Contains(categories, category):
+			flaws = append(flaws, fmt.Errorf("rates: unknown category %q", category))
+		case math.IsNaN(float64(rate)) || math.IsInf(float64(rate), 0) || rate > 0 && rate < 1e-3:
+			flaws = append(flaws, fmt.Errorf("rates: %s: not a rate a second", category))
+		}
 	}
 	return errors.Join(flaws...)
 }

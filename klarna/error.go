@@ -31,6 +31,7 @@ type Error struct {
 	CorrelationID string // Klarna's, from the body or the header; else the one we sent; may be empty
 	Messages      []string
 	Violations    []Violation
+	StepUpID      string        // of a failed token charge: a new session with it asks the customer; else empty
 	RetryAfter    time.Duration // on 429: when the quota is back; 0 when unknown
 }
 
@@ -51,7 +52,8 @@ func (e *Error) Error() string {
 
 // errorBody unites the error objects of all families.
 // Network: error_id, error_code, error_message, validation_errors (one page calls the list errors, and the reason
-// error_message). Classic: error_code, error_messages (sometimes error_message), correlation_id.
+// error_message). Classic: error_code, error_messages (sometimes error_message), correlation_id; of customer tokens also
+// step_up_id.
 type errorBody struct {
 	ErrorID          string          `json:"error_id"`
 	ErrorCode        string          `json:"error_code"`
@@ -60,6 +62,7 @@ type errorBody struct {
 	CorrelationID    string          `json:"correlation_id"`
 	ValidationErrors []violationBody `json:"validation_errors"`
 	Errors           []violationBody `json:"errors"`
+	StepUpID         string          `json:"step_up_id"`
 }
 
 type violationBody struct {
@@ -80,6 +83,7 @@ func newError(k call, res *http.Response, body []byte, correlationID string) *Er
 		ID:            printable(parsed.ErrorID),
 		CorrelationID: printable(parsed.CorrelationID),
 		Messages:      parsed.ErrorMessages,
+		StepUpID:      printable(parsed.StepUpID),
 	}
 	if !errorCode.MatchString(e.Code) {
 		e.Code = "HTTP_" + strconv.Itoa(res.StatusCode)

@@ -94,6 +94,8 @@ type Product struct {
 	StateReason      string           `json:"state_reason,omitempty"`
 	PaymentProfileID string           `json:"payment_profile_id,omitempty"` // KRN of our price and program profile
 	PaymentAccounts  []PaymentAccount `json:"payment_accounts,omitempty"`   // at least one
+
+	Raw json.RawMessage `json:"-"` // the bytes as received, where it was asked for by itself or in a list
 }
 
 // PaymentAccount ties a merchant's entity to one of our acquiring accounts. The acquiring account's id and the reference
@@ -107,6 +109,8 @@ type PaymentAccount struct {
 	PartnerBusinessEntityID        string `json:"partner_business_entity_id,omitempty"` // set by Klarna
 	DefaultStoreGroupReference     string `json:"default_store_group_reference,omitempty"`
 	DefaultStoreGroupID            string `json:"default_store_group_id,omitempty"` // set by Klarna
+
+	Raw json.RawMessage `json:"-"` // the bytes as received, where it was asked for by itself or in a list
 }
 
 // Brand is what shoppers see.
@@ -116,7 +120,7 @@ type Brand struct {
 	DisplayName    string        `json:"display_name,omitempty"`
 	Element        *BrandElement `json:"element,omitempty"`
 
-	Raw json.RawMessage `json:"-"` // the bytes as received; set by UpdateBrand alone
+	Raw json.RawMessage `json:"-"` // the bytes as received, where it was asked for by itself or in a list
 }
 
 // BrandElement holds https URLs. Klarna checks them later and reports a bad one by EventBrandDataIncomplete.

@@ -16,6 +16,8 @@ type adminRequest struct {
 	Reversed       bool   `json:"reversed"`
 	Count          int    `json:"count"`
 	EventID        string `json:"event_id"`
+	Status         string `json:"status"`
+	Accepted       bool   `json:"accepted"`
 }
 
 // adminFault is a Fault with its delay in words.
@@ -68,6 +70,11 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 	handle("POST /admin/orders/{id}/lapse", func(r *http.Request, _ adminRequest) (any, error) {
 		return nil, s.Lapse(r.PathValue("id"))
 	})
+	handle("POST /admin/orders/{id}/decide", func(r *http.Request, req adminRequest) (any, error) {
+		return nil, s.DecideFraud(r.PathValue("id"), req.Accepted)
+	})
+	simple("orders/pend-next", func(req adminRequest) { s.PendNext(req.Count) })
+	s.adminPages(handle)
 	onAccount("operational", s.Operational)
 	onAccount("disable", s.DisableAccount)
 	onAccount("enable", s.EnableAccount)
@@ -84,6 +91,7 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 	handle("POST /admin/hooks/resend", func(_ *http.Request, req adminRequest) (any, error) {
 		return nil, s.Resend(req.EventID)
 	})
+	handle("POST /admin/payouts", func(*http.Request, adminRequest) (any, error) { return s.Payout(), nil })
 	handle("GET /admin/calls", func(*http.Request, adminRequest) (any, error) { return s.Calls(), nil })
 	handle("GET /admin/deliveries", func(*http.Request, adminRequest) (any, error) { return s.Deliveries(), nil })
 	handle("GET /admin/orders/{id}", func(r *http.Request, _ adminRequest) (any, error) {
@@ -93,6 +101,29 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 		return found(s.Account(r.PathValue("id")))
 	})
 	s.adminBodies(mux)
+}
+
+// adminPages are the controls of hosted pages and customer tokens.
+func (s *Server) adminPages(handle func(string, func(*http.Request, adminRequest) (any, error))) {
+	handle("GET /admin/hosted-pages/{id}", func(r *http.Request, _ adminRequest) (any, error) {
+		return found(s.HostedPage(r.PathValue("id")))
+	})
+	handle("POST /admin/hosted-pages/{id}/open", func(r *http.Request, _ adminRequest) (any, error) {
+		return nil, s.OpenPage(r.PathValue("id"))
+	})
+	handle("POST /admin/hosted-pages/{id}/complete", func(r *http.Request, _ adminRequest) (any, error) {
+		token, err := s.CompletePage(r.PathValue("id"))
+		return doc{"authorization_token": token}, err
+	})
+	handle("POST /admin/hosted-pages/{id}/leave", func(r *http.Request, req adminRequest) (any, error) {
+		return nil, s.LeavePage(r.PathValue("id"), req.Status)
+	})
+	handle("POST /admin/customer-tokens/{id}/suspend", func(r *http.Request, _ adminRequest) (any, error) {
+		return nil, s.SuspendToken(r.PathValue("id"))
+	})
+	handle("POST /admin/customer-tokens/{id}/decline-next", func(r *http.Request, _ adminRequest) (any, error) {
+		return nil, s.DeclineNextCharge(r.PathValue("id"))
+	})
 }
 
 // adminBodies are the controls that take a body of their own.

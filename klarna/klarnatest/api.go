@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -51,7 +52,7 @@ func apiRoutes() []*route {
 		kp      = "/payments/v1"
 		om      = "/ordermanagement/v1/orders/{order_id}"
 	)
-	return []*route{
+	return slices.Concat([]*route{
 		{"onboard", network, "POST /v2/distribution/onboard", true, (*Server).onboard},
 		{"readAccount", network, "GET " + account, false, (*Server).readAccount},
 		{"updateAccount", network, "PATCH " + account, true, (*Server).updateAccount},
@@ -72,12 +73,19 @@ func apiRoutes() []*route {
 		{"extendAuthorization", orderManagement, "POST " + om + "/extend-authorization-time", false, (*Server).extendAuthorization},
 		{"releaseRemaining", orderManagement, "POST " + om + "/release-remaining-authorization", false, (*Server).releaseRemaining},
 		{"updateReferences", orderManagement, "PATCH " + om + "/merchant-references", true, (*Server).updateReferences},
+		{"updateAuthorization", orderManagement, "PATCH " + om + "/authorization", true, (*Server).updateAuthorization},
+		{"updateCustomer", orderManagement, "PATCH " + om + "/customer-details", true, (*Server).updateCustomer},
+		{"addOrderShipping", orderManagement, "POST " + om + "/shipping-info", true, (*Server).addOrderShipping},
 		{"capture", orderManagement, "POST " + om + "/captures", true, (*Server).capture},
 		{"listCaptures", orderManagement, "GET " + om + "/captures", false, (*Server).listCaptures},
 		{"readCapture", orderManagement, "GET " + om + "/captures/{capture_id}", false, (*Server).readCapture},
+		{"addCaptureShipping", orderManagement, "POST " + om + "/captures/{capture_id}/shipping-info", true, (*Server).addCaptureShipping},
+		{"sendOut", orderManagement, "POST " + om + "/captures/{capture_id}/trigger-send-out", false, (*Server).sendOut},
+		{"dueDateOptions", orderManagement, "GET " + om + "/captures/{capture_id}/extend-due-date-options", false, (*Server).dueDateOptions},
+		{"extendDueDate", orderManagement, "PATCH " + om + "/captures/{capture_id}/extend-due-date", true, (*Server).extendDueDate},
 		{"refund", orderManagement, "POST " + om + "/refunds", true, (*Server).refund},
 		{"readRefund", orderManagement, "GET " + om + "/refunds/{refund_id}", false, (*Server).readRefund},
-	}
+	}, tokenRoutes(), pageRoutes(), checkoutRoutes(), settlementRoutes())
 }
 
 // routes is the whole HTTP surface: the APIs, the admin side, and a refusal in the right family for all else.
@@ -168,7 +176,7 @@ func (s *Server) write(w http.ResponseWriter, c *call, a answer) {
 	for name, value := range a.header {
 		h.Set(name, value)
 	}
-	if a.body != nil {
+	if a.body != nil && h.Get("Content-Type") == "" {
 		h.Set("Content-Type", "application/json")
 	}
 	w.WriteHeader(a.status)

@@ -23,6 +23,8 @@ type authorization struct {
 
 	outcome *answer // first outcome of placing the order
 	request doc     // that led to it
+
+	customerToken *customerToken // made of it, or nil
 }
 
 // usable tells whether an order can be placed with it, or was and the answer can be had again.
@@ -35,13 +37,23 @@ func (s *Server) Authorize(sessionID string) (token string, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	ss := s.sessions[sessionID]
-	switch {
-	case ss == nil:
+	if ss == nil {
 		return "", fmt.Errorf("authorize session %s: %w", sessionID, errUnknown)
+	}
+	a, err := s.authorize(ss)
+	if err != nil {
+		return "", err
+	}
+	return a.token, nil
+}
+
+// authorize makes the new authorization of a session. Callers hold mu.
+func (s *Server) authorize(ss *session) (*authorization, error) {
+	switch {
 	case !s.now().Before(ss.expires):
-		return "", fmt.Errorf("authorize session %s: %w", sessionID, errors.New("session is expired"))
+		return nil, fmt.Errorf("authorize session %s: %w", ss.id, errors.New("session is expired"))
 	case ss.orderID != "":
-		return "", fmt.Errorf("authorize session %s: %w", sessionID, errors.New("session is complete"))
+		return nil, fmt.Errorf("authorize session %s: %w", ss.id, errors.New("session is complete"))
 	}
 	if ss.current != nil {
 		ss.current.void = true
@@ -58,7 +70,7 @@ func (s *Server) Authorize(sessionID string) (token string, err error) {
 		eventID: a.token, eventType: KindAuthorization, subject: ss.id,
 		body: encode(body), schedule: callbackSchedule, accepted: acceptsCallback,
 	}, 0)
-	return a.token, nil
+	return a, nil
 }
 
 // customerAddress is what a customer fills in when the session brought no billing address.
@@ -75,7 +87,7 @@ func (s *Server) cancelAuthorization(c *call) answer {
 	if a == nil || !a.usable(s.now()) {
 		return c.refuse(http.StatusNotFound, "NOT_FOUND", "Invalid authorization token")
 	}
-	if a.session.orderID != "" {
+	if a.session.orderID != "" || a.customerToken != nil {
 		return c.refuse(http.StatusNotFound, "NOT_FOUND", "Authorization cannot be deleted")
 	}
 	a.void = true
@@ -107,19 +119,30 @@ func (s *Server) place(c *call, a *authorization) answer {
 	if mismatch := differences(a.doc, c.doc); mismatch != "" {
 		return c.refuse(http.StatusConflict, "BAD_VALUE", "Not matching fields: ["+mismatch+"]")
 	}
-	o := s.newOrder(a.doc.with(c.doc))
-	a.session.orderID = o.id
-	if autoCapture, _ := c.doc["auto_capture"].(bool); autoCapture {
-		s.addCapture(o, o.amount, doc{})
+	if a.customerToken != nil && a.doc.str("intent") == "tokenize" {
+		return c.refuse(http.StatusForbidden, "INVALID_OPERATION", "Authorization token already consumed")
 	}
-	if a.doc.str("intent") == "buy" {
-		s.expectPayment(o)
-	}
-	d := doc{"order_id": o.id, "fraud_status": "ACCEPTED", "authorized_payment_method": authorizedMethod(a.doc)}
+	o := s.makeOrder(a, a.doc.with(c.doc))
+	d := doc{"order_id": o.id, "fraud_status": o.fraud, "authorized_payment_method": authorizedMethod(a.doc)}
 	if o.doc.object("merchant_urls").has("confirmation") {
 		d["redirect_url"] = "https://payments.klarna.com/v1/sessions/" + a.session.id + "/redirect"
 	}
 	return reply(http.StatusOK, d)
+}
+
+// makeOrder makes the one order of an authorization. Callers hold mu.
+func (s *Server) makeOrder(a *authorization, d doc) *order {
+	o := s.newOrder(d)
+	a.session.orderID = o.id
+	if a.doc.str("intent") == "buy" {
+		s.expectPayment(o)
+	} else {
+		s.decideRisk(o)
+	}
+	if autoCapture, _ := d["auto_capture"].(bool); autoCapture && o.fraud == fraudAccepted {
+		s.addCapture(o, o.amount, doc{})
+	}
+	return o
 }
 
 // authorizedMethod is the method of the order. Klarna: Pay Now by Bank sets intent buy.

@@ -13,7 +13,9 @@ type capture struct {
 	id, reference    string
 	amount, refunded int64
 	at               time.Time
-	doc              doc // reference, description, order_lines, shipping_info
+	doc              doc   // reference, description, order_lines, shipping_info
+	extended         int64 // days by which the due date was extended
+	sentOut          int   // how often its invoice was sent again
 }
 
 // refund is money given back from an order.
@@ -24,7 +26,7 @@ type refund struct {
 	doc    doc // reference, description, order_lines
 }
 
-// capture claims an amount. Klarna: at most what remains of the authorization, not after cancel or expiry; answers 201
+// capture claims an amount. Klarna: at most what remains of the authorization, not after cancel or expiry, not while the risk decision is open; answers 201
 // without a body, the id in Capture-Id and Location.
 func (s *Server) capture(c *call) answer {
 	return s.withOrder(c, "Capture not possible.", func(o *order) answer {
@@ -35,7 +37,7 @@ func (s *Server) capture(c *call) answer {
 		case o.expired(s.now()):
 			return c.refuse(http.StatusForbidden, "CAPTURE_NOT_ALLOWED",
 				fmt.Sprintf("Order %s is expired. Capture not possible.", o.id))
-		case !o.open():
+		case !o.open() || o.fraud == fraudPending:
 			return c.refuse(http.StatusForbidden, "CAPTURE_NOT_ALLOWED", "Capture not allowed")
 		case amount > o.remaining():
 			return c.refuse(http.StatusForbidden, "CAPTURE_NOT_ALLOWED",
@@ -94,13 +96,18 @@ func (s *Server) addRefund(o *order, amount int64, d doc) *refund {
 
 // created is the answer to something made below the path of the call.
 func created(c *call, header, id string) answer {
+	return answer{status: http.StatusCreated, header: map[string]string{
+		header: id, "Location": c.address(c.r.URL.Path + "/" + id),
+	}}
+}
+
+// address is a path of this Klarna's as the caller reaches it.
+func (c *call) address(path string) string {
 	scheme := "http://"
 	if c.r.TLS != nil {
 		scheme = "https://"
 	}
-	return answer{status: http.StatusCreated, header: map[string]string{
-		header: id, "Location": scheme + c.r.Host + c.r.URL.Path + "/" + id,
-	}}
+	return scheme + c.r.Host + path
 }
 
 // amount reads the amount a capture or refund is for, or the refusal of the request's form. Klarna's schema lets 0
@@ -134,13 +141,8 @@ func (s *Server) listCaptures(c *call) answer {
 }
 
 func (s *Server) readCapture(c *call) answer {
-	return s.withOrder(c, "", func(o *order) answer {
-		for _, capture := range o.captures {
-			if capture.id == c.path("capture_id") {
-				return reply(http.StatusOK, o.captureDocument(capture))
-			}
-		}
-		return c.refuse(http.StatusNotFound, "NO_SUCH_CAPTURE", "Capture could not be found.")
+	return s.withCapture(c, "", func(o *order, made *capture) answer {
+		return reply(http.StatusOK, o.captureDocument(made))
 	})
 }
 

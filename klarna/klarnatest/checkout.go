@@ -9,6 +9,8 @@ import (
 
 // CheckoutOrder is a purchase in Klarna Checkout. Amounts are minor units.
 type CheckoutOrder struct {
+	// OrderID completes an order that was created over the API; nothing else is looked at then. Empty makes a new one.
+	OrderID   string         `json:"order_id"`
 	Amount    int64          `json:"amount"`
 	Currency  string         `json:"currency"`  // ISO 4217
 	Country   string         `json:"country"`   // ISO 3166-1 alpha-2
@@ -28,19 +30,30 @@ type CheckoutLine struct {
 // CompleteCheckout plays a customer who completes a Checkout purchase: the order appears in Order Management, and two
 // minutes later the pushes begin, which last until it is acknowledged or cancelled.
 func (s *Server) CompleteCheckout(purchase CheckoutOrder) (orderID string, err error) {
-	cart := parse(encode(purchase.document())) // as it would have come over the wire
-	if bad := checkCart(cart); bad != nil {
-		return "", fmt.Errorf("complete checkout: %w", errors.New("bad value: "+strings.Join(bad, ", ")))
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	o := s.newOrder(cart)
+	o, push, err := s.checkedOut(purchase)
+	if err != nil {
+		return "", fmt.Errorf("complete checkout: %w", err)
+	}
 	s.send(&message{
-		kind: KindPush, url: strings.ReplaceAll(s.cfg.PushURL, "{checkout.order.id}", url.QueryEscape(o.id)),
+		kind: KindPush, url: strings.ReplaceAll(push, "{checkout.order.id}", url.QueryEscape(o.id)),
 		eventID: o.id, eventType: KindPush, subject: o.id, schedule: pushSchedule, accepted: acceptsPush,
 		moot: func() bool { return o.acknowledged || o.status == orderCancelled },
 	}, pushDelay)
 	return o.id, nil
+}
+
+// checkedOut makes the order of a purchase, and says where it is pushed to. Callers hold mu.
+func (s *Server) checkedOut(purchase CheckoutOrder) (o *order, push string, err error) {
+	if purchase.OrderID != "" {
+		return s.completeOrder(purchase.OrderID)
+	}
+	cart := parse(encode(purchase.document())) // as it would have come over the wire
+	if bad := checkCart(cart); bad != nil {
+		return nil, "", errors.New("bad value: " + strings.Join(bad, ", "))
+	}
+	return s.newOrder(cart), s.cfg.PushURL, nil
 }
 
 // document is the purchase as an order document.

@@ -19,6 +19,8 @@ const (
 	KindPaymentStatus = "payment_status" // signed notification about an order
 	KindAuthorization = "authorization"  // unsigned callback about a session
 	KindPush          = "push"           // unsigned push about a Checkout order
+	KindHostedPage    = "hosted_page"    // unsigned update about a hosted page
+	KindPendingOrder  = "pending_order"  // unsigned notification about an order's risk decision
 )
 
 // Delivery is one attempt to send something, or a message that was dropped.
@@ -27,7 +29,7 @@ type Delivery struct {
 	URL     string    `json:"url"`
 	EventID string    `json:"event_id"` // the authorization token of a callback, the order id of a push
 	Type    string    `json:"type"`     // event type; the kind where there is none
-	Subject string    `json:"subject"`  // id of the account, order or session it is about
+	Subject string    `json:"subject"`  // id of the account, order, session or page it is about
 	Attempt int       `json:"attempt"`  // 1 is the first; 0 when dropped
 	Status  int       `json:"status"`   // HTTP status of the answer; 0 without one
 	Dropped bool      `json:"dropped"`  // lost on the way, never repeated
@@ -64,6 +66,9 @@ var notificationSchedule = []time.Duration{
 // Klarna: an authorization callback is tried three times in total, the first wait being one second.
 var callbackSchedule = []time.Duration{time.Second, 2 * time.Second}
 
+// Klarna: an update of a hosted page is tried four times, a few seconds apart.
+var pageSchedule = []time.Duration{3 * time.Second, 3 * time.Second, 3 * time.Second}
+
 // Klarna: a push comes about two minutes after the purchase, again after 5, 15, 30 and 60 minutes, then every four
 // hours, for 48 hours in total. Here the waits count from the push before.
 const (
@@ -85,7 +90,7 @@ func acceptsNotification(status int) bool {
 	return slices.Contains([]int{http.StatusOK, http.StatusCreated, http.StatusAccepted, http.StatusNoContent}, status)
 }
 
-// acceptsCallback: Klarna takes any 2xx answer to an authorization callback.
+// acceptsCallback: Klarna takes any 2xx answer to an authorization callback or an update of a hosted page.
 func acceptsCallback(status int) bool { return status >= 200 && status < 300 }
 
 // acceptsPush: no answer to a push stops it, only an acknowledged order does.
@@ -163,10 +168,13 @@ func (s *Server) record(m *message, at time.Time, status int, dropped bool) {
 
 // post sends m once and returns the status of the answer, 0 if there was none.
 func (s *Server) post(m *message, at time.Time) (int, error) {
-	// Klarna: a callback has 2 s to connect and 2 s to be answered. Other limits are not known.
+	// Klarna: a callback has 2 s to connect and 2 s to be answered, an update of a page 3 s. Other limits are not known.
 	limit := 10 * time.Second
-	if m.kind == KindAuthorization {
+	switch m.kind {
+	case KindAuthorization:
 		limit = 4 * time.Second
+	case KindHostedPage:
+		limit = 3 * time.Second
 	}
 	ctx, cancel := context.WithTimeout(s.ctx, limit)
 	defer cancel()

@@ -1,6 +1,7 @@
 // Package klarnatest is a Klarna to test against: an http.Handler that plays Klarna Network onboarding, Klarna
-// Payments and Order Management on the wire, keeps state, and sends signed notifications, unsigned callbacks and
-// Checkout pushes by itself. It refuses what Klarna would refuse, with Klarna's statuses and error bodies.
+// Payments, customer tokens, hosted pages, Checkout, Order Management and Settlements on the wire, keeps state, and
+// sends signed notifications, unsigned callbacks and Checkout pushes by itself. It refuses what Klarna would refuse, with
+// Klarna's statuses and error bodies.
 //
 // It shares no wire types with the klarna client, so that the two check each other; it borrows only the signing
 // functions. Where Klarna's documents are silent a comment beside the code says what was chosen.
@@ -26,7 +27,16 @@
 //	POST /admin/sessions/{session_id}/authorize          answers {"authorization_token": "..."}
 //	POST /admin/orders/{order_id}/pay                    {} or {"amount": 9000}
 //	POST /admin/orders/{order_id}/lapse
-//	POST /admin/checkout-orders                          CheckoutOrder, answers {"order_id": "..."}
+//	POST /admin/orders/pend-next                         {"count": 1}: the next orders are PENDING
+//	POST /admin/orders/{order_id}/decide                 {"accepted": true}
+//	POST /admin/hosted-pages/{page_id}/open
+//	POST /admin/hosted-pages/{page_id}/complete          answers {"authorization_token": "..."}
+//	POST /admin/hosted-pages/{page_id}/leave             {"status": "CANCELLED"}
+//	POST /admin/customer-tokens/{token}/suspend
+//	POST /admin/customer-tokens/{token}/decline-next     the next charge
+//	POST /admin/payouts                                  answers a list of Payout
+//	POST /admin/checkout-orders                          CheckoutOrder, or {"order_id": "..."} of one that was created over
+//	                                                     the API; answers {"order_id": "..."}
 //	POST /admin/accounts/{account_id}/operational
 //	POST /admin/accounts/{account_id}/disable            the account and its product
 //	POST /admin/accounts/{account_id}/enable
@@ -41,5 +51,5 @@
 //	POST /admin/hooks/resend                             {"event_id": "..."}
 //	POST /admin/faults                                   {"operation", "times", "status", "code", "delay", "cut", "lose_answer"}
 //	GET  /admin/calls, /admin/deliveries                 lists of Call, Delivery
-//	GET  /admin/orders/{order_id}, /admin/accounts/{account_id}   Order, Account
+//	GET  /admin/orders/{order_id}, /admin/accounts/{account_id}, /admin/hosted-pages/{page_id}   Order, Account, HostedPage
 package klarnatest

@@ -13,6 +13,8 @@ type family int
 const (
 	payments        family = iota // classic; no idempotency keys
 	orderManagement               // classic; only the key counts
+	customerTokens                // classic; only the key counts
+	settlement                    // classic; reads alone
 	network                       // the key stands for one request, and no refusal binds it
 )
 

@@ -11,8 +11,12 @@ import (
 type Fault struct {
 	// Operation is one of onboard, readAccount, updateAccount, listBrands, readBrand, updateBrand, listProducts,
 	// createSession, updateSession, readSession, cancelAuthorization, placeOrder, readOrder, acknowledge,
-	// cancelOrder, extendAuthorization, releaseRemaining, updateReferences, capture, listCaptures, readCapture,
-	// refund, readRefund.
+	// cancelOrder, extendAuthorization, releaseRemaining, updateReferences, updateAuthorization, updateCustomer,
+	// addOrderShipping, capture, listCaptures, readCapture, addCaptureShipping, sendOut, dueDateOptions,
+	// extendDueDate, refund, readRefund, createCustomerToken, readCustomerToken, chargeCustomerToken,
+	// cancelCustomerToken, createHostedPage, readHostedPage, disableHostedPage, distributeHostedPage,
+	// createCheckoutOrder, readCheckoutOrder, updateCheckoutOrder, abortCheckoutOrder, listPayouts, readPayout, summarizePayouts, listTransactions,
+	// reportPayoutTransactions, reportPayout, reportPayoutsTransactions, reportPayouts.
 	Operation string
 	// Times is how many calls are hit; 0 means one.
 	Times int

@@ -28,12 +28,14 @@ const (
 // order is an order in Order Management.
 type order struct {
 	id, reference, status string
-	doc                   doc // what the session and the order request said
-	amount                int64
+	fraud                 string // risk decision
+	doc                   doc    // what the session and the order request said
+	amount                int64  // now; doc has the original one
 	captured, refunded    int64
 	created, expires      time.Time
 	captures              []*capture
 	refunds               []*refund
+	shipping              []any // parcels
 	acknowledged          bool
 	payment               *payment // of Pay Now Standalone, else nil
 }
@@ -43,6 +45,7 @@ type Order struct {
 	ID            string `json:"id"`
 	Reference     string `json:"reference"` // merchant_reference1
 	Status        string `json:"status"`
+	FraudStatus   string `json:"fraud_status"`
 	PaymentStatus string `json:"payment_status"` // UNPAID, PAID, CLOSED; "" unless Pay Now Standalone
 	Amount        int64  `json:"amount"`         // minor units, like all below
 	Captured      int64  `json:"captured"`
@@ -51,6 +54,9 @@ type Order struct {
 	Captures      int    `json:"captures"`  // how many there are
 	Refunds       int    `json:"refunds"`
 	Acknowledged  bool   `json:"acknowledged"`
+	// What Order Management shows nowhere, over all captures.
+	ExtendedDays int64 `json:"extended_days"` // by which due dates were extended
+	SentOut      int   `json:"sent_out"`      // how often an invoice was sent again
 }
 
 // Order is the state of an order; ok is false when there is none with this id.
@@ -63,9 +69,13 @@ func (s *Server) Order(orderID string) (state Order, ok bool) {
 	}
 	o.expire(s.now())
 	state = Order{
-		ID: o.id, Reference: o.doc.str("merchant_reference1"), Status: o.status,
+		ID: o.id, Reference: o.doc.str("merchant_reference1"), Status: o.status, FraudStatus: o.fraud,
 		Amount: o.amount, Captured: o.captured, Refunded: o.refunded, Remaining: o.remaining(),
 		Captures: len(o.captures), Refunds: len(o.refunds), Acknowledged: o.acknowledged,
+	}
+	for _, made := range o.captures {
+		state.ExtendedDays += made.extended
+		state.SentOut += made.sentOut
 	}
 	if o.payment != nil {
 		state.PaymentStatus = o.payment.status
@@ -74,11 +84,12 @@ func (s *Server) Order(orderID string) (state Order, ok bool) {
 }
 
 // newOrder makes an AUTHORIZED order.
-func (s *Server) newOrder(d doc) *order {
-	id := uuid.NewString()
+func (s *Server) newOrder(d doc) *order { return s.addOrder(uuid.NewString(), d) }
+
+func (s *Server) addOrder(id string, d doc) *order {
 	amount, _ := d.number("order_amount")
 	o := &order{
-		id: id, reference: "K" + strings.ToUpper(id[:6]), status: orderAuthorized, doc: d, amount: amount,
+		id: id, reference: "K" + strings.ToUpper(id[:6]), status: orderAuthorized, fraud: fraudAccepted, doc: d, amount: amount,
 		created: s.now(), expires: s.now().Add(orderLifetime),
 	}
 	s.orders[id] = o
@@ -141,16 +152,17 @@ func (o *order) document() doc {
 	for i, refund := range o.refunds {
 		refunds[i] = refund.document()
 	}
+	original, _ := o.doc.number("order_amount")
 	method := doc{"type": "INVOICE", "description": "Pay later"}
 	if o.payment != nil {
 		method = doc{"type": "BANK_TRANSFER", "description": "Pay now by bank"}
 	}
 	return d.with(doc{
-		"order_id": o.id, "status": o.status, "fraud_status": "ACCEPTED", "klarna_reference": o.reference,
-		"order_amount": o.amount, "original_order_amount": o.amount, "captured_amount": o.captured,
+		"order_id": o.id, "status": o.status, "fraud_status": o.fraud, "klarna_reference": o.reference,
+		"order_amount": o.amount, "original_order_amount": original, "captured_amount": o.captured,
 		"refunded_amount": o.refunded, "remaining_authorized_amount": o.remaining(),
 		"created_at": o.created.Format(classicTime), "expires_at": o.expires.Format(classicTime),
-		"captures": captures, "refunds": refunds, "initial_payment_method": method, "shipping_info": []doc{},
+		"captures": captures, "refunds": refunds, "initial_payment_method": method, "shipping_info": append([]any{}, o.shipping...),
 	})
 }
 

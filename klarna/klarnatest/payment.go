@@ -19,8 +19,9 @@ const EventPaymentStatus = "non_guaranteed_payment.updated"
 
 // payment is the bank transfer Klarna waits for after a Pay Now Standalone order.
 type payment struct {
-	status   string
-	received []doc
+	status    string
+	received  []doc
+	defaulted *refund // what was given back because the money did not come
 }
 
 // debtor is the account the money is expected from.
@@ -82,7 +83,7 @@ func (s *Server) Lapse(orderID string) error {
 			o.status = orderCaptured
 		}
 		if open := o.captured - o.refunded; open > 0 {
-			s.addRefund(o, open, doc{"description": "Payment default"})
+			o.payment.defaulted = s.addRefund(o, open, doc{"description": "Payment default"})
 		}
 		s.notifyPayment(o)
 		return nil

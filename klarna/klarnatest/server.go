@@ -15,7 +15,7 @@ type Config struct {
 	// within a few milliseconds.
 	Now func() time.Time
 
-	// Username and Password are the classic credentials of Klarna Payments and Order Management.
+	// Username and Password are the classic credentials of Klarna Payments, Order Management and Settlements.
 	Username, Password string
 	// APIKey is the key for Klarna Network, taken as "Basic <key>" and as user:password with the key as password.
 	// The classic APIs accept it too. Klarna: a new-style key is klarna_<live|test>_api_<random>.
@@ -86,6 +86,11 @@ type Server struct {
 	sessions       map[string]*session
 	authorizations map[string]*authorization
 	orders         map[string]*order
+	pending        int // orders that will be PENDING
+	tokens         map[string]*customerToken
+	pages          map[string]*hostedPage
+	checkouts      map[string]*checkoutOrder
+	books          settlements
 	replays        map[replayKey]replay
 	faults         []*Fault
 	calls          []Call
@@ -107,6 +112,10 @@ func New(cfg Config) *Server {
 		sessions:       map[string]*session{},
 		authorizations: map[string]*authorization{},
 		orders:         map[string]*order{},
+		tokens:         map[string]*customerToken{},
+		pages:          map[string]*hostedPage{},
+		checkouts:      map[string]*checkoutOrder{},
+		books:          settlements{booked: map[string]bool{}, debts: map[string]int64{}},
 		replays:        map[replayKey]replay{},
 	}
 	s.client = s.deliveryClient()
