@@ -15,6 +15,7 @@ const (
 	JobPlaceOrder         = "place_order"        // turn an authorisation into its one order
 	JobReadOrder          = "read_order"         // read the truth about an order
 	JobReadPushed         = "read_pushed_order"  // a push came: the order is the proof
+	JobReadHostedPage     = "read_hosted_page"   // Klarna told of a hosted page; the payload is its session
 	JobAcknowledge        = "acknowledge"        // tell Klarna until it says yes
 	JobRemindAcknowledge  = "remind_acknowledge" // raise attention before the pushes end
 	JobReleaseToken       = "release_token"      // give back an authorisation that came after the order

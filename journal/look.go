@@ -7,8 +7,12 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
-// PurposeAuthorization is the purpose of the secrets in authorisation callback URLs.
-const PurposeAuthorization = "authorization"
+// The purposes of the secrets in callback URLs.
+const (
+	PurposeAuthorization = "authorization" // one-time, of a session
+	PurposeHostedPage    = "hosted_page"   // one-time, of a page; its key is the session
+	PurposeNotification  = "notification"  // standing, of a merchant account: derived, not stored
+)
 
 // PaymentBy returns the payment on record under an identifying key, or store.ErrNotFound. Where a key addresses
 // several, as a merchant reference may, it is the one that changed last.

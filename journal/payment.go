@@ -77,7 +77,8 @@ type Payment struct {
 	OrderPolicy       OrderPolicy  `json:"order_policy,omitempty"`
 	AutoCapture       bool         `json:"auto_capture,omitempty"`
 	ConfirmationURL   string       `json:"confirmation_url,omitempty"`
-	Token             string       `json:"token,omitempty"` // authorisation token, a secret
+	HostedPages       []string     `json:"hosted_pages,omitempty"` // ids of pages on which the session can be paid
+	Token             string       `json:"token,omitempty"`        // authorisation token, a secret
 	TokenAt           time.Time    `json:"token_at,omitzero"`
 	TokenCancelled    bool         `json:"token_cancelled,omitempty"`
 	SessionExpired    bool         `json:"session_expired,omitempty"`
@@ -177,6 +178,9 @@ func (p *Payment) keys() []store.Key {
 	}
 	add(KeySession, p.SessionID)
 	add(KeyOrder, p.OrderID)
+	for _, id := range p.HostedPages {
+		add(KeyHostedPage, id)
+	}
 	add(KeyReference, p.Reference1)
 	add(KeyReference, p.Reference2)
 	add(KeyPartner, p.PartnerAccountID)
@@ -245,6 +249,13 @@ func (p *Payment) count(told *OrderFacts) {
 		p.RemainingAmount = 0
 	case p.OrderID != "":
 		p.RemainingAmount = max(p.OrderAmount-p.CapturedAmount, 0)
+	}
+}
+
+// addHostedPage adds a page, once.
+func (p *Payment) addHostedPage(id string) {
+	if !slices.Contains(p.HostedPages, id) {
+		p.HostedPages = append(slices.Clone(p.HostedPages), id)
 	}
 }
 

@@ -16,12 +16,13 @@ import (
 
 // Kinds of keys that address a payment. Session, order and payment id identify it; a reference may address several.
 const (
-	KeyPayment   = "payment_id"
-	KeySession   = "session_id"
-	KeyOrder     = "order_id"
-	KeyToken     = "authorization_token" // its digest, see TokenKey
-	KeyReference = "merchant_reference"
-	KeyPartner   = "partner_account_id"
+	KeyPayment    = "payment_id"
+	KeySession    = "session_id"
+	KeyOrder      = "order_id"
+	KeyToken      = "authorization_token" // its digest, see TokenKey
+	KeyReference  = "merchant_reference"
+	KeyPartner    = "partner_account_id"
+	KeyHostedPage = "hosted_page_id"
 )
 
 // PaymentKind says what happened to a payment; empty is something that this version does not know.
@@ -61,14 +62,17 @@ type PaymentFact struct {
 	OrderID   string
 
 	Session        *SessionFacts
+	HostedPageID   string // a page on which the session can be paid
 	Token          string // a new authorisation token
 	TokenCancelled bool
+	CancelledToken string // which one; empty is the one on record
 	SessionExpired bool
 	Order          *OrderFacts
 	Status         *StatusFacts
 	Capture        *Movement
 	Refund         *Movement
 	Cancelled      bool // by our own call
+	CancelTried    bool // by our own call, with unknown outcome
 	Pushed         bool // Klarna Checkout waits for an acknowledgement
 	Acknowledge    bool // the owning service wants it acknowledged
 	Acknowledged   bool // Klarna has confirmed
@@ -88,17 +92,18 @@ type SessionFacts struct {
 	Updated         bool // an update: policy and auto capture stay as they are
 }
 
-// OrderFacts is an order as Order Management shows it, or as placing it answered (then only the first fields are set).
+// OrderFacts is an order as Order Management shows it, or as placing it answered. What was placed tells its amount,
+// currency and references only where there is no session that did.
 type OrderFacts struct {
 	FraudStatus     string
 	RedirectURL     string
-	Read            bool // a full reading: everything below is set
-	Status          string
-	KlarnaReference string
-	Reference1      string
-	Reference2      string
 	Currency        string
 	Amount          int64
+	Reference1      string
+	Reference2      string
+	Read            bool // a full reading: everything is set
+	Status          string
+	KlarnaReference string
 	Captured        int64
 	Refunded        int64
 	Remaining       int64
@@ -295,6 +300,9 @@ func mergePayments(into *store.Subject, from store.Subject) error {
 		p.ExpiresAt = q.ExpiresAt
 	}
 	p.SessionExpired, p.AutoCapture = p.SessionExpired || q.SessionExpired, p.AutoCapture || q.AutoCapture
+	for _, id := range q.HostedPages {
+		p.addHostedPage(id)
+	}
 	p.Captures, p.Refunds = unite(p.Captures, q.Captures), unite(p.Refunds, q.Refunds)
 	p.CapturedAmount, p.RefundedAmount = max(p.CapturedAmount, q.CapturedAmount), max(p.RefundedAmount, q.RefundedAmount)
 	p.Checkout, p.Acknowledged = p.Checkout || q.Checkout, p.Acknowledged || q.Acknowledged

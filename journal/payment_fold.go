@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -28,10 +29,14 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 	if f.Session != nil {
 		c.session(p, f)
 	}
+	if f.HostedPageID != "" {
+		p.addHostedPage(f.HostedPageID)
+		c.kind = KindSessionUpdated
+	}
 	if f.Token != "" {
 		c.token(p, f)
 	}
-	if f.TokenCancelled && p.Token != "" && p.OrderID == "" {
+	if f.TokenCancelled && p.Token != "" && !differ(f.CancelledToken, p.Token) && p.OrderID == "" {
 		p.TokenCancelled = true
 		c.kind = KindAuthorizationCancelled
 	}
@@ -41,6 +46,9 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 	}
 	if f.Order != nil {
 		c.order(p, f, before)
+	}
+	if f.CancelTried {
+		p.CancelledByUs = true
 	}
 	if f.Cancelled {
 		p.CancelledByUs, p.OrderStatus = true, orderCancelled
@@ -86,6 +94,8 @@ func (c *change) identify(p *Payment, f *PaymentFact, now time.Time) bool {
 	fill(&p.SessionID, f.SessionID)
 	if p.OrderID == "" && f.OrderID != "" {
 		p.OrderID = f.OrderID
+		p.settle(OrderNotPlaced)
+		p.settle(WorkGivenUp)
 		c.kind = KindOrderCreated
 	}
 	return true
@@ -98,8 +108,9 @@ func (c *change) session(p *Payment, f *PaymentFact) {
 		c.kind = KindSessionCreated
 		p.OrderPolicy, p.AutoCapture = s.OrderPolicy, s.AutoCapture
 	}
-	if p.OrderID == "" {
-		p.Currency, p.OrderAmount, p.Reference1, p.Reference2 = s.Currency, s.OrderAmount, s.Reference1, s.Reference2
+	if p.OrderID == "" { // Klarna: an update keeps what it does not name
+		p.Currency, p.OrderAmount = s.Currency, s.OrderAmount
+		p.Reference1, p.Reference2 = cmp.Or(s.Reference1, p.Reference1), cmp.Or(s.Reference2, p.Reference2)
 	}
 	if s.ConfirmationURL != "" {
 		p.ConfirmationURL = s.ConfirmationURL
@@ -124,6 +135,7 @@ func (c *change) order(p *Payment, f *PaymentFact, before Payment) {
 	o := f.Order
 	if !o.Read {
 		c.kind = KindOrderCreated // even if a notification has told of the order before
+		p.placed(o)
 	}
 	fill(&p.RedirectURL, o.RedirectURL)
 	fill(&p.FraudStatus, o.FraudStatus)
@@ -149,6 +161,16 @@ func (c *change) order(p *Payment, f *PaymentFact, before Payment) {
 	if o.Status == orderCancelled && before.OrderStatus != orderCancelled && !p.CancelledByUs && p.Status == StatusUnpaid {
 		p.Status, p.StatusInferred, p.StatusAt = StatusClosed, true, f.At
 		c.kind = KindClosed
+	}
+}
+
+// placed fills in what no session has told of an order.
+func (p *Payment) placed(o *OrderFacts) {
+	fill(&p.Currency, o.Currency)
+	fill(&p.Reference1, o.Reference1)
+	fill(&p.Reference2, o.Reference2)
+	if p.OrderAmount == 0 {
+		p.OrderAmount = o.Amount
 	}
 }
 

@@ -27,7 +27,7 @@ type Request struct {
 	Subject     string // key of the resource it is about, for those who look for its traces; may be empty
 	KlarnaKey   string // Klarna-Idempotency-Key of every attempt
 	State       RequestState
-	Answer      []byte    // sealed at rest
+	Answer      []byte    // sealed at rest; while open, what was sent, if a repeat has to be the very same
 	FirstSent   time.Time // zero as long as nothing went to Klarna
 	LeasedUntil time.Time // whoever works on it holds it until then
 	UpdatedAt   time.Time // set by the Store

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"payments.internal/klarna-gateway/journal"
@@ -33,6 +34,9 @@ func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err 
 	case journal.JobReadPushed:
 		_, err := p.operations.Order(ctx, job.MerchantAccount, job.Key, journal.Push)
 		return again, p.unlessGone(ctx, job, err)
+	case journal.JobReadHostedPage:
+		_, err := p.operations.HostedPage(ctx, job.MerchantAccount, job.Key, string(job.Payload))
+		return again, p.unlessGone(ctx, job, err)
 	case journal.JobAcknowledge:
 		return again, p.operations.Acknowledge(ctx, job.MerchantAccount, job.Key)
 	case journal.JobRemindAcknowledge:
@@ -49,27 +53,50 @@ func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err 
 // readSession recovers a callback that never came, and notices when the session runs out.
 func (p *Pool) readSession(ctx context.Context, job store.Job) (again time.Time, err error) {
 	payment, err := p.journal.PaymentBy(ctx, job.MerchantAccount, journal.KeySession, job.Key)
-	if err != nil || payment.OrderID != "" || payment.State.Final() {
+	if err != nil && !errors.Is(err, store.ErrNotFound) || payment.OrderID != "" || payment.State.Final() {
 		return again, err
 	}
 	now := p.store.Now()
 	session, err := p.operations.Session(ctx, job.MerchantAccount, job.Key)
+	expires := payment.ExpiresAt
+	if expires.IsZero() { // opened past us
+		expires = session.ExpiresAt
+	}
 	switch {
-	case gone(err) && now.After(payment.ExpiresAt):
+	case gone(err) && now.After(expires):
 		return again, p.operations.ExpireSession(ctx, job.MerchantAccount, job.Key)
 	case gone(err):
-		return payment.ExpiresAt.Add(expiryGrace), nil
+		return expires.Add(expiryGrace), nil
 	case err != nil:
 		return again, err
-	case now.After(payment.ExpiresAt) && session.Status != klarna.SessionComplete:
+	case session.Status == klarna.SessionComplete: // an answer was lost: what was sent, sent again, tells the order
+		if placed, err := p.placedByPage(ctx, payment); placed || err != nil {
+			return again, err
+		}
+		return again, p.placeOrder(ctx, job)
+	case now.After(expires):
 		return again, p.operations.ExpireSession(ctx, job.MerchantAccount, job.Key)
 	}
 	wait := min(sessionReadMin<<min(job.Attempt-1, 6), sessionReadMax)
-	if until := payment.ExpiresAt.Add(expiryGrace); now.Add(wait).After(payment.ExpiresAt) {
-		return until, nil
+	if now.Add(wait).After(expires) {
+		return expires.Add(expiryGrace), nil
 	}
 	return now.Add(wait), nil
 }
+
+// placedByPage looks for the order of a completed session on its hosted pages: Klarna may have placed it there.
+func (p *Pool) placedByPage(ctx context.Context, payment journal.Payment) (placed bool, err error) {
+	for _, id := range payment.HostedPages {
+		page, err := p.operations.HostedPage(ctx, payment.MerchantAccount, id, payment.SessionID)
+		if page.OrderID != "" || err != nil && !gone(err) {
+			return page.OrderID != "", err
+		}
+	}
+	return false, nil
+}
+
+// final lists the refusals of ours that a repeat would only meet again.
+var final = []string{"NOT_AUTHORIZED", "AUTHORIZATION_TOKEN_INVALID", "SESSION_COMPLETED"}
 
 // placeOrder turns an authorisation into its order. A refusal of Klarna's is final for the token and is on record.
 func (p *Pool) placeOrder(ctx context.Context, job store.Job) error {
@@ -77,7 +104,7 @@ func (p *Pool) placeOrder(ctx context.Context, job store.Job) error {
 	var refused *klarna.Error
 	var refusal *operation.Refusal
 	switch {
-	case errors.As(err, &refusal):
+	case errors.As(err, &refusal) && slices.Contains(final, refusal.Reason()):
 		p.log.WarnContext(ctx, "order not placed", "session_id", job.Key, "reason", refusal.Reason())
 		return nil
 	case errors.As(err, &refused) && !errors.Is(err, klarna.ErrOutcomeUnknown) && !errors.Is(err, klarna.ErrUnavailable) &&

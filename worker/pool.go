@@ -22,7 +22,8 @@ type Config struct {
 	Operations *operation.Operations
 	// Parallel is how many jobs are worked at a time; 0 means 8.
 	Parallel int
-	// Lease is how long a job is held before it comes up again; 0 means 2 minutes, longer than any call to Klarna.
+	// Lease is how long a job is held before it comes up again; 0 means 2 minutes. Three quarters of it are for the work,
+	// longer than any call to Klarna, the rest for putting down how it ended.
 	Lease time.Duration
 	// Poll is how often due jobs are looked for without a bell; 0 means 1 s.
 	Poll   time.Duration
@@ -110,8 +111,6 @@ func (p *Pool) start(ctx context.Context, working *sync.WaitGroup, slots, freed 
 
 // work does one job and puts down how it ended.
 func (p *Pool) work(ctx context.Context, job store.Job) {
-	ctx, cancel := context.WithTimeout(ctx, p.lease)
-	defer cancel()
 	log := p.log.With("job", job.Kind, "job_id", job.ID, "merchant_account", job.MerchantAccount, "attempt", job.Attempt)
 	again, err := p.try(ctx, job)
 	switch {
@@ -134,6 +133,8 @@ func (p *Pool) work(ctx context.Context, job store.Job) {
 
 // try runs the job's handler; a panic is an error like any other.
 func (p *Pool) try(ctx context.Context, job store.Job) (again time.Time, err error) {
+	ctx, cancel := context.WithTimeout(ctx, p.lease*3/4)
+	defer cancel()
 	defer func() {
 		if r := recover(); r != nil {
 			err = fmt.Errorf("job %s panicked: %v\n%s", job.Kind, r, debug.Stack())

@@ -1,0 +1,223 @@
+package worker_test
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna/klarnatest"
+	"payments.internal/klarna-gateway/operation"
+	. "payments.internal/klarna-gateway/operation/operationtest"
+	"payments.internal/klarna-gateway/store"
+)
+
+// count tells how many events of a kind there are.
+func count(w *World, kind journal.PaymentKind) (n int) {
+	for _, k := range w.Kinds(store.Payments) {
+		if k == string(kind) {
+			n++
+		}
+	}
+	return n
+}
+
+func TestReadSession_MakesGoodACallbackThatNeverCame(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{Policy: journal.Policy{PlaceOrders: true}})
+	pool(w)
+	session := w.Session("")
+	w.Authorize(session)
+	w.Settle()
+	w.CalledTimes("readSession", 0)
+	pass(w, 2*time.Minute, time.Minute)
+	payment := w.Payment(journal.KeySession, session)
+	if payment.State != journal.Ordered || count(w, journal.KindAuthorized) != 1 {
+		t.Errorf("state %s, events %v", payment.State, w.Kinds(store.Payments))
+	}
+	w.CalledTimes("placeOrder", 1)
+	if w.Order(payment.OrderID).Amount != Amount {
+		t.Error("another order")
+	}
+}
+
+func TestReadSession_ReadsLessAndLessOften(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	pool(w)
+	w.Session("")
+	pass(w, 3*time.Hour, time.Minute)
+	var gaps []time.Duration
+	calls := w.Calls("readSession")
+	for i, c := range calls {
+		before := Start
+		if i > 0 {
+			before = calls[i-1].At
+		}
+		gaps = append(gaps, c.At.Sub(before))
+	}
+	want := []time.Duration{2, 2, 4, 8, 16, 30, 30, 30, 30}
+	for i := range want {
+		want[i] *= time.Minute
+	}
+	if !slices.Equal(gaps, want) {
+		t.Errorf("read after %v, want %v", gaps, want)
+	}
+}
+
+func TestReadSession_AnExpiredSessionIsToldOnce(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	pool(w)
+	session := w.Session("")
+	pass(w, 50*time.Hour, 15*time.Minute)
+	if got := w.Payment(journal.KeySession, session).State; got != journal.Expired || count(w, journal.KindExpired) != 1 {
+		t.Errorf("state %s, events %v", got, w.Kinds(store.Payments))
+	}
+	if jobs := w.Jobs(""); len(jobs) != 0 {
+		t.Errorf("jobs %+v", jobs)
+	}
+}
+
+func TestReadSession_AnOrderIsNeverExpired(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	pool(w)
+	order := w.Placed()
+	pass(w, 50*time.Hour, time.Hour)
+	if got := w.Payment(journal.KeyOrder, order).State; got != journal.Ordered || count(w, journal.KindExpired) != 0 {
+		t.Errorf("state %s, events %v", got, w.Kinds(store.Payments))
+	}
+}
+
+// The caller does not repeat: the order exists at Klarna, and nobody would ever know of it.
+func TestReadSession_FindsAnOrderWhoseAnswerWasLost(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	pool(w)
+	session := w.Session(journal.OrderByCaller)
+	w.Authorize(session)
+	w.LoseAnswer("placeOrder")
+	_, err := w.Operations.CreateOrder(t.Context(), Request("o-1", "x"), operation.NewOrder{SessionID: session, Reference1: "SO-1"})
+	w.Unknown(err)
+	pass(w, 10*time.Second, 5*time.Second)
+	payment := w.Payment(journal.KeySession, session)
+	if payment.State != journal.Ordered || w.Order(payment.OrderID).Reference != "SO-1" {
+		t.Errorf("on record %+v", payment)
+	}
+	pass(w, 49*time.Hour, time.Hour)
+	if count(w, journal.KindExpired) != 0 || count(w, journal.KindOrderCreated) != 1 {
+		t.Errorf("events %v", w.Kinds(store.Payments))
+	}
+}
+
+// What was not placed stays so: it is for the caller to repeat.
+func TestReadSession_PlacesNoOrderByItself(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	pool(w)
+	session := w.Session(journal.OrderByCaller)
+	w.Authorize(session)
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Cut: true})
+	_, err := w.Operations.CreateOrder(t.Context(), Request("o-1", "x"), operation.NewOrder{SessionID: session})
+	w.Unknown(err)
+	pass(w, 2*time.Hour, 10*time.Minute)
+	w.CalledTimes("placeOrder", 1)
+}
+
+func TestReadSession_ACompletedSessionWithoutItsOrderNeedsAPersonAndEnds(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	w.Authorize(session)
+	w.LoseAnswer("placeOrder")
+	_, err := w.Operations.CreateOrder(t.Context(), Request("o-1", "x"), operation.NewOrder{SessionID: session})
+	w.Unknown(err)
+	w.Klarna.Advance(61 * time.Minute) // the gateway is down; then the token is forgotten
+	pool(w)
+	pass(w, 50*time.Hour, time.Hour)
+	payment := w.Payment(journal.KeySession, session)
+	w.Attends(payment, journal.Conflict)
+	if count(w, journal.KindExpired) != 0 {
+		t.Errorf("events %v", w.Kinds(store.Payments))
+	}
+	if jobs := w.Jobs(journal.JobReadSession); len(jobs) != 0 {
+		t.Errorf("jobs %+v", jobs)
+	}
+}
+
+func TestPlaceOrder_RetriesThroughAnOutage(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{Policy: journal.Policy{PlaceOrders: true}})
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Status: 503, Times: 2})
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", LoseAnswer: true})
+	pool(w)
+	session := w.Session("")
+	w.Tell(session, w.Authorize(session))
+	pass(w, 2*time.Minute, time.Second)
+	w.CalledTimes("placeOrder", 4)
+	payment := w.Payment(journal.KeySession, session)
+	if payment.State != journal.Ordered {
+		t.Errorf("state %s", payment.State)
+	}
+	w.Attends(payment)
+}
+
+func TestPlaceOrder_IsGivenUpWhenTheTokenHasRunOut(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{Policy: journal.Policy{PlaceOrders: true}})
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Status: 503, Times: 1000})
+	pool(w)
+	session := w.Session("")
+	w.Tell(session, w.Authorize(session))
+	pass(w, 55*time.Minute, time.Minute)
+	w.Attends(w.Payment(journal.KeySession, session))
+	pass(w, 30*time.Minute, time.Minute)
+	w.Attends(w.Payment(journal.KeySession, session), journal.WorkGivenUp)
+	if jobs := w.Jobs(journal.JobPlaceOrder); len(jobs) != 0 || count(w, journal.KindAttention) != 1 {
+		t.Errorf("jobs %+v, events %v", jobs, w.Kinds(store.Payments))
+	}
+}
+
+func TestPlaceOrder_ARefusalIsFinal(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{Policy: journal.Policy{PlaceOrders: true}})
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Status: 403, Code: "REJECTED"})
+	pool(w)
+	session := w.Session("")
+	w.Tell(session, w.Authorize(session))
+	pass(w, 30*time.Minute, 10*time.Minute)
+	w.CalledTimes("placeOrder", 1)
+	payment := w.Payment(journal.KeySession, session)
+	w.Attends(payment, journal.OrderNotPlaced)
+	if payment.State != journal.AuthorizationCancelled {
+		t.Errorf("state %s", payment.State)
+	}
+	w.Tell(session, w.Authorize(session)) // the customer tries again
+	w.Settle()
+	payment = w.Payment(journal.KeySession, session)
+	w.Attends(payment)
+	if payment.State != journal.Ordered {
+		t.Errorf("state %s", payment.State)
+	}
+}
+
+func TestReleaseToken_GivesBackAnAuthorisationThatCameAfterTheOrder(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	order := w.Placed()
+	opened, err := w.Operations.CreateSession(t.Context(), Request("open-2", "cart"), operation.NewSession{Session: Cart()})
+	w.Must(err)
+	late := w.Authorize(opened.Session.SessionID) // stands in for a second authorisation of the first session
+	w.Fail(klarnatest.Fault{Operation: "cancelAuthorization", Status: 503})
+	pool(w)
+	w.Tell(w.Payment(journal.KeyOrder, order).SessionID, late)
+	pass(w, 10*time.Second, time.Second)
+	calls := w.Calls("cancelAuthorization")
+	if len(calls) != 2 || calls[1].Status != 204 {
+		t.Errorf("calls %+v", calls)
+	}
+	if jobs := w.Jobs(journal.JobReleaseToken); len(jobs) != 0 {
+		t.Errorf("jobs %+v", jobs)
+	}
+}
