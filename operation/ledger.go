@@ -44,65 +44,107 @@ type effect[A any] struct {
 
 // attempt is one try at a request.
 type attempt struct {
-	key   string // Klarna-Idempotency-Key
-	first bool   // nothing was sent before
-	stale bool   // the key may be forgotten at Klarna: look before sending again
+	key   string         // Klarna-Idempotency-Key
+	first bool           // nothing was sent before
+	stale bool           // the key may be forgotten at Klarna: look before sending again
+	row   *store.Request // as it is on record
+}
+
+// flight is a request that is being worked on here.
+type flight struct {
+	req    Request
+	landed chan struct{} // closed at its end
+	err    error         // how it failed; set before landed is closed
 }
 
 // once does a request at most once. The request is on record before call runs. A repeat with the same content gets
-// the first answer; one that comes while the first is being worked on waits for it. If the outcome is unknown the
-// record stays open and the next repeat goes to Klarna under the same key.
+// the first answer; one that comes while the first is being worked on waits for it and shares its failure too. If the
+// outcome is unknown the record stays open and the next repeat goes to Klarna under the same key.
 func once[A any](ctx context.Context, o *Operations, operation string, req Request,
 	call func(ctx context.Context, try attempt) (effect[A], error),
 ) (answer A, err error) {
 	id := store.RequestID{MerchantAccount: req.MerchantAccount, Operation: operation, ID: req.ID}
 	for {
-		claim, err := o.claim(ctx, id, req)
-		if err != nil {
-			return answer, err
+		mine, other := o.board(id, req)
+		if other != nil {
+			if err := o.join(ctx, id, other, req); err != nil {
+				return answer, err
+			}
+			continue // the answer is on record, or it is our turn
 		}
+		claim, err := o.claim(ctx, id, req)
+		if err == nil && claim.try.row != nil {
+			return fly(ctx, o, id, mine, claim.try, call)
+		}
+		o.land(id, mine, nil)
 		switch {
-		case claim.done:
-			return answer, decodeAnswer(claim.row.Answer, &answer)
-		case claim.wait != nil:
-			if err := wait(ctx, claim.wait); err != nil {
+		case err != nil:
+			return answer, err
+		case claim.held > 0:
+			if err := wait(ctx, after(claim.held)); err != nil {
 				return answer, err
 			}
 		default:
-			return fly(ctx, o, claim.row, claim.try, call)
+			return answer, decodeAnswer(claim.answer, &answer)
 		}
 	}
 }
 
-// claim is where a request stands: answered, worked on by somebody (wait), or ours to try.
-type claim struct {
-	row  store.Request
-	done bool
-	wait <-chan struct{}
-	try  attempt
-}
-
-// claim records the request or finds it on record. Whoever gets to try holds the lease and a place in o.flying.
-func (o *Operations) claim(ctx context.Context, id store.RequestID, req Request) (c claim, err error) {
+// board takes the one place in the air for a request, or says who has it.
+func (o *Operations) board(id store.RequestID, req Request) (mine, other *flight) {
 	o.mu.Lock()
-	if landed, busy := o.flying[id]; busy {
-		o.mu.Unlock()
-		if err := o.repeatable(ctx, id, req); err != nil {
-			return c, err
-		}
-		return claim{wait: landed}, nil
+	defer o.mu.Unlock()
+	if other, busy := o.flying[id]; busy {
+		return nil, other
 	}
-	landed := make(chan struct{})
-	o.flying[id] = landed
-	o.mu.Unlock()
+	mine = &flight{req: req, landed: make(chan struct{})}
+	o.flying[id] = mine
+	return mine, nil
+}
 
-	err = o.store.Do(ctx, func(tx store.Tx) error {
+func (o *Operations) land(id store.RequestID, mine *flight, err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	delete(o.flying, id)
+	mine.err = err
+	close(mine.landed)
+}
+
+// join waits for the flight of another one. A failure is shared by those who asked for the very same; what the gateway
+// asks for itself has no content that would say so.
+func (o *Operations) join(ctx context.Context, id store.RequestID, other *flight, req Request) error {
+	row, err := o.store.Request(ctx, id)
+	switch {
+	case errors.Is(err, store.ErrNotFound): // about to be recorded
+	case err != nil:
+		return fmt.Errorf("read request: %w", err)
+	default:
+		if err := o.sameRequest(row, req); err != nil {
+			return err
+		}
+	}
+	if err := wait(ctx, other.landed); err != nil {
+		return err
+	}
+	if len(req.Content) > 0 && req.Caller == other.req.Caller && bytes.Equal(req.Content, other.req.Content) {
+		return other.err
+	}
+	return nil
+}
+
+// claim is where a request stands: ours to try, held by another replica, or answered.
+type claim struct {
+	try    attempt       // without a row if it is not
+	held   time.Duration // until it is worth looking again
+	answer []byte
+}
+
+// claim records the request or finds it on record.
+func (o *Operations) claim(ctx context.Context, id store.RequestID, req Request) (c claim, err error) {
+	err = o.store.Do(ctx, func(tx store.Tx) (err error) {
 		c, err = o.claimRow(ctx, tx, id, req)
 		return err
 	})
-	if err != nil || c.done || c.wait != nil {
-		o.land(id)
-	}
 	return c, err
 }
 
@@ -112,10 +154,9 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		row = store.Request{
-			RequestID: id, Caller: req.Caller, Fingerprint: o.store.Fingerprint(req.Content),
-			KlarnaKey: IdempotencyKey(id.MerchantAccount, id.Operation, id.ID), State: store.RequestOpen, FirstSent: now,
+			RequestID: id, Caller: req.Caller, KlarnaKey: IdempotencyKey(id.MerchantAccount, id.Operation, id.ID),
+			State: store.RequestOpen,
 		}
-		c.try = attempt{key: row.KlarnaKey, first: true}
 	case err != nil:
 		return c, fmt.Errorf("read request: %w", err)
 	default:
@@ -123,36 +164,28 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 			return c, err
 		}
 		if row.State == store.RequestDone {
-			return claim{row: row, done: true}, nil
+			return claim{answer: row.Answer}, nil
 		}
-		if !o.single && row.LeasedUntil.After(now) {
-			return claim{wait: after(min(row.LeasedUntil.Sub(now), 100*time.Millisecond))}, nil
+		if left := row.LeasedUntil.Sub(now); left > 0 && !o.single {
+			return claim{held: min(left, 100*time.Millisecond)}, nil
 		}
-		row.Fingerprint = o.store.Fingerprint(req.Content)
-		c.try = attempt{key: row.KlarnaKey, stale: now.Sub(row.FirstSent) > keyLife}
 	}
-	row.LeasedUntil, row.UpdatedAt = now.Add(callBudget), now
-	c.row = row
+	first := row.FirstSent.IsZero()
+	if first {
+		row.FirstSent = now
+	}
+	row.Fingerprint = o.store.Fingerprint(req.Content)
+	row.LeasedUntil = now.Add(leaseTime)
 	if err := tx.PutRequest(ctx, row); err != nil {
 		return c, fmt.Errorf("record request: %w", err)
 	}
-	return c, nil
+	return claim{try: attempt{
+		key: row.KlarnaKey, first: first, stale: now.Sub(row.FirstSent) > keyLife, row: &row,
+	}}, nil
 }
 
-// repeatable checks a repeat against the record while the first one is under way.
-func (o *Operations) repeatable(ctx context.Context, id store.RequestID, req Request) error {
-	row, err := o.store.Request(ctx, id)
-	if errors.Is(err, store.ErrNotFound) { // about to be recorded
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("read request: %w", err)
-	}
-	return o.sameRequest(row, req)
-}
-
-// sameRequest refuses a repeat that is none. A request without a fingerprint was definitely refused by Klarna as
-// invalid; it may be corrected under the same id, as Klarna advises.
+// sameRequest refuses a repeat that is none. A request without a fingerprint was definitely refused for what it says; it
+// may be corrected under the same id, as Klarna advises.
 func (o *Operations) sameRequest(row store.Request, req Request) error {
 	if row.Caller != req.Caller {
 		return refuse("REQUEST_ID_OF_ANOTHER_CALLER", "this request_id is in use")
@@ -163,23 +196,25 @@ func (o *Operations) sameRequest(row store.Request, req Request) error {
 	return nil
 }
 
-// fly tries the request at Klarna and records how it ended.
-func fly[A any](ctx context.Context, o *Operations, row store.Request, try attempt,
+// fly tries the request at Klarna and records how it ended, also when its time has run out over it.
+func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *flight, try attempt,
 	call func(ctx context.Context, try attempt) (effect[A], error),
 ) (answer A, err error) {
-	defer o.land(row.RequestID)
-	ctx, cancel := detached(ctx)
+	defer func() { o.land(id, mine, err) }()
+	working, cancel := detached(ctx)
 	defer cancel()
-	done, err := call(ctx, try)
+	done, err := call(working, try)
+	ctx = context.WithoutCancel(ctx)
 	if err != nil {
-		return answer, o.release(ctx, row, err)
+		return answer, o.release(ctx, try, err)
 	}
 	encoded, err := json.Marshal(done.answer)
 	if err != nil {
 		return answer, fmt.Errorf("encode answer: %w", err)
 	}
+	row := *try.row
+	row.State, row.Answer, row.LeasedUntil = store.RequestDone, encoded, time.Time{}
 	err = o.store.Do(ctx, func(tx store.Tx) error {
-		row.State, row.Answer, row.LeasedUntil, row.UpdatedAt = store.RequestDone, encoded, time.Time{}, o.store.Now()
 		if err := tx.PutRequest(ctx, row); err != nil {
 			return fmt.Errorf("record answer: %w", err)
 		}
@@ -195,26 +230,36 @@ func fly[A any](ctx context.Context, o *Operations, row store.Request, try attem
 	return done.answer, nil
 }
 
-// release gives a request that failed back for another try.
-func (o *Operations) release(ctx context.Context, row store.Request, cause error) error {
-	var refused *klarna.Error
-	if errors.As(cause, &refused) && refused.Status == http.StatusBadRequest {
-		row.Fingerprint = nil // may be corrected
+// sending puts on record what is about to be sent, where a repeat has to be the very same. It stands in the place of
+// the answer until there is one, or until the call clears it because nothing came of it.
+func (o *Operations) sending(ctx context.Context, try attempt, what any) (err error) {
+	if try.row.Answer, err = json.Marshal(what); err != nil {
+		return fmt.Errorf("encode what is sent: %w", err)
 	}
-	row.LeasedUntil, row.UpdatedAt = time.Time{}, o.store.Now()
+	if err = o.store.Do(ctx, func(tx store.Tx) error { return tx.PutRequest(ctx, *try.row) }); err != nil {
+		return fmt.Errorf("record what is sent: %w", err)
+	}
+	return nil
+}
+
+// release gives a request that failed back for another try. What was refused for its content, by Klarna or, before
+// anything was sent, by us, may be corrected.
+func (o *Operations) release(ctx context.Context, try attempt, cause error) error {
+	var refused *klarna.Error
+	var ours *Refusal
+	row := *try.row
+	unsent := try.first && (errors.As(cause, &ours) || errors.Is(cause, klarna.ErrUnavailable))
+	if unsent {
+		row.FirstSent = time.Time{}
+	}
+	if unsent || errors.As(cause, &refused) && refused.Status == http.StatusBadRequest && !errors.Is(cause, klarna.ErrOutcomeUnknown) {
+		row.Fingerprint = nil
+	}
+	row.LeasedUntil = time.Time{}
 	if err := o.store.Do(ctx, func(tx store.Tx) error { return tx.PutRequest(ctx, row) }); err != nil {
 		o.log.ErrorContext(ctx, "release request", "operation", row.Operation, "error", err)
 	}
 	return cause
-}
-
-func (o *Operations) land(id store.RequestID) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if landed, ok := o.flying[id]; ok {
-		delete(o.flying, id)
-		close(landed)
-	}
 }
 
 func wait(ctx context.Context, landed <-chan struct{}) error {

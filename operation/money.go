@@ -3,6 +3,7 @@ package operation
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
@@ -19,7 +20,7 @@ type MovementAnswer struct {
 func (o *Operations) Capture(ctx context.Context, req Request, orderID, currency string, in klarna.CaptureRequest) (MovementAnswer, error) {
 	return o.move(ctx, "captureOrder", req, orderID, currency, func(ctx context.Context, account Account, try attempt, payment journal.Payment) (journal.Movement, error) {
 		if try.stale {
-			if made, found := find(payment.Captures, in.Reference); found {
+			if made, found := find(payment.Captures, in.Reference, in.CapturedAmount, try.row.FirstSent); found {
 				return made, nil
 			}
 		}
@@ -32,7 +33,7 @@ func (o *Operations) Capture(ctx context.Context, req Request, orderID, currency
 func (o *Operations) Refund(ctx context.Context, req Request, orderID, currency string, in klarna.RefundRequest) (MovementAnswer, error) {
 	return o.move(ctx, "refundOrder", req, orderID, currency, func(ctx context.Context, account Account, try attempt, payment journal.Payment) (journal.Movement, error) {
 		if try.stale {
-			if made, found := find(payment.Refunds, in.Reference); found {
+			if made, found := find(payment.Refunds, in.Reference, in.RefundedAmount, try.row.FirstSent); found {
 				return made, nil
 			}
 		}
@@ -79,10 +80,13 @@ func (o *Operations) move(ctx context.Context, operation string, req Request, or
 	})
 }
 
-// find looks for a movement by the unique reference it was made with.
-func find(list []journal.Movement, reference string) (journal.Movement, bool) {
+// clockSkew is how far Klarna's clock may be behind ours.
+const clockSkew = time.Minute
+
+// find looks for a movement that can only be the one we asked for: made since then, with the same reference and amount.
+func find(list []journal.Movement, reference string, amount int64, since time.Time) (journal.Movement, bool) {
 	for _, m := range list {
-		if reference != "" && m.Reference == reference {
+		if reference != "" && m.Reference == reference && m.Amount == amount && m.At.After(since.Add(-clockSkew)) {
 			return m, true
 		}
 	}

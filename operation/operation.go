@@ -41,6 +41,13 @@ type Config struct {
 	Accounts []Account
 	// CallbackURL makes the address for Klarna's authorisation callback out of its secret; nil leaves callbacks out.
 	CallbackURL func(secret string) string
+	// HostedPageURL makes the address for updates of a hosted page out of its secret; nil leaves them out.
+	HostedPageURL func(secret string) string
+	// NotificationURL makes the address for decisions on pending orders out of its secret; nil leaves them out.
+	NotificationURL func(secret string) string
+	// PushURL is the address for pushes of a merchant account's checkout orders, empty if it has none. Without it
+	// checkout orders are not opened.
+	PushURL func(merchantAccount string) string
 	// SingleReplica says that no other process shares the store: a request that is leased but not being worked here
 	// was cut off by a crash and is taken up at once.
 	SingleReplica bool
@@ -49,26 +56,31 @@ type Config struct {
 
 // Operations does things at Klarna. It is safe for concurrent use.
 type Operations struct {
-	journal  *journal.Journal
-	store    *store.Store
-	accounts map[string]Account
-	callback func(string) string
-	single   bool
-	log      *slog.Logger
+	journal                                  *journal.Journal
+	store                                    *store.Store
+	accounts                                 map[string]Account
+	callback, hostedPage, notification, push func(string) string // nil where it is not configured
+	single                                   bool
+	log                                      *slog.Logger
 
 	mu     sync.Mutex
-	flying map[store.RequestID]chan struct{} // closed when the request is no longer worked on here
+	flying map[store.RequestID]*flight
 }
 
-// callBudget is how long a write may take once it has begun, whatever became of the caller.
-const callBudget = 75 * time.Second
+// callBudget is how long a write may take once it has begun, whatever became of the caller. How it ended is recorded
+// after that; until leaseTime has passed nobody else takes the request up.
+const (
+	callBudget = 75 * time.Second
+	leaseTime  = callBudget + 15*time.Second
+)
 
 // New returns Operations.
 func New(cfg Config) *Operations {
 	o := &Operations{
 		journal: cfg.Journal, store: cfg.Journal.Store(), accounts: map[string]Account{},
-		callback: cfg.CallbackURL, single: cfg.SingleReplica, log: cfg.Logger,
-		flying: map[store.RequestID]chan struct{}{},
+		callback: cfg.CallbackURL, hostedPage: cfg.HostedPageURL, notification: cfg.NotificationURL, push: cfg.PushURL,
+		single: cfg.SingleReplica, log: cfg.Logger,
+		flying: map[store.RequestID]*flight{},
 	}
 	if o.log == nil {
 		o.log = slog.Default()

@@ -2,6 +2,7 @@ package operation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -49,8 +50,14 @@ func (o *Operations) CreateOrder(ctx context.Context, req Request, in NewOrder) 
 			}
 			in.SessionID = payment.SessionID
 		}
-		done.answer, err = o.PlaceOrder(ctx, account.Name, in)
-		return done, err
+		if done.answer, err = o.PlaceOrder(ctx, account.Name, in); err != nil || in.ExpectedAmount == nil {
+			return done, err
+		}
+		placed, err := o.paymentBy(ctx, account.Name, journal.KeyOrder, done.answer.OrderID) // perhaps not by this call
+		if err != nil {
+			return done, err
+		}
+		return done, in.expects(placed.OrderAmount, placed.Currency)
 	})
 }
 
@@ -62,12 +69,12 @@ func (o *Operations) PlaceOrder(ctx context.Context, merchantAccount string, in 
 		return OrderAnswer{}, err
 	}
 	flight := Request{MerchantAccount: merchantAccount, ID: in.SessionID}
-	return once(ctx, o, "placeOrder", flight, func(ctx context.Context, _ attempt) (effect[OrderAnswer], error) {
-		return o.placeOrder(ctx, account, in)
+	return once(ctx, o, "placeOrder", flight, func(ctx context.Context, try attempt) (effect[OrderAnswer], error) {
+		return o.placeOrder(ctx, account, in, try)
 	})
 }
 
-func (o *Operations) placeOrder(ctx context.Context, account Account, in NewOrder) (done effect[OrderAnswer], err error) {
+func (o *Operations) placeOrder(ctx context.Context, account Account, in NewOrder, try attempt) (done effect[OrderAnswer], err error) {
 	payment, err := o.paymentBy(ctx, account.Name, journal.KeySession, in.SessionID)
 	if err != nil && !errors.Is(err, store.ErrNotFound) {
 		return done, err
@@ -80,15 +87,16 @@ func (o *Operations) placeOrder(ctx context.Context, account Account, in NewOrde
 	if err != nil {
 		return done, err
 	}
-	token := authorization(in, payment, session)
-	if err := authorized(in, payment, session, token); err != nil {
+	repeated := len(try.row.Answer) > 0
+	p, err := o.placing(ctx, try, in, payment, session)
+	if err != nil {
 		return done, err
 	}
-	in.AutoCapture = in.AutoCapture || payment.AutoCapture
 	asked := o.store.Now()
-	placed, err := account.Klarna.PlaceOrder(ctx, token, placeRequest(in, payment, session))
+	placed, err := account.Klarna.PlaceOrder(ctx, p.Token, p.Order)
 	if err != nil {
-		return done, o.notPlaced(ctx, account.Name, in.SessionID, token, fmt.Errorf("place order of session %s: %w", in.SessionID, err))
+		err = fmt.Errorf("place order of session %s: %w", in.SessionID, err)
+		return done, o.notPlaced(context.WithoutCancel(ctx), try, repeated, payment, session, p.Token, err)
 	}
 	done.answer = OrderAnswer{SessionID: in.SessionID, OrderID: placed.OrderID, RedirectURL: placed.RedirectURL}
 	done.record = func(ctx context.Context, tx store.Tx) error {
@@ -98,7 +106,7 @@ func (o *Operations) placeOrder(ctx context.Context, account Account, in NewOrde
 			SessionID: in.SessionID, OrderID: placed.OrderID,
 			Order: &journal.OrderFacts{FraudStatus: string(placed.FraudStatus), RedirectURL: placed.RedirectURL},
 		})
-		if err != nil || !in.AutoCapture {
+		if err != nil || !p.Order.AutoCapture {
 			return err
 		}
 		return tx.AddJob(ctx, store.Job{ // what was captured with it, Order Management knows
@@ -106,6 +114,45 @@ func (o *Operations) placeOrder(ctx context.Context, account Account, in NewOrde
 		})
 	}
 	return done, nil
+}
+
+// placement is what is sent to place an order. It is on record before that: Klarna gives the first outcome to a repeat
+// that is the very same, and refuses another body.
+type placement struct {
+	Token string
+	Order klarna.PlaceOrderRequest
+}
+
+// placing is what to send: what was sent before if that may have become the order, else what the customer has
+// authorised, unless that cannot become the order the caller wants.
+func (o *Operations) placing(ctx context.Context, try attempt, in NewOrder, payment journal.Payment, session klarna.Session) (p placement, err error) {
+	token := authorization(in, payment, session)
+	completed := session.Status == klarna.SessionComplete
+	if len(try.row.Answer) > 0 {
+		if err := json.Unmarshal(try.row.Answer, &p); err != nil {
+			return p, fmt.Errorf("decode what was sent: %w", err)
+		}
+		if completed || p.Token == token {
+			return p, in.expects(p.Order.OrderAmount, p.Order.PurchaseCurrency)
+		}
+	}
+	switch {
+	case completed:
+		return p, o.elsewhere(ctx, payment)
+	case token == "":
+		return p, refuse("NOT_AUTHORIZED", "the customer has not authorised the session")
+	case payment.TokenCancelled && token == payment.Token:
+		return p, refuse("AUTHORIZATION_TOKEN_INVALID", "the authorisation was cancelled or is spent; the customer has to authorise again")
+	}
+	in.AutoCapture = in.AutoCapture || payment.AutoCapture
+	p = placement{Token: token, Order: placeRequest(in, payment, session)}
+	if urls := p.Order.MerchantURLs; urls != nil { // they take the place of the session's
+		urls.Notification = o.notificationURL(try.row.MerchantAccount)
+	}
+	if err := in.expects(session.OrderAmount, session.PurchaseCurrency); err != nil {
+		return p, err
+	}
+	return p, o.sending(ctx, try, p)
 }
 
 // authorization picks the token: the caller's, else the newest one that Klarna told or shows.
@@ -122,19 +169,29 @@ func authorization(in NewOrder, payment journal.Payment, session klarna.Session)
 	}
 }
 
-// authorized refuses what cannot become the order the caller wants.
-func authorized(in NewOrder, payment journal.Payment, session klarna.Session, token string) error {
-	switch {
-	case session.Status == klarna.SessionComplete:
-		return refuse("SESSION_COMPLETED", "the session led to an order that is not on record here")
-	case token == "":
-		return refuse("NOT_AUTHORIZED", "the customer has not authorised the session")
-	case payment.TokenCancelled && token == payment.Token:
-		return refuse("AUTHORIZATION_TOKEN_INVALID", "the authorisation was cancelled or is spent; the customer has to authorise again")
-	case in.ExpectedAmount != nil && (*in.ExpectedAmount != session.OrderAmount || in.Currency != session.PurchaseCurrency):
-		return refuseField("expected_amount", "DIFFERS_FROM_AUTHORIZATION", "the customer authorised %d %s", session.OrderAmount, session.PurchaseCurrency)
+// expects refuses an order over another amount than the caller believes.
+func (in NewOrder) expects(amount int64, currency string) error {
+	if in.ExpectedAmount != nil && (*in.ExpectedAmount != amount || in.Currency != currency) {
+		return refuseField("expected_amount", "DIFFERS_FROM_AUTHORIZATION", "the customer authorised %d %s", amount, currency)
 	}
 	return nil
+}
+
+// elsewhere refuses a session whose order was placed past us, or so long ago that Klarna no longer tells which it was.
+// A person has to look.
+func (o *Operations) elsewhere(ctx context.Context, payment journal.Payment) error {
+	const message = "Klarna shows the session as completed, by an order that is not on record here"
+	if payment.ID != "" {
+		_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
+			EventID:         fmt.Sprintf("elsewhere:%s:%s", payment.MerchantAccount, payment.SessionID),
+			MerchantAccount: payment.MerchantAccount, Cause: journal.Reconciled, At: o.store.Now(), SessionID: payment.SessionID,
+			Attention: &journal.Attention{Reason: journal.Conflict, Message: message},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return refuse("SESSION_COMPLETED", message)
 }
 
 func placeRequest(in NewOrder, payment journal.Payment, s klarna.Session) klarna.PlaceOrderRequest {
@@ -156,15 +213,29 @@ func placeRequest(in NewOrder, payment journal.Payment, s klarna.Session) klarna
 	return place
 }
 
-// notPlaced records a definite refusal: the token is spent. Klarna: a repeat under it gets the same refusal for ever.
-func (o *Operations) notPlaced(ctx context.Context, merchantAccount, sessionID, token string, cause error) error {
+// notPlaced takes a failure to place an order. An unknown outcome is looked for by reading the session. A definite
+// refusal means that the token is spent, and that is recorded. Klarna: a repeat under it gets the same refusal for ever.
+func (o *Operations) notPlaced(ctx context.Context, try attempt, repeated bool, payment journal.Payment, session klarna.Session, token string, cause error) error {
+	account, sessionID := try.row.MerchantAccount, try.row.ID
 	var refused *klarna.Error
-	if !errors.As(cause, &refused) || errors.Is(cause, klarna.ErrOutcomeUnknown) || !spends(refused.Status) {
+	switch {
+	case errors.Is(cause, klarna.ErrOutcomeUnknown):
+		o.readSoon(ctx, journal.JobReadSession, account, sessionID)
+		return cause
+	case !errors.As(cause, &refused) || !spends(refused.Status):
+		if !repeated { // nothing was done, now or before
+			try.row.Answer = nil
+		}
 		return cause
 	}
+	try.row.Answer = nil
+	if session.Status == klarna.SessionComplete {
+		return o.elsewhere(ctx, payment)
+	}
 	_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
-		EventID:         fmt.Sprintf("refused:%s:%s:%s", merchantAccount, sessionID, journal.TokenKey(token)),
-		MerchantAccount: merchantAccount, Cause: journal.Call, At: o.store.Now(), SessionID: sessionID, TokenCancelled: true,
+		EventID:         fmt.Sprintf("refused:%s:%s:%s", account, sessionID, journal.TokenKey(token)),
+		MerchantAccount: account, Cause: journal.Call, At: o.store.Now(), SessionID: sessionID,
+		TokenCancelled: true, CancelledToken: token,
 		Attention: &journal.Attention{Reason: journal.OrderNotPlaced, Message: "Klarna refused to make an order: " + refused.Code},
 	})
 	if err != nil {
@@ -235,33 +306,57 @@ func (o *Operations) CancelOrder(ctx context.Context, req Request, orderID strin
 		if _, err := o.known(ctx, account, orderID); err != nil {
 			return done, err
 		}
-		if err := account.Klarna.CancelOrder(ctx, try.key, orderID); err != nil {
-			return done, o.unsettled(ctx, account.Name, orderID, fmt.Errorf("cancel order %s: %w", orderID, err))
+		if try.stale { // Klarna may have forgotten the key: what the order shows decides
+			if order, err := o.Order(ctx, account.Name, orderID, journal.Reconciled); err != nil || order.Status == klarna.OrderCancelled {
+				return done, err
+			}
 		}
-		done.record = o.recordPayment(journal.PaymentFact{
+		fact := journal.PaymentFact{
 			EventID:         fmt.Sprintf("call:%s:cancelOrder:%s", account.Name, orderID),
 			MerchantAccount: account.Name, Cause: journal.Call, At: o.store.Now(), OrderID: orderID, Cancelled: true,
-		})
+		}
+		if err := account.Klarna.CancelOrder(ctx, try.key, orderID); err != nil {
+			return done, o.cancelling(context.WithoutCancel(ctx), fact, fmt.Errorf("cancel order %s: %w", orderID, err))
+		}
+		done.record = o.recordPayment(fact)
 		return done, nil
 	})
 	return err
 }
 
-// unsettled leaves work behind when the outcome of a write is unknown: the order is read until it shows.
-func (o *Operations) unsettled(ctx context.Context, merchantAccount, orderID string, cause error) error {
+// cancelling takes a failure to cancel. If the outcome is unknown it is recorded that we tried: an order that is then
+// found cancelled must not be taken for one whose money never came.
+func (o *Operations) cancelling(ctx context.Context, fact journal.PaymentFact, cause error) error {
 	if !errors.Is(cause, klarna.ErrOutcomeUnknown) {
 		return cause
 	}
-	now := o.store.Now()
+	fact.EventID += ":tried"
+	fact.Cancelled, fact.CancelTried = false, true
+	if _, err := o.journal.RecordPayment(ctx, fact); err != nil {
+		o.log.ErrorContext(ctx, "record an unknown outcome", "order_id", fact.OrderID, "error", err)
+	}
+	return o.unsettled(ctx, fact.MerchantAccount, fact.OrderID, cause)
+}
+
+// unsettled leaves work behind when the outcome of a write is unknown: the order is read soon.
+func (o *Operations) unsettled(ctx context.Context, merchantAccount, orderID string, cause error) error {
+	if errors.Is(cause, klarna.ErrOutcomeUnknown) {
+		o.readSoon(ctx, journal.JobReadOrder, merchantAccount, orderID)
+	}
+	return cause
+}
+
+// readSoon adds the job to read what a write may have changed. It comes after the write, whose time may have run out.
+func (o *Operations) readSoon(ctx context.Context, job, merchantAccount, key string) {
+	ctx, now := context.WithoutCancel(ctx), o.store.Now()
 	err := o.store.Do(ctx, func(tx store.Tx) error {
 		return tx.AddJob(ctx, store.Job{
-			Kind: journal.JobReadOrder, MerchantAccount: merchantAccount, Key: orderID, RunAt: now.Add(5 * time.Second), CreatedAt: now,
+			Kind: job, MerchantAccount: merchantAccount, Key: key, RunAt: now.Add(5 * time.Second), CreatedAt: now,
 		})
 	})
 	if err != nil {
-		o.log.ErrorContext(ctx, "leave work for an unknown outcome", "order_id", orderID, "error", err)
+		o.log.ErrorContext(ctx, "leave work for an unknown outcome", "job", job, "error", err)
 	}
-	return cause
 }
 
 // paymentBy returns the payment on record under an identifying key; store.ErrNotFound if there is none.

@@ -25,8 +25,7 @@ type NewSession struct {
 
 // SessionAnswer is what opening a session brought.
 type SessionAnswer struct {
-	Session   klarna.Session
-	PaymentID string
+	Session klarna.Session
 }
 
 // CreateSession opens a session with a one-time callback of its own. Klarna takes no idempotency key here: a repeat
@@ -55,6 +54,9 @@ func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSessi
 		fact := sessionFact(account.Name, created.SessionID, session, created.ExpiresAt)
 		fact.EventID = fmt.Sprintf("call:%s:createSession:%s", account.Name, created.SessionID)
 		fact.At, fact.Session.OrderPolicy, fact.Session.AutoCapture = asked, in.OrderPolicy, in.AutoCapture
+		if session.Intent == klarna.IntentTokenize { // its authorisation becomes a customer token, never an order
+			fact.Session.OrderPolicy = journal.OrderByCaller
+		}
 		session.SessionID, session.ClientToken, session.ExpiresAt = created.SessionID, created.ClientToken, created.ExpiresAt
 		session.PaymentMethodCategories, session.Status, session.MerchantURLs = created.PaymentMethodCategories, created.Status, nil
 		done.answer = SessionAnswer{Session: session}
@@ -108,7 +110,7 @@ func (o *Operations) Session(ctx context.Context, merchantAccount, sessionID str
 	return session, err
 }
 
-// ExpireSession records that a session ran out, if Klarna no longer knows it.
+// ExpireSession records that a session ran out. It changes nothing if there is an order on record.
 func (o *Operations) ExpireSession(ctx context.Context, merchantAccount, sessionID string) error {
 	_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
 		EventID:         fmt.Sprintf("clock:%s:session:%s", merchantAccount, sessionID),
@@ -146,7 +148,8 @@ func (o *Operations) CancelAuthorization(ctx context.Context, req Request, sessi
 		}
 		done.record = o.recordPayment(journal.PaymentFact{
 			EventID:         fmt.Sprintf("call:%s:cancelAuthorization:%s", account.Name, req.ID),
-			MerchantAccount: account.Name, Cause: journal.Call, At: o.store.Now(), SessionID: sessionID, TokenCancelled: true,
+			MerchantAccount: account.Name, Cause: journal.Call, At: o.store.Now(), SessionID: sessionID,
+			TokenCancelled: true, CancelledToken: token,
 		})
 		return done, nil
 	})
@@ -165,29 +168,52 @@ func (o *Operations) ReleaseToken(ctx context.Context, merchantAccount, token st
 	return nil
 }
 
-// withCallback adds the one-time callback of a request. The secret is derived, so a repeat sends the same one; it is
-// on record before Klarna hears of it, since the callback may come before the answer.
+// withCallback adds the one-time callback of a request, and where decisions on a pending order are told. The callback's
+// secret is on record before Klarna hears of it, since it may come before the answer.
 func (o *Operations) withCallback(ctx context.Context, req Request, urls *klarna.MerchantURLs) (*klarna.MerchantURLs, error) {
 	with := klarna.MerchantURLs{}
 	if urls != nil {
 		with = *urls
 	}
-	if o.callback == nil {
+	if o.callback == nil && o.notification == nil {
 		return urls, nil
 	}
-	secret := o.store.Derive(journal.PurposeAuthorization, req.MerchantAccount+"|"+req.ID)
+	with.Notification = o.notificationURL(req.MerchantAccount)
+	if o.callback == nil {
+		return &with, nil
+	}
+	secret, err := o.oneTimeSecret(ctx, journal.PurposeAuthorization, req, "")
+	if err != nil {
+		return nil, err
+	}
+	with.Authorization = o.callback(secret)
+	return &with, nil
+}
+
+// oneTimeSecret puts the secret of a request's callback on record. It is derived, so a repeat gets the same one. The key
+// is what it proves something about, if that is known before.
+func (o *Operations) oneTimeSecret(ctx context.Context, purpose string, req Request, key string) (string, error) {
+	secret := o.store.Derive(purpose, req.MerchantAccount+"|"+req.ID)
 	hash := sha256.Sum256([]byte(secret))
 	err := o.store.Do(ctx, func(tx store.Tx) error {
 		return tx.PutSecret(ctx, store.Secret{
-			Hash: hash[:], Purpose: journal.PurposeAuthorization, MerchantAccount: req.MerchantAccount,
+			Hash: hash[:], Purpose: purpose, MerchantAccount: req.MerchantAccount, Key: key,
 			ExpiresAt: o.store.Now().Add(sessionLife + time.Hour),
 		})
 	})
 	if err != nil {
-		return nil, fmt.Errorf("record callback secret: %w", err)
+		return "", fmt.Errorf("record callback secret: %w", err)
 	}
-	with.Authorization = o.callback(secret)
-	return &with, nil
+	return secret, nil
+}
+
+// notificationURL is where Klarna tells of decisions on a merchant account's pending orders; empty without callbacks.
+// Its secret is a standing one: Klarna tells for a day, and perhaps of a stop long after.
+func (o *Operations) notificationURL(merchantAccount string) string {
+	if o.notification == nil {
+		return ""
+	}
+	return o.notification(o.store.Derive(journal.PurposeNotification, merchantAccount))
 }
 
 func sessionFact(merchantAccount, sessionID string, s klarna.Session, expires time.Time) journal.PaymentFact {

@@ -1,0 +1,97 @@
+package operation
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/store"
+)
+
+// CreateCheckoutOrder opens a checkout order that tells of its completion by a push to the gateway. Klarna takes no
+// idempotency key here: a repeat after a lost answer opens another one, and the first is left to expire. Nothing is
+// recorded about a payment before the customer has completed it.
+func (o *Operations) CreateCheckoutOrder(ctx context.Context, req Request, in klarna.CheckoutOrder) (klarna.CheckoutOrder, error) {
+	account, err := o.account(req.MerchantAccount, RegionalAPI)
+	if err != nil {
+		return klarna.CheckoutOrder{}, err
+	}
+	urls := klarna.CheckoutURLs{}
+	if in.MerchantURLs != nil {
+		urls = *in.MerchantURLs
+	}
+	if o.push != nil {
+		urls.Push = o.push(account.Name)
+	}
+	if urls.Push == "" {
+		return klarna.CheckoutOrder{}, refuse("MERCHANT_ACCOUNT_UNSUITABLE",
+			"Klarna could not tell of the completed order: configure public_base_url, and push_secrets of merchant account %q", account.Name)
+	}
+	return once(ctx, o, "createCheckoutOrder", req, func(ctx context.Context, _ attempt) (done effect[klarna.CheckoutOrder], err error) {
+		order := in
+		order.MerchantURLs = &urls
+		if done.answer, err = account.Klarna.CreateCheckoutOrder(ctx, order); err != nil {
+			return done, fmt.Errorf("create checkout order: %w", err)
+		}
+		done.answer.MerchantURLs = nil // the push's secret is not the caller's
+		return done, nil
+	})
+}
+
+// CheckoutOrder reads a checkout order from Klarna. If it turns out to be complete and no push has told so, the order is
+// taken up as if one had.
+func (o *Operations) CheckoutOrder(ctx context.Context, merchantAccount, orderID string) (klarna.CheckoutOrder, error) {
+	account, err := o.account(merchantAccount, RegionalAPI)
+	if err != nil {
+		return klarna.CheckoutOrder{}, err
+	}
+	order, err := account.Klarna.CheckoutOrder(ctx, orderID)
+	if err != nil {
+		return order, fmt.Errorf("read checkout order %s: %w", orderID, err)
+	}
+	if order.Status != klarna.CheckoutComplete && order.Status != klarna.CheckoutCreated {
+		return order, nil
+	}
+	payment, err := o.paymentBy(ctx, account.Name, journal.KeyOrder, orderID)
+	if payment.Checkout || err != nil && !errors.Is(err, store.ErrNotFound) {
+		return order, err
+	}
+	return order, o.store.Do(ctx, func(tx store.Tx) error {
+		return tx.AddJob(ctx, store.Job{
+			Kind: journal.JobReadPushed, MerchantAccount: account.Name, Key: orderID, RunAt: o.store.Now(), CreatedAt: o.store.Now(),
+		})
+	})
+}
+
+// UpdateCheckoutOrder changes a checkout order that is not complete. A repeat has the same effect.
+func (o *Operations) UpdateCheckoutOrder(ctx context.Context, req Request, orderID string, in klarna.CheckoutOrder) (klarna.CheckoutOrder, error) {
+	account, err := o.account(req.MerchantAccount, RegionalAPI)
+	if err != nil {
+		return klarna.CheckoutOrder{}, err
+	}
+	return once(ctx, o, "updateCheckoutOrder", req, func(ctx context.Context, _ attempt) (done effect[klarna.CheckoutOrder], err error) {
+		if done.answer, err = account.Klarna.UpdateCheckoutOrder(ctx, orderID, in); err != nil {
+			return done, fmt.Errorf("update checkout order %s: %w", orderID, err)
+		}
+		done.answer.MerchantURLs = nil
+		return done, nil
+	})
+}
+
+// AbortCheckoutOrder gives up a checkout order that is not complete.
+func (o *Operations) AbortCheckoutOrder(ctx context.Context, req Request, orderID string) error {
+	account, err := o.account(req.MerchantAccount, RegionalAPI)
+	if err != nil {
+		return err
+	}
+	_, err = once(ctx, o, "abortCheckoutOrder", req, func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
+		err = account.Klarna.AbortCheckoutOrder(ctx, orderID)
+		if err != nil && (try.first || !notFound(err)) { // gone on a repeat: our first attempt did it
+			return done, fmt.Errorf("abort checkout order %s: %w", orderID, err)
+		}
+		return done, nil
+	})
+	return err
+}

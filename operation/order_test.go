@@ -1,0 +1,307 @@
+package operation_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/klarna/klarnatest"
+	"payments.internal/klarna-gateway/operation"
+	. "payments.internal/klarna-gateway/operation/operationtest"
+	"payments.internal/klarna-gateway/store"
+)
+
+// create makes the order of a session for a request of its own.
+func create(w *World, id string, in operation.NewOrder) (operation.OrderAnswer, error) {
+	return w.Operations.CreateOrder(w.T.Context(), Request(id, fmt.Sprint(id, in)), in)
+}
+
+func TestPlaceOrder_WhoeverTriesGetsTheOneOrder(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	w.Tell(session, w.Authorize(session))
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Delay: 50 * time.Millisecond})
+	answers, errs := callers(21, func(i int) (operation.OrderAnswer, error) {
+		if i == 0 { // what the worker does
+			return w.Operations.PlaceOrder(t.Context(), Shop, operation.NewOrder{SessionID: session})
+		}
+		return create(w, fmt.Sprint("o-", i), operation.NewOrder{SessionID: session, Reference1: fmt.Sprint("SO-", i)})
+	})
+	for i := range answers {
+		if errs[i] != nil || answers[i] != answers[0] || answers[i].OrderID == "" {
+			t.Errorf("caller %d got %+v, %v", i, answers[i], errs[i])
+		}
+	}
+	w.CalledTimes("placeOrder", 1)
+	payment := w.Payment(journal.KeySession, session)
+	if payment.State != journal.Ordered || payment.OrderID != answers[0].OrderID {
+		t.Errorf("on record %+v", payment)
+	}
+	created := func(kind string) bool { return kind == string(journal.KindOrderCreated) }
+	if kinds := w.Kinds(store.Payments); slices.IndexFunc(kinds, created) != len(kinds)-1 {
+		t.Errorf("events %v", kinds)
+	}
+}
+
+func TestPlaceOrder_ReplicasPlaceOneOrder(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{Replicas: true})
+	session := w.Session(journal.OrderByCaller)
+	w.Tell(session, w.Authorize(session))
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Delay: 50 * time.Millisecond})
+	replicas := []*operation.Operations{w.Operations, w.Replica(), w.Replica()}
+	answers, errs := callers(9, func(i int) (operation.OrderAnswer, error) {
+		return replicas[i%3].PlaceOrder(t.Context(), Shop, operation.NewOrder{SessionID: session})
+	})
+	for i := range answers {
+		if errs[i] != nil || answers[i] != answers[0] {
+			t.Errorf("caller %d got %+v, %v", i, answers[i], errs[i])
+		}
+	}
+	w.CalledTimes("placeOrder", 1)
+}
+
+func TestPlaceOrder_WithoutACallbackReadsTheAuthorisation(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	_, err := create(w, "o-1", operation.NewOrder{SessionID: session})
+	w.Refused(err, "NOT_AUTHORIZED", "")
+	token := w.Authorize(session)
+	made, err := create(w, "o-2", operation.NewOrder{SessionID: session})
+	w.Must(err)
+	payment := w.Payment(journal.KeySession, session)
+	if payment.OrderID != made.OrderID || payment.Token != token {
+		t.Errorf("on record %+v", payment)
+	}
+}
+
+func TestCreateOrder_FindsTheSessionOfAnAuthorisationOnRecord(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	token := w.Authorize(session)
+	_, err := create(w, "o-1", operation.NewOrder{Token: token})
+	w.Refused(err, "NOT_AUTHORIZED", "session_id")
+	w.Tell(session, token)
+	made, err := create(w, "o-1", operation.NewOrder{Token: token})
+	w.Must(err)
+	if made.SessionID != session {
+		t.Errorf("session %s, want %s", made.SessionID, session)
+	}
+}
+
+func TestPlaceOrder_ALostAnswerIsLearnedByWhoeverTriesNext(t *testing.T) {
+	t.Parallel()
+	for name, next := range map[string]func(w *World, session string) (operation.OrderAnswer, error){
+		"the same request": func(w *World, session string) (operation.OrderAnswer, error) {
+			return create(w, "o-1", operation.NewOrder{SessionID: session, Reference1: "SO-1"})
+		},
+		"the same request after a restart": func(w *World, session string) (operation.OrderAnswer, error) {
+			w.Reopen()
+			return create(w, "o-1", operation.NewOrder{SessionID: session, Reference1: "SO-1"})
+		},
+		"another request that would send something else": func(w *World, session string) (operation.OrderAnswer, error) {
+			return create(w, "o-2", operation.NewOrder{SessionID: session, Reference1: "SO-2"})
+		},
+		"the worker": func(w *World, session string) (operation.OrderAnswer, error) {
+			return w.Operations.PlaceOrder(t.Context(), Shop, operation.NewOrder{SessionID: session})
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := New(t, Options{})
+			session := w.Session(journal.OrderByCaller)
+			w.Authorize(session)
+			w.LoseAnswer("placeOrder")
+			_, err := create(w, "o-1", operation.NewOrder{SessionID: session, Reference1: "SO-1"})
+			w.Unknown(err)
+			if jobs := w.Jobs(journal.JobReadSession); len(jobs) != 1 || jobs[0].RunAt.After(w.Store.Now().Add(time.Minute)) {
+				t.Errorf("no session is read soon: %+v", jobs)
+			}
+			made, err := next(w, session)
+			w.Must(err)
+			if got := w.Order(made.OrderID).Reference; got != "SO-1" {
+				t.Errorf("the order has reference %s, not that of the first attempt", got)
+			}
+			payment := w.Payment(journal.KeySession, session)
+			if payment.OrderID != made.OrderID || payment.State != journal.Ordered {
+				t.Errorf("on record %+v", payment)
+			}
+			w.Attends(payment)
+		})
+	}
+}
+
+func TestPlaceOrder_AnOrderThatKlarnaNoLongerNamesNeedsAPerson(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	w.Authorize(session)
+	w.LoseAnswer("placeOrder")
+	_, err := create(w, "o-1", operation.NewOrder{SessionID: session})
+	w.Unknown(err)
+	w.Klarna.Advance(61 * time.Minute) // the token is forgotten, the session is not
+	for _, id := range []string{"o-1", "o-2"} {
+		_, err = create(w, id, operation.NewOrder{SessionID: session})
+		w.Refused(err, "SESSION_COMPLETED", "")
+	}
+	w.Attends(w.Payment(journal.KeySession, session), journal.Conflict)
+}
+
+func TestPlaceOrder_ARefusalSpendsTheTokenAndANewAuthorisationWorks(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	w.Tell(session, w.Authorize(session))
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Status: 403, Code: "REJECTED"})
+	_, err := create(w, "o-1", operation.NewOrder{SessionID: session})
+	var refused *klarna.Error
+	if !errors.As(err, &refused) || refused.Code != "REJECTED" {
+		t.Fatalf("got %v", err)
+	}
+	payment := w.Payment(journal.KeySession, session)
+	if payment.State != journal.AuthorizationCancelled {
+		t.Errorf("state %s", payment.State)
+	}
+	w.Attends(payment, journal.OrderNotPlaced)
+	_, err = create(w, "o-2", operation.NewOrder{SessionID: session})
+	w.Refused(err, "AUTHORIZATION_TOKEN_INVALID", "")
+	w.CalledTimes("placeOrder", 1)
+
+	w.Authorize(session)
+	made, err := create(w, "o-3", operation.NewOrder{SessionID: session})
+	w.Must(err)
+	payment = w.Payment(journal.KeySession, session)
+	if payment.State != journal.Ordered || payment.OrderID != made.OrderID {
+		t.Errorf("on record %+v", payment)
+	}
+	w.Attends(payment)
+}
+
+func TestPlaceOrder_ARefusedTokenDoesNotSpendANewerOne(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	old := w.Authorize(session)
+	w.Tell(session, old)
+	w.Tell(session, w.Authorize(session))
+	_, err := create(w, "o-1", operation.NewOrder{SessionID: session, Token: old})
+	var refused *klarna.Error
+	if !errors.As(err, &refused) || refused.Status != 404 {
+		t.Fatalf("got %v", err)
+	}
+	if got := w.Payment(journal.KeySession, session).State; got != journal.Authorized {
+		t.Errorf("state %s", got)
+	}
+	_, err = create(w, "o-2", operation.NewOrder{SessionID: session})
+	w.Must(err)
+}
+
+func TestPlaceOrder_ANewAuthorisationReplacesOneThatNeverArrived(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	w.Authorize(session)
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Cut: true})
+	_, err := create(w, "o-1", operation.NewOrder{SessionID: session})
+	w.Unknown(err)
+	w.Authorize(session)
+	made, err := create(w, "o-1", operation.NewOrder{SessionID: session})
+	w.Must(err)
+	if payment := w.Payment(journal.KeySession, session); payment.OrderID != made.OrderID {
+		t.Errorf("on record %+v", payment)
+	}
+}
+
+func TestPlaceOrder_WhatKlarnaDidNotTakeLeavesNoTrace(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	w.Authorize(session)
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Status: 429})
+	_, err := create(w, "o-1", operation.NewOrder{SessionID: session, Reference1: "SO-1"})
+	if err == nil {
+		t.Fatal("no error")
+	}
+	if got := w.Payment(journal.KeySession, session); got.TokenCancelled {
+		t.Error("a busy Klarna has spent the token")
+	}
+	made, err := create(w, "o-2", operation.NewOrder{SessionID: session, Reference1: "SO-2"})
+	w.Must(err)
+	if got := w.Order(made.OrderID).Reference; got != "SO-2" {
+		t.Errorf("reference %s", got)
+	}
+}
+
+func TestCreateOrder_RefusesAnotherAmountThanExpected(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	w.Authorize(session)
+	expect := func(id string, amount int64, currency string) error {
+		_, err := create(w, id, operation.NewOrder{SessionID: session, ExpectedAmount: &amount, Currency: currency})
+		return err
+	}
+	w.Refused(expect("o-1", Amount-1, "EUR"), "DIFFERS_FROM_AUTHORIZATION", "expected_amount")
+	w.Refused(expect("o-2", Amount, "SEK"), "DIFFERS_FROM_AUTHORIZATION", "expected_amount")
+	w.CalledTimes("placeOrder", 0)
+	w.Must(expect("o-3", Amount, "EUR"))
+	// Also of an order that somebody else has placed.
+	w.Refused(expect("o-4", Amount-1, "EUR"), "DIFFERS_FROM_AUTHORIZATION", "expected_amount")
+	w.Must(expect("o-5", Amount, "EUR"))
+	w.CalledTimes("placeOrder", 1)
+}
+
+func TestAutoCapture_NeedsAContract(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	_, err := w.Operations.CreateSession(t.Context(), Request("s-1", "cart"), operation.NewSession{Session: Cart(), AutoCapture: true})
+	w.Refused(err, "AUTO_CAPTURE_NOT_ALLOWED", "auto_capture")
+	session := w.Session(journal.OrderByCaller)
+	w.Authorize(session)
+	_, err = create(w, "o-1", operation.NewOrder{SessionID: session, AutoCapture: true})
+	w.Refused(err, "AUTO_CAPTURE_NOT_ALLOWED", "auto_capture")
+	w.CalledTimes("placeOrder", 0)
+}
+
+func TestAutoCapture_ReadsWhatWasCaptured(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{AutoCapture: true})
+	opened, err := w.Operations.CreateSession(t.Context(), Request("s-1", "cart"), operation.NewSession{Session: Cart(), AutoCapture: true})
+	w.Must(err)
+	w.Authorize(opened.Session.SessionID)
+	made, err := create(w, "o-1", operation.NewOrder{SessionID: opened.Session.SessionID})
+	w.Must(err)
+	if got := w.Order(made.OrderID).Captured; got != Amount {
+		t.Errorf("%d captured", got)
+	}
+	if jobs := w.Jobs(journal.JobReadOrder); len(jobs) != 1 || jobs[0].RunAt.After(w.Store.Now()) {
+		t.Errorf("the order is not read at once: %+v", jobs)
+	}
+}
+
+func TestOrder_ReadingRecordsOnlyWhatIsNew(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	order := w.Placed()
+	for range 3 {
+		_, err := w.Operations.Order(t.Context(), Shop, order, journal.Reconciled)
+		w.Must(err)
+		w.Klarna.Advance(time.Minute)
+	}
+	changed := 0
+	for _, kind := range w.Kinds(store.Payments) {
+		if kind == string(journal.KindOrderChanged) {
+			changed++
+		}
+	}
+	if changed > 1 {
+		t.Errorf("%d events of three readings: %v", changed, w.Kinds(store.Payments))
+	}
+}
