@@ -45,8 +45,8 @@ func (c callers) identify(ctx context.Context, method string) (caller, error) {
 	}
 	var found *Token
 	for _, value := range metadata.ValueFromIncomingContext(ctx, "authorization") {
-		token, ok := strings.CutPrefix(value, "Bearer ")
-		if !ok {
+		scheme, token, _ := strings.Cut(value, " ")
+		if !strings.EqualFold(scheme, "Bearer") {
 			continue
 		}
 		sum := sha256.Sum256([]byte(token))
@@ -60,6 +60,15 @@ func (c callers) identify(ctx context.Context, method string) (caller, error) {
 		return caller{}, reason(codes.Unauthenticated, gatewayv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED, "a valid bearer token is required")
 	}
 	return caller{name: found.Name, debtorData: found.DebtorData}, nil
+}
+
+// admit returns the call's context with its caller, or without one if the error is not nil.
+func (c callers) admit(ctx context.Context, method string) (context.Context, error) {
+	who, err := c.identify(ctx, method)
+	if err != nil {
+		return ctx, err
+	}
+	return withCaller(ctx, who), nil
 }
 
 type callerKey struct{}

@@ -124,7 +124,8 @@ func withInfo(c codes.Code, r gatewayv1.ErrorReason, msg string, metadata map[st
 	return detailed.Err()
 }
 
-// klarnaMetadata is what an operator or Klarna's support needs to find the call. None of it is free text.
+// klarnaMetadata is what an operator or Klarna's support needs to find the call, and with what the caller may go on after
+// a failed token charge. None of it is free text.
 func klarnaMetadata(refused *klarna.Error) map[string]string {
 	if refused == nil {
 		return nil
@@ -135,6 +136,7 @@ func klarnaMetadata(refused *klarna.Error) map[string]string {
 		"klarna_correlation_id": refused.CorrelationID,
 		"klarna_http_status":    strconv.Itoa(refused.Status),
 		"klarna_operation":      refused.Operation,
+		"step_up_id":            refused.StepUpID,
 	}
 	for key, value := range metadata {
 		if value == "" {

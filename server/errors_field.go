@@ -13,7 +13,7 @@ import (
 )
 
 // ourBeginnings are Klarna's parameters, or the beginnings of their paths, that this API names or places differently.
-// No name means two things in different requests of Klarna's, so one table serves all.
+// Hardly a name means two things in different requests of Klarna's, so one table serves all; see klarnaViolations.
 var ourBeginnings = []struct{ klarna, ours string }{
 	{"partner_account_contact", "contact"},
 	{"partner_business_entities", "business_entities"},
@@ -25,6 +25,20 @@ var ourBeginnings = []struct{ klarna, ours string }{
 	{"captured_amount", "amount.amount_minor"},
 	{"refunded_amount", "amount.amount_minor"},
 	{"merchant_urls.confirmation", "confirmation_url"},
+	{"merchant_urls.terms", "terms_url"},
+	{"merchant_urls.checkout", "checkout_url"},
+	{"merchant_urls.success", "success_url"},
+	{"merchant_urls.cancel", "cancel_url"},
+	{"merchant_urls.back", "back_url"},
+	{"merchant_urls.failure", "failure_url"},
+	{"merchant_urls.error", "error_url"},
+	{"payment_session_url", "session_id"},
+	{"options.payment_method_category", "payment_method_category"},
+	{"options.page_title", "page_title"},
+	{"options.logo_url", "logo_url"},
+	{"contact_information.email", "email"},
+	{"contact_information.phone", "phone"},
+	{"contact_information.phone_country", "phone_country"},
 }
 
 // ourNames are members that this API names differently wherever they stand in a path.
@@ -37,6 +51,8 @@ var ourNames = map[string]string{
 	"account_created_from_ip": "created_from_ip",
 	"account_created_at":      "create_time",
 	"payouts_enabled_at":      "payouts_enabled_time",
+	"start_date":              "start_time",
+	"end_date":                "end_time",
 }
 
 var (

@@ -34,19 +34,23 @@ var refusals = map[refusal]gatewayv1.ErrorReason{
 	{family: klarna.Payments, status: 404, operation: "createOrder"}:                                    gatewayv1.ErrorReason_ERROR_REASON_AUTHORIZATION_TOKEN_INVALID,
 	{family: klarna.Payments, status: 404, operation: "cancelAuthorization"}:                            gatewayv1.ErrorReason_ERROR_REASON_AUTHORIZATION_TOKEN_INVALID,
 	{family: klarna.Payments, status: 404, code: "SESSION_COMPLETED"}:                                   gatewayv1.ErrorReason_ERROR_REASON_SESSION_COMPLETED,
+	{family: klarna.Payments, status: 404, operation: "purchaseToken"}:                                  gatewayv1.ErrorReason_ERROR_REASON_AUTHORIZATION_TOKEN_INVALID,
+	{family: klarna.Payments, status: 409, operation: "purchaseToken"}:                                  gatewayv1.ErrorReason_ERROR_REASON_DIFFERS_FROM_AUTHORIZATION,
 	{family: klarna.Payments, status: 409, code: "BAD_VALUE"}:                                           gatewayv1.ErrorReason_ERROR_REASON_DIFFERS_FROM_AUTHORIZATION,
 
 	// Order Management.
-	{family: klarna.OrderManagement, code: "INVALID_ORDER_ID"}:                 gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA, // status not documented
-	{family: klarna.OrderManagement, code: "NOT_FOUND"}:                        gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,         // a refund; 400 or 404
-	{family: klarna.OrderManagement, code: "NO_SUCH_CAPTURE"}:                  gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
-	{family: klarna.OrderManagement, code: "NO_SUCH_ORDER"}:                    gatewayv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND,
-	{family: klarna.OrderManagement, status: 404}:                              gatewayv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND,
-	{family: klarna.OrderManagement, status: 403, code: "CAPTURE_NOT_ALLOWED"}: gatewayv1.ErrorReason_ERROR_REASON_CAPTURE_NOT_ALLOWED,
-	{family: klarna.OrderManagement, status: 403, code: "REFUND_NOT_ALLOWED"}:  gatewayv1.ErrorReason_ERROR_REASON_REFUND_NOT_ALLOWED,
-	{family: klarna.OrderManagement, status: 403, code: "CANCEL_NOT_ALLOWED"}:  gatewayv1.ErrorReason_ERROR_REASON_CANCEL_NOT_ALLOWED,
-	{family: klarna.OrderManagement, status: 403, code: "UPDATE_NOT_ALLOWED"}:  gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
-	{family: klarna.OrderManagement, status: 403, code: "NOT_ALLOWED"}:         gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
+	{family: klarna.OrderManagement, code: "INVALID_ORDER_ID"}:                               gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA, // status not documented
+	{family: klarna.OrderManagement, code: "NOT_FOUND"}:                                      gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
+	{family: klarna.OrderManagement, status: 400, code: "NOT_FOUND", operation: "getRefund"}: gatewayv1.ErrorReason_ERROR_REASON_REFUND_NOT_FOUND, // Klarna has both
+	{family: klarna.OrderManagement, status: 404, code: "NOT_FOUND", operation: "getRefund"}: gatewayv1.ErrorReason_ERROR_REASON_REFUND_NOT_FOUND,
+	{family: klarna.OrderManagement, code: "NO_SUCH_CAPTURE"}:                                gatewayv1.ErrorReason_ERROR_REASON_CAPTURE_NOT_FOUND,
+	{family: klarna.OrderManagement, code: "NO_SUCH_ORDER"}:                                  gatewayv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND,
+	{family: klarna.OrderManagement, status: 404}:                                            gatewayv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND,
+	{family: klarna.OrderManagement, status: 403, code: "CAPTURE_NOT_ALLOWED"}:               gatewayv1.ErrorReason_ERROR_REASON_CAPTURE_NOT_ALLOWED,
+	{family: klarna.OrderManagement, status: 403, code: "REFUND_NOT_ALLOWED"}:                gatewayv1.ErrorReason_ERROR_REASON_REFUND_NOT_ALLOWED,
+	{family: klarna.OrderManagement, status: 403, code: "CANCEL_NOT_ALLOWED"}:                gatewayv1.ErrorReason_ERROR_REASON_CANCEL_NOT_ALLOWED,
+	{family: klarna.OrderManagement, status: 403, code: "UPDATE_NOT_ALLOWED"}:                gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
+	{family: klarna.OrderManagement, status: 403, code: "NOT_ALLOWED"}:                       gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
 
 	// Klarna Network. A 404 of onboarding is about an id inside the request (a profile, an acquiring account), one of
 	// updating a brand about the brand or its account, and NOT_FOUND, unlike RESOURCE_NOT_FOUND, about the route.
@@ -56,6 +60,25 @@ var refusals = map[refusal]gatewayv1.ErrorReason{
 	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "onboard"}:     gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA,
 	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updateBrand"}: gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
 	{family: klarna.Network, status: 409, operation: "onboard"}:                                 gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS,
+
+	// Customer tokens. A refused charge that lets the customer step up is about the purchase, whatever else it says.
+	{family: klarna.CustomerTokens, status: 403, code: "TOKEN_SUSPENDED"}:            gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE,
+	{family: klarna.CustomerTokens, status: 403, code: "TOKEN_CANCELED"}:             gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE,
+	{family: klarna.CustomerTokens, status: 403, code: "UNAVAILABLE_PAYMENT_METHOD"}: gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE,
+	{family: klarna.CustomerTokens, status: 403, code: "PAYMENT_METHOD_FAILED"}:      gatewayv1.ErrorReason_ERROR_REASON_PURCHASE_REJECTED,
+	{family: klarna.CustomerTokens, status: 404}:                                     gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND,
+
+	// Hosted pages, whose codes are not documented.
+	{family: klarna.HostedPages, status: 400, operation: "disableHppSession"}: gatewayv1.ErrorReason_ERROR_REASON_SESSION_COMPLETED,
+	{family: klarna.HostedPages, status: 404}:                                 gatewayv1.ErrorReason_ERROR_REASON_HOSTED_PAGE_NOT_FOUND,
+	{family: klarna.HostedPages, status: 404, operation: "createHppSession"}:  gatewayv1.ErrorReason_ERROR_REASON_SESSION_NOT_FOUND,
+
+	// Checkout.
+	{family: klarna.Checkout, status: 403, code: "READ_ONLY_ORDER"}: gatewayv1.ErrorReason_ERROR_REASON_SESSION_COMPLETED,
+	{family: klarna.Checkout, status: 404}:                          gatewayv1.ErrorReason_ERROR_REASON_ORDER_NOT_FOUND,
+
+	// Settlements.
+	{family: klarna.Settlement, status: 404}: gatewayv1.ErrorReason_ERROR_REASON_PAYOUT_NOT_FOUND,
 
 	// What every family answers alike.
 	{status: 400}: gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA,
@@ -90,9 +113,12 @@ func refusalReason(e *klarna.Error) gatewayv1.ErrorReason {
 		{e.Family, e.Status, "", ""},
 		{"", e.Status, "", ""},
 	} {
-		if r, known := refusals[key]; known {
+		if r, known := refusals[key]; known && (e.StepUpID == "" || key.code != "") {
 			return r
 		}
+	}
+	if e.StepUpID != "" {
+		return gatewayv1.ErrorReason_ERROR_REASON_PURCHASE_REJECTED
 	}
 	if e.Status >= 500 { // without the client's word on what became of the call
 		return gatewayv1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN
@@ -119,12 +145,19 @@ func klarnaViolations(e *klarna.Error, r gatewayv1.ErrorReason) []*errdetails.Ba
 	for _, v := range e.Violations {
 		parameters = append(parameters, v.Parameter)
 	}
-	if e.Code == "INVALID_ORDER_ID" {
+	switch e.Code {
+	case "INVALID_ORDER_ID":
 		parameters = append(parameters, "order_id")
+	case "INVALID_ADDRESS": // the only one that a change of an order sends
+		parameters = append(parameters, "shipping_address")
 	}
 	var violations []*errdetails.BadRequest_FieldViolation
 	for _, parameter := range parameters {
-		if field := ourField(parameter); field != "" {
+		field := ourField(parameter)
+		if e.Operation == "purchaseToken" && parameter == "purchase_currency" { // there is no amount that would have it
+			field = parameter
+		}
+		if field != "" {
 			violations = append(violations, &errdetails.BadRequest_FieldViolation{
 				Field: field, Description: description, Reason: reasonName(r),
 			})

@@ -55,10 +55,11 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE:  {code: codes.FailedPrecondition, message: "the customer token is cancelled or suspended, or its way to pay is not available"},
 	gatewayv1.ErrorReason_ERROR_REASON_HOSTED_PAGE_NOT_FOUND:    {code: codes.NotFound, message: "Klarna knows no such hosted page, or it has expired"},
 
-	gatewayv1.ErrorReason_ERROR_REASON_ACCOUNT_NOT_OPERATIONAL: {code: codes.FailedPrecondition, message: "the account is not OPERATIONAL yet; wait for that state on WatchAccountState"},
-	gatewayv1.ErrorReason_ERROR_REASON_PARTNER_NOT_FOUND:       {code: codes.NotFound, message: "Klarna knows no such partner account"},
-	gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS:         {code: codes.AlreadyExists, message: "something with a reference of the request exists at Klarna with other data; onboarding never changes it"},
-	gatewayv1.ErrorReason_ERROR_REASON_ACCOUNT_DISABLED:        {code: codes.FailedPrecondition, message: "the account is disabled by Klarna"},
+	gatewayv1.ErrorReason_ERROR_REASON_ACCOUNT_NOT_OPERATIONAL:    {code: codes.FailedPrecondition, message: "the account is not OPERATIONAL yet; wait for that state on WatchAccountState"},
+	gatewayv1.ErrorReason_ERROR_REASON_PARTNER_NOT_FOUND:          {code: codes.NotFound, message: "Klarna knows no such partner account"},
+	gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS:            {code: codes.AlreadyExists, message: "something with a reference of the request exists at Klarna with other data; onboarding never changes it"},
+	gatewayv1.ErrorReason_ERROR_REASON_ACCOUNT_DISABLED:           {code: codes.FailedPrecondition, message: "the account is disabled by Klarna"},
+	gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND: {code: codes.NotFound, message: "the partner account has no such part"},
 
 	gatewayv1.ErrorReason_ERROR_REASON_KLARNA_CREDENTIALS_REFUSED: {code: codes.FailedPrecondition, message: "Klarna refused the gateway's credentials for this merchant account; the operator has to act"},
 	gatewayv1.ErrorReason_ERROR_REASON_KLARNA_FORBIDDEN:           {code: codes.FailedPrecondition, message: "Klarna does not permit this to the merchant account, or the account is not active"},

@@ -48,7 +48,9 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connect rest to grpc: %w", err)
 	}
-	mux := runtime.NewServeMux(
+	useStrictQuery()
+	var mux *runtime.ServeMux
+	mux = runtime.NewServeMux(
 		runtime.WithMarshalerOption(runtime.MIMEWildcard, &streamJSON{runtime.JSONPb{
 			MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
 			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false}, // a misspelt field must not be lost
@@ -56,13 +58,20 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithHealthzEndpoint(healthv1.NewHealthClient(conn)),
+		runtime.WithErrorHandler(restError),
+		runtime.WithRoutingErrorHandler(restRoutingError),
+		runtime.WithMiddlewares(bodyAlone(func() *runtime.ServeMux { return mux })),
 	)
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		gatewayv1.RegisterPartnerServiceHandler, gatewayv1.RegisterPaymentServiceHandler, gatewayv1.RegisterOrderServiceHandler,
+		gatewayv1.RegisterSettlementServiceHandler,
 	} {
 		if err := register(ctx, mux, conn); err != nil {
 			return nil, fmt.Errorf("register rest handlers: %w", err)
 		}
+	}
+	if err := registerReports(mux, conn); err != nil {
+		return nil, fmt.Errorf("register reports: %w", err)
 	}
 	root := http.NewServeMux()
 	root.HandleFunc("GET /openapi.json", serveOpenAPI)

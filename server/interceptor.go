@@ -5,87 +5,94 @@ import (
 	"fmt"
 	"runtime/debug"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
-// requests lists the messages whose rules are compiled at start.
-func requests() []proto.Message {
-	return []proto.Message{
-		&gatewayv1.OnboardPartnerRequest{}, &gatewayv1.GetPartnerRequest{}, &gatewayv1.ListPartnersRequest{},
-		&gatewayv1.UpdatePartnerRequest{}, &gatewayv1.UpdateBrandRequest{}, &gatewayv1.WatchAccountStateRequest{},
-		&gatewayv1.CreatePaymentSessionRequest{}, &gatewayv1.UpdatePaymentSessionRequest{},
-		&gatewayv1.GetPaymentSessionRequest{}, &gatewayv1.CancelAuthorizationRequest{},
-		&gatewayv1.GetPaymentStatusRequest{}, &gatewayv1.ListPaymentsRequest{}, &gatewayv1.ListPaymentEventsRequest{},
-		&gatewayv1.WatchPaymentStatusRequest{}, &gatewayv1.CreateOrderRequest{}, &gatewayv1.GetOrderRequest{},
-		&gatewayv1.AcknowledgeOrderRequest{}, &gatewayv1.CancelOrderRequest{}, &gatewayv1.CaptureOrderRequest{},
-		&gatewayv1.RefundOrderRequest{},
-	}
-}
-
-// answerUnary is the outermost: whatever went wrong leaves as a status, and is logged once, here.
-func (s *Server) answerUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (res any, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
+// requests lists the request of every RPC, whose rules are compiled at start.
+func requests() (all []proto.Message) {
+	protoregistry.GlobalFiles.RangeFilesByPackage("gateway.v1", func(file protoreflect.FileDescriptor) bool {
+		for i := range file.Services().Len() {
+			methods := file.Services().Get(i).Methods()
+			for k := range methods.Len() {
+				kind, err := protoregistry.GlobalTypes.FindMessageByName(methods.Get(k).Input().FullName())
+				if err == nil { // generated code registers both
+					all = append(all, kind.Zero().Interface())
+				}
+			}
 		}
-		err = s.answer(ctx, info.FullMethod, err)
-	}()
-	return handler(ctx, req)
+		return true
+	})
+	return all
 }
 
-func (s *Server) answerStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("panic: %v\n%s", r, debug.Stack())
-		}
-		err = s.answer(stream.Context(), info.FullMethod, err)
-	}()
-	return handler(srv, stream)
-}
-
-// answer turns an error into its status. What is the gateway's or Klarna's fault is logged with its cause.
-func (s *Server) answer(ctx context.Context, method string, err error) error {
-	if err == nil {
-		return nil
-	}
-	out := toStatus(err)
-	switch code := status.Code(out); code {
-	case codes.Internal, codes.Unknown:
-		s.log.ErrorContext(ctx, "call failed", "method", method, "code", code.String(), "caller", callerOf(ctx).name, "error", err)
-	case codes.Unavailable, codes.ResourceExhausted, codes.Aborted:
-		s.log.WarnContext(ctx, "call not served", "method", method, "code", code.String(), "caller", callerOf(ctx).name, "error", err)
-	}
-	return out
-}
-
-// admitUnary lets in calls of known callers with valid requests, and bounds them.
-func (s *Server) admitUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (any, error) {
-	who, err := s.callers.identify(ctx, info.FullMethod)
-	if err != nil {
+// serveUnary lets in calls of known callers with valid requests, and bounds them. Whatever goes wrong leaves as a
+// status, and is logged once, here.
+func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (res any, err error) {
+	defer func() { err = s.answer(ctx, info.FullMethod, err, recover()) }()
+	if ctx, err = s.callers.admit(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
 	if err := s.valid(req); err != nil {
 		return nil, err
 	}
-	if _, bounded := ctx.Deadline(); !bounded {
+	bounded := ctx
+	if _, has := ctx.Deadline(); !has {
 		var cancel context.CancelFunc
-		ctx, cancel = context.WithTimeout(ctx, s.callTimeout)
+		bounded, cancel = context.WithTimeout(ctx, s.callTimeout)
 		defer cancel()
 	}
-	return handler(withCaller(ctx, who), req)
+	return handler(bounded, req)
 }
 
-func (s *Server) admitStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) error {
-	who, err := s.callers.identify(stream.Context(), info.FullMethod)
-	if err != nil {
+// serveStream is serveUnary for streams, which have no bound and check requests as they come.
+func (s *Server) serveStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
+	ctx := stream.Context()
+	defer func() { err = s.answer(ctx, info.FullMethod, err, recover()) }()
+	if ctx, err = s.callers.admit(ctx, info.FullMethod); err != nil {
 		return err
 	}
-	return handler(srv, &admitted{ServerStream: stream, server: s, ctx: withCaller(stream.Context(), who)})
+	return handler(srv, &admitted{ServerStream: stream, server: s, ctx: ctx})
+}
+
+// answer turns an error or a panic into a status. What is the gateway's or Klarna's fault, or the operator's to mend, is
+// logged with its cause.
+func (s *Server) answer(ctx context.Context, method string, err error, panicked any) error {
+	if panicked != nil {
+		err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
+	}
+	if err == nil {
+		return nil
+	}
+	out := toStatus(err)
+	code, why := status.Code(out), reasonOf(out)
+	attrs := []any{"method", method, "code", code.String(), "reason", why, "caller", callerOf(ctx).name, "error", err}
+	switch {
+	case code == codes.Internal, code == codes.Unknown:
+		s.log.ErrorContext(ctx, "call failed", attrs...)
+	case why == reasonName(gatewayv1.ErrorReason_ERROR_REASON_KLARNA_CREDENTIALS_REFUSED), why == reasonName(gatewayv1.ErrorReason_ERROR_REASON_KLARNA_FORBIDDEN):
+		s.log.ErrorContext(ctx, "klarna does not serve the merchant account", attrs...)
+	case code == codes.Unavailable, code == codes.ResourceExhausted, code == codes.Aborted:
+		s.log.WarnContext(ctx, "call not served", attrs...)
+	}
+	return out
+}
+
+// reasonOf is the reason that a status names; empty if it has none.
+func reasonOf(err error) string {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info.GetReason()
+		}
+	}
+	return ""
 }
 
 // admitted is a stream of a known caller whose requests are checked as they come.

@@ -23,13 +23,14 @@ type page struct {
 	cursors cursors
 	size    int
 	after   store.Position // where the last page ended, 0 on the first
+	offset  int64          // the same in a list that Klarna keeps
 }
 
 // page opens the page that a request asks for.
 func (s *Server) page(ctx context.Context, rpc, merchantAccount string, req pageRequest) (p page, err error) {
 	filter := proto.Clone(req)
 	m := filter.ProtoReflect()
-	for _, name := range []string{"page_size", "page_token"} {
+	for _, name := range []string{"merchant_account", "page_size", "page_token"} {
 		m.Clear(m.Descriptor().Fields().ByName(protoName(name)))
 	}
 	if p.cursors, err = s.cursors(ctx, rpc, merchantAccount, filter); err != nil {
@@ -39,17 +40,17 @@ func (s *Server) page(ctx context.Context, rpc, merchantAccount string, req page
 		p.size = defaultPage
 	}
 	if req.GetPageToken() != "" {
-		place, err := p.cursors.read(req.GetPageToken(), "page_token", gatewayv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID)
+		at, err := p.cursors.read(req.GetPageToken(), "page_token", gatewayv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID)
 		if err != nil {
 			return p, err
 		}
-		p.after = place.After
+		p.after, p.offset = at.After, at.Offset
 	}
 	return p, nil
 }
 
 // subjects reads a page of subjects, newest change first. One more than the page is read to see whether there is a
-// next one.
+// next one. A subject that changes between two pages moves in front of the first one: watch to hear of it.
 func (s *Server) subjects(ctx context.Context, p page, q store.Query) (found []store.Subject, next string, err error) {
 	q.Descending, q.Limit = true, p.size+1
 	if p.after > 0 {
@@ -61,7 +62,7 @@ func (s *Server) subjects(ctx context.Context, p page, q store.Query) (found []s
 		return found, "", err
 	}
 	found = found[:p.size]
-	return found, p.cursors.token(found[p.size-1].Latest, 0), nil
+	return found, p.cursors.token(place{After: found[p.size-1].Latest}), nil
 }
 
 // events reads a page of events, oldest first.
@@ -71,5 +72,5 @@ func (s *Server) events(ctx context.Context, p page, q store.Query) (found []sto
 		return found, "", err
 	}
 	found = found[:p.size]
-	return found, p.cursors.token(found[p.size-1].Position, 0), nil
+	return found, p.cursors.token(place{After: found[p.size-1].Position}), nil
 }

@@ -121,11 +121,11 @@ func (s *partnerService) WatchAccountState(req *gatewayv1.WatchAccountStateReque
 		return err
 	}
 	q := store.Query{
-		Stream: store.Accounts, MerchantAccount: account, States: partnerStateToWords(req.GetStates()), Heartbeat: heartbeat(req),
+		Stream: store.Accounts, MerchantAccount: account, Heartbeat: heartbeat(req),
 		Keys: append(keys(journal.KeyAccount, req.GetPartnerAccountIds()...), keys(journal.KeyAccountReference, req.GetPartnerAccountReferences()...)...),
 	}
-	until := partnerStateToWords(req.GetUntilStates())
-	w := &watch{server: s.Server, cursors: cursors, query: q, ends: endsAt(until), ending: ending(q, until)}
+	w := s.accountWatch(req, q)
+	w.cursors = cursors
 	w.send = func(token string, step watchStep) error {
 		res := &gatewayv1.WatchAccountStateResponse{ResumeToken: token}
 		switch {
@@ -145,6 +145,14 @@ func (s *partnerService) WatchAccountState(req *gatewayv1.WatchAccountStateReque
 		return stream.Send(res)
 	}
 	return w.run(ctx, req, stream.SendHeader)
+}
+
+// accountWatch says what a watch request selects and where it ends.
+func (s *Server) accountWatch(req *gatewayv1.WatchAccountStateRequest, q store.Query) *watch {
+	until := partnerStateToWords(req.GetUntilStates())
+	w := &watch{server: s, query: q, ends: endsAt(until)}
+	w.show(partnerStateToWords(req.GetStates()), len(until) > 0, until)
+	return w
 }
 
 // partner is an account as it is on record.

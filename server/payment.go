@@ -206,16 +206,25 @@ func (s *paymentService) WatchPaymentStatus(req *gatewayv1.WatchPaymentStatusReq
 // paymentWatch says what a watch request selects and where it ends.
 func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account string) *watch {
 	q := store.Query{
-		Stream: store.Payments, MerchantAccount: account, States: paymentStateToWords(req.GetStates()), Heartbeat: heartbeat(req),
+		Stream: store.Payments, MerchantAccount: account, Heartbeat: heartbeat(req),
 		Keys: slices.Concat(keys(journal.KeySession, req.GetSessionIds()...), keys(journal.KeyOrder, req.GetOrderIds()...),
 			keys(journal.KeyPayment, req.GetPaymentIds()...), keys(journal.KeyReference, req.GetMerchantReferences()...),
 			keys(journal.KeyPartner, req.GetPartnerAccountIds()...)),
 	}
 	w := &watch{server: s, query: q}
-	if wanted := req.GetPaymentStatuses(); len(wanted) > 0 {
-		w.matches = func(ev store.Event) bool { return slices.Contains(wanted, paymentStatusOf(ev)) }
+	until := paymentStateToWords(req.GetUntilStates())
+	if len(req.GetUntilPaymentStatuses()) > 0 || req.GetUntilFinal() {
+		w.show(paymentStateToWords(req.GetStates()), true, nil)
+	} else {
+		w.show(paymentStateToWords(req.GetStates()), len(until) > 0, until)
 	}
-	byState := endsAt(paymentStateToWords(req.GetUntilStates()))
+	if wanted := req.GetPaymentStatuses(); len(wanted) > 0 {
+		inState := w.matches
+		w.matches = func(ev store.Event) bool {
+			return (inState == nil || inState(ev)) && slices.Contains(wanted, paymentStatusOf(ev))
+		}
+	}
+	byState := endsAt(until)
 	w.ends = func(ev store.Event) gatewayv1.StreamEnd_Reason {
 		if why := byState(ev); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
 			return why
@@ -227,9 +236,6 @@ func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account 
 			return gatewayv1.StreamEnd_REASON_FINAL
 		}
 		return gatewayv1.StreamEnd_REASON_UNSPECIFIED
-	}
-	if len(q.Keys) > 0 && (len(req.GetUntilStates()) > 0 || len(req.GetUntilPaymentStatuses()) > 0 || req.GetUntilFinal()) {
-		w.ending = &q
 	}
 	return w
 }
@@ -307,13 +313,4 @@ func endsAt(states []string) func(store.Event) gatewayv1.StreamEnd_Reason {
 		}
 		return gatewayv1.StreamEnd_REASON_UNSPECIFIED
 	}
-}
-
-// ending is the query for subjects that have reached one of these states already.
-func ending(q store.Query, states []string) *store.Query {
-	if len(states) == 0 || len(q.Keys) == 0 {
-		return nil
-	}
-	q.States = states
-	return &q
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -45,13 +46,19 @@ type watch struct {
 	cursors cursors
 	query   store.Query
 	send    watchSend
-	// matches drops events that the query cannot; nil keeps all.
+	// matches drops events that the query does not; nil keeps all.
 	matches func(store.Event) bool
-	// ends tells whether the watch is over after an event of this kind of state.
+	// ends tells whether the watch is over after an event, shown or not, that leaves its subject like this.
 	ends func(store.Event) gatewayv1.StreamEnd_Reason
-	// ending is the query for subjects whose state ends the watch; nil if nothing does.
+	// ending is the query for subjects whose state may end the watch; nil if none does.
 	ending *store.Query
+
+	at   place     // everything up to here was sent, or does not match
+	sent time.Time // when the last response went out
 }
+
+// watchPage is how many subjects are read at a time.
+const watchPage = 256
 
 // filterOf is the part of a watch request that a resume token is bound to.
 func filterOf(req watchRequest, loose ...string) proto.Message {
@@ -63,192 +70,219 @@ func filterOf(req watchRequest, loose ...string) proto.Message {
 	return filter
 }
 
+// show restricts the watch to events in these states. If it can be ended, what ends it counts even where it is not
+// shown; endStates are the states of subjects that may end it, none means that any may.
+func (w *watch) show(states []string, endable bool, endStates []string) {
+	if !endable {
+		w.query.States = states
+		return
+	}
+	if len(states) > 0 {
+		w.matches = func(ev store.Event) bool { return slices.Contains(states, ev.State) }
+	}
+	if len(w.query.Keys) > 0 { // of all subjects, some have always ended
+		ending := w.query
+		ending.States = endStates
+		w.ending = &ending
+	}
+}
+
 // run serves the watch until the client leaves, an end is reached, or the gateway ends it.
-func (w *watch) run(ctx context.Context, req watchRequest, header func(metadata.MD) error) error {
-	from, err := w.begin(ctx, req)
-	if err != nil {
+func (w *watch) run(ctx context.Context, req watchRequest, header func(metadata.MD) error) (err error) {
+	if w.at, err = w.begin(req); err != nil {
 		return err
 	}
 	if err := header(metadata.MD{}); err != nil {
 		return err
 	}
-	ctx, cancel := w.server.watchContext(ctx)
-	defer cancel(nil)
-	last := from // everything up to here is sent
-	err = w.follow(ctx, &last)
+	ctx, release := w.server.watchContext(ctx)
+	defer release()
+	err = w.follow(ctx)
 	switch cause := context.Cause(ctx); {
 	case errors.Is(err, errEnded):
+	case errors.Is(cause, errDraining):
+		err = w.end(gatewayv1.StreamEnd_REASON_DRAINING, time.Second)
+	case errors.Is(cause, errMaxAge):
+		err = w.end(gatewayv1.StreamEnd_REASON_MAX_AGE, 0)
+	}
+	if errors.Is(err, errEnded) {
 		return nil
-	case err != nil && errors.Is(cause, errDraining):
-		return w.end(last, gatewayv1.StreamEnd_REASON_DRAINING, time.Second)
-	case err != nil && errors.Is(cause, errMaxAge):
-		return w.end(last, gatewayv1.StreamEnd_REASON_MAX_AGE, 0)
 	}
 	return err
 }
 
 // begin finds the place where the watch starts, and fails before anything is sent if there is none.
-func (w *watch) begin(ctx context.Context, req watchRequest) (place cursor, err error) {
-	head, trimmed, err := w.server.store.Head(ctx)
-	if err != nil {
-		return place, err
-	}
+func (w *watch) begin(req watchRequest) (at place, err error) {
+	head, trimmed := w.cursors.head, w.cursors.trimmed
 	if token := req.GetResumeToken(); token != "" {
-		place, err = w.cursors.read(token, "resume_token", gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_INVALID)
-		if err == nil && place.UpTo == 0 && place.After < trimmed {
+		at, err = w.cursors.read(token, "resume_token", gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_INVALID)
+		if follows := max(at.After, at.UpTo); err == nil && follows < trimmed { // behind a snapshot lies what came since
 			err = store.ErrTrimmed
 		}
-		return place, err
+		return at, err
 	}
 	switch req.GetStart() {
 	case gatewayv1.WatchStart_WATCH_START_SNAPSHOT:
-		place.UpTo = head
-		if head == 0 { // nothing to show, and 0 means no snapshot
-			place.UpTo = -1
-		}
+		return place{Snapshot: true, UpTo: head}, nil
 	case gatewayv1.WatchStart_WATCH_START_EARLIEST:
-		place.After = trimmed
+		return place{After: trimmed}, nil
 	default:
-		place.After = head
+		return place{After: head}, nil
 	}
-	return place, nil
 }
 
 // errEnded says that a stream end was sent.
 var errEnded = errors.New("watch ended")
 
 // follow sends the opening bookmark, the snapshot if one is wanted, and then what happens.
-func (w *watch) follow(ctx context.Context, last *cursor) error {
-	if err := w.bookmark(ctx, *last); err != nil {
+func (w *watch) follow(ctx context.Context) error {
+	if err := w.bookmark(ctx, w.at); err != nil {
 		return err
 	}
-	if last.UpTo != 0 {
-		if err := w.snapshot(ctx, last); err != nil {
+	if w.at.Snapshot {
+		if err := w.snapshot(ctx); err != nil {
 			return err
 		}
 	}
 	settled := w.ending == nil
-	w.query.After = last.After
+	w.query.After = w.at.After
 	for ev, err := range w.server.store.Follow(ctx, w.query) {
-		switch {
+		switch at := (place{After: ev.Position}); {
 		case err != nil:
 			return err
-		case ev.ID == "":
-			last.After = ev.Position
-			if err := w.bookmark(ctx, *last); err != nil {
-				return err
-			}
-			if !settled { // an end that was reached before the token was made: nobody would tell of it again
-				settled = true
-				if err := w.endIfReached(ctx, *last); err != nil {
-					return err
-				}
-			}
+		case ev.ID != "":
+			err = w.event(ctx, ev, at)
 		default:
-			last.After = ev.Position
-			if err := w.event(ev, *last); err != nil {
-				return err
+			err = w.bookmark(ctx, at)
+			if err == nil && !settled { // an end from before the token: nobody would tell of it again
+				settled = true
+				err = w.endIfReached(ctx)
 			}
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
-// snapshot sends the newest event of every matching subject as of last.UpTo. A subject that moves on meanwhile falls
-// out of it and comes as an event behind it, so there is no gap.
-func (w *watch) snapshot(ctx context.Context, last *cursor) error {
-	upTo := max(last.UpTo, 0)
-	for upTo > 0 {
-		q := w.query
-		q.After, q.UpTo, q.Limit = last.After, upTo, 256
+// snapshot sends the newest event of every matching subject as of UpTo. A subject that moves on meanwhile falls out of
+// it and comes as an event behind it, so there is no gap.
+func (w *watch) snapshot(ctx context.Context) error {
+	q := w.query
+	q.UpTo, q.Limit = w.at.UpTo, watchPage
+	for more := q.UpTo > 0; more; {
+		q.After = w.at.After
 		subjects, err := w.server.store.Subjects(ctx, q)
 		if err != nil {
 			return err
 		}
 		for _, subject := range subjects {
-			events, err := w.server.store.Events(ctx, store.Query{Stream: q.Stream, After: subject.Latest - 1, UpTo: subject.Latest, Limit: 1})
-			if err != nil {
+			if err := w.current(ctx, subject); err != nil {
 				return err
 			}
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			last.After = subject.Latest
-			for _, ev := range events {
-				if err := w.event(ev, *last); err != nil {
-					return err
-				}
-			}
 		}
-		if len(subjects) < q.Limit {
-			break
-		}
+		more = len(subjects) == q.Limit
 	}
-	last.After, last.UpTo = upTo, 0
-	return w.send(w.token(*last), watchStep{snapshotEnd: &gatewayv1.SnapshotEnd{Position: int64(upTo)}})
+	return w.tell(place{After: w.at.UpTo}, watchStep{snapshotEnd: &gatewayv1.SnapshotEnd{Position: int64(w.at.UpTo)}})
 }
 
-func (w *watch) event(ev store.Event, last cursor) error {
-	if w.matches != nil && !w.matches(ev) {
+// current sends the newest event of a subject. It is gone only if the subject has moved on and the log was trimmed.
+func (w *watch) current(ctx context.Context, subject store.Subject) error {
+	at := w.at
+	at.After = subject.Latest
+	events, err := w.server.store.Events(ctx, store.Query{Stream: w.query.Stream, After: at.After - 1, UpTo: at.After, Limit: 1})
+	switch {
+	case ctx.Err() != nil:
+		return context.Cause(ctx)
+	case err != nil:
+		return err
+	case len(events) == 0:
+		w.at = at
 		return nil
 	}
-	if err := w.send(w.token(last), watchStep{event: &ev}); err != nil {
+	return w.event(ctx, events[0], at)
+}
+
+// event shows an event, if it matches, and ends the watch if it does. Where nothing matches for long, a bookmark goes
+// out instead: the way through a long log must not look like a dead connection.
+func (w *watch) event(ctx context.Context, ev store.Event, at place) (err error) {
+	switch {
+	case w.matches == nil || w.matches(ev):
+		err = w.tell(at, watchStep{event: &ev})
+	case time.Since(w.sent) >= cmp.Or(w.query.Heartbeat, longestSilence):
+		err = w.bookmark(ctx, at)
+	default:
+		w.at = at
+	}
+	if err != nil {
 		return err
 	}
 	if why := w.ends(ev); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
-		return errors.Join(w.end(last, why, 0), errEnded)
+		return w.end(why, 0)
 	}
 	return nil
 }
+
+// longestSilence is the time between two responses, unless the request asks for less.
+const longestSilence = 15 * time.Second
 
 // endIfReached ends the watch if what it waits for has happened already.
-func (w *watch) endIfReached(ctx context.Context, last cursor) error {
+func (w *watch) endIfReached(ctx context.Context) error {
 	q := *w.ending
-	q.UpTo, q.Limit = last.After, 1
-	if q.UpTo == 0 {
-		return nil
-	}
-	reached, err := w.server.store.Subjects(ctx, q)
-	if err != nil || len(reached) == 0 {
-		return err
-	}
-	events, err := w.server.store.Events(ctx, store.Query{Stream: q.Stream, After: reached[0].Latest - 1, UpTo: reached[0].Latest, Limit: 1})
-	if err != nil || len(events) == 0 {
-		return err
-	}
-	if why := w.ends(events[0]); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
-		return errors.Join(w.end(last, why, 0), errEnded)
+	q.UpTo, q.Limit = w.at.After, watchPage
+	for more := q.UpTo > 0; more; {
+		subjects, err := w.server.store.Subjects(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, subject := range subjects {
+			if why := w.ends(store.Event{State: subject.State, Body: subject.Body}); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
+				return w.end(why, 0)
+			}
+			q.After = subject.Latest
+		}
+		more = len(subjects) == q.Limit
 	}
 	return nil
 }
 
-func (w *watch) bookmark(ctx context.Context, last cursor) error {
+func (w *watch) bookmark(ctx context.Context, at place) error {
 	head, _, err := w.server.store.Head(ctx)
 	if err != nil {
 		return err
 	}
-	return w.send(w.token(last), watchStep{bookmark: &gatewayv1.Bookmark{
+	return w.tell(at, watchStep{bookmark: &gatewayv1.Bookmark{
 		HeadPosition: int64(head), ServerTime: timestamppb.New(w.server.store.Now()),
 	}})
 }
 
-func (w *watch) end(last cursor, why gatewayv1.StreamEnd_Reason, retry time.Duration) error {
-	return w.send(w.token(last), watchStep{streamEnd: &gatewayv1.StreamEnd{Reason: why, RetryDelay: durationpb.New(retry)}})
+// end sends the last response; errEnded if it went out.
+func (w *watch) end(why gatewayv1.StreamEnd_Reason, retry time.Duration) error {
+	err := w.tell(w.at, watchStep{streamEnd: &gatewayv1.StreamEnd{Reason: why, RetryDelay: durationpb.New(retry)}})
+	if err != nil {
+		return err
+	}
+	return errEnded
 }
 
-func (w *watch) token(last cursor) string { return w.cursors.token(last.After, last.UpTo) }
+// tell sends a response. The watch has come to the place once it is out, and not before.
+func (w *watch) tell(at place, step watchStep) error {
+	if err := w.send(w.cursors.token(at), step); err != nil {
+		return err
+	}
+	w.at, w.sent = at, time.Now()
+	return nil
+}
 
 // watchContext ends a watch when the client leaves, the gateway drains, or the watch reaches its age.
-func (s *Server) watchContext(ctx context.Context) (context.Context, context.CancelCauseFunc) {
+func (s *Server) watchContext(ctx context.Context) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
+	staying := context.AfterFunc(s.draining, func() { cancel(errDraining) })
 	age := time.AfterFunc(s.streamAge, func() { cancel(errMaxAge) })
-	go func() {
-		defer age.Stop()
-		select {
-		case <-s.draining:
-			cancel(errDraining)
-		case <-ctx.Done():
-		}
-	}()
-	return ctx, cancel
+	return ctx, func() {
+		staying()
+		age.Stop()
+		cancel(nil)
+	}
 }

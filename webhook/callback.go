@@ -22,7 +22,7 @@ const maxCallbackID = 255
 // the URL. The order is not placed here: the journal adds that job. Klarna: any 2xx is taken for an acknowledgement;
 // the callback comes at least once, three times at most, and perhaps never.
 func (r *Receiver) authorization(ctx context.Context, d delivery) answer {
-	secret, err := r.callbackSecret(ctx, d.path("secret"))
+	secret, err := r.callbackSecret(ctx, journal.PurposeAuthorization, d.path("secret"))
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return refuse(http.StatusNotFound, "secret unknown or expired")
@@ -47,23 +47,23 @@ func (r *Receiver) authorization(ctx context.Context, d delivery) answer {
 	return recorded(http.StatusNoContent, account, id, record.Outcome, err)
 }
 
-// callbackSecret finds a secret that is still good, or store.ErrNotFound. It is looked up by its digest: how long that
+// callbackSecret finds a secret that is for this purpose and still good, or store.ErrNotFound. It is looked up by its digest: how long that
 // takes depends on the digest's bytes, which whoever guesses cannot steer, so it tells nothing about the secret.
-func (r *Receiver) callbackSecret(ctx context.Context, text string) (store.Secret, error) {
+func (r *Receiver) callbackSecret(ctx context.Context, purpose, text string) (store.Secret, error) {
 	digest := sha256.Sum256([]byte(text))
 	secret, err := r.store.Secret(ctx, digest[:])
 	if err != nil {
 		return store.Secret{}, fmt.Errorf("look up callback secret: %w", err)
 	}
 	expired := !secret.ExpiresAt.IsZero() && !r.store.Now().Before(secret.ExpiresAt)
-	if expired || secret.Purpose != journal.PurposeAuthorization {
+	if expired || secret.Purpose != purpose {
 		return store.Secret{}, store.ErrNotFound
 	}
 	return secret, nil
 }
 
-// pushSecret is a standing secret of an account's push URLs.
-type pushSecret struct {
+// standingSecret is a secret that stands for an account in the URLs of one door.
+type standingSecret struct {
 	digest          [sha256.Size]byte
 	merchantAccount string
 }
@@ -72,7 +72,7 @@ type pushSecret struct {
 // job reads the order, which is the proof. Klarna: pushes come again for 48 h until the order is acknowledged, whatever
 // is answered here.
 func (r *Receiver) push(ctx context.Context, d delivery) answer {
-	account := r.pusher(d.path("secret"))
+	account := whose(r.pushSecrets, d.path("secret"))
 	order := d.path("order_id")
 	if account == "" {
 		return refuse(http.StatusNotFound, "secret unknown")
@@ -80,18 +80,15 @@ func (r *Receiver) push(ctx context.Context, d delivery) answer {
 	if len(order) != len(uuid.Nil.String()) || uuid.Validate(order) != nil {
 		return refuse(http.StatusNotFound, "order id is no UUID")
 	}
-	err := r.store.Do(ctx, func(tx store.Tx) error {
-		return tx.AddJob(ctx, store.Job{
-			Kind: journal.JobReadPushed, MerchantAccount: account, Key: order, RunAt: r.store.Now(), TraceParent: d.trace,
-		})
+	return r.hint(ctx, http.StatusOK, store.Job{
+		Kind: journal.JobReadPushed, MerchantAccount: account, Key: order, TraceParent: d.trace,
 	})
-	return recorded(http.StatusOK, account, "", journal.Applied, err)
 }
 
-// pusher tells whose push secret this is, empty if nobody's. It compares with all of them, in constant time.
-func (r *Receiver) pusher(text string) (merchantAccount string) {
+// whose tells the merchant account of a secret, empty if nobody's. It compares with all of them, in constant time.
+func whose(secrets []standingSecret, text string) (merchantAccount string) {
 	digest := sha256.Sum256([]byte(text))
-	for _, s := range r.pushSecrets {
+	for _, s := range secrets {
 		if subtle.ConstantTimeCompare(digest[:], s.digest[:]) == 1 {
 			merchantAccount = s.merchantAccount
 		}

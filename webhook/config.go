@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 
+	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 )
 
@@ -74,10 +75,9 @@ func (r *Receiver) takeKeys(cfg Config) {
 			r.statusKeys[name][version] = []byte(key.Reveal())
 		}
 		for _, secret := range account.PushSecrets {
-			r.pushSecrets = append(r.pushSecrets, pushSecret{
-				digest: sha256.Sum256([]byte(secret.Reveal())), merchantAccount: name,
-			})
+			r.pushSecrets = append(r.pushSecrets, standing(name, secret.Reveal()))
 		}
+		r.notificationSecrets = append(r.notificationSecrets, standing(name, r.store.Derive(journal.PurposeNotification, name)))
 	}
 	r.networkKeys = make(map[string][]byte)
 	r.networkOf = make(map[string]string)
@@ -85,4 +85,8 @@ func (r *Receiver) takeKeys(cfg Config) {
 		r.networkKeys[id] = []byte(key.Key.Reveal())
 		r.networkOf[id] = key.MerchantAccount
 	}
+}
+
+func standing(merchantAccount, secret string) standingSecret {
+	return standingSecret{digest: sha256.Sum256([]byte(secret)), merchantAccount: merchantAccount}
 }

@@ -27,8 +27,9 @@ type Config struct {
 	NetworkKeys map[string]NetworkKey
 	// MaxBody bounds a body in bytes; 0 means 1 MiB. Klarna: its own limit is 1 MB.
 	MaxBody int64
-	// Timeout bounds one delivery, from its headers to our answer; 0 means 1.5 s for callbacks and pushes, 10 s for
-	// notifications. Klarna: a callback has 2 s to connect and 2 s to be answered; no figure for the others.
+	// Timeout bounds one delivery, from its headers to our answer; 0 means 1.5 s for what is unsigned, 10 s for signed
+	// notifications. Klarna: a callback has 2 s to connect and 2 s to be answered, an update of a hosted page 3 s; no
+	// figure for the others.
 	Timeout time.Duration
 	// Logger gets a line per delivery that was refused, quarantined or failed; nil means slog.Default().
 	Logger *slog.Logger
@@ -63,6 +64,8 @@ const (
 	DoorNetwork       Door = "network"
 	DoorAuthorization Door = "authorization"
 	DoorPush          Door = "push"
+	DoorHostedPage    Door = "hosted_page"
+	DoorPendingOrder  Door = "pending_order"
 )
 
 // Outcome says what became of a delivery. Every delivery to a door has exactly one, so what was received is their sum.
@@ -91,7 +94,9 @@ type Receiver struct {
 	statusKeys  map[string]map[string][]byte // by merchant account and version
 	networkKeys map[string][]byte            // by key id
 	networkOf   map[string]string            // merchant account by key id
-	pushSecrets []pushSecret
+
+	pushSecrets         []standingSecret
+	notificationSecrets []standingSecret // one of each merchant account, derived
 }
 
 // Time for one delivery unless configured.
@@ -127,6 +132,8 @@ func New(cfg Config) (*Receiver, error) {
 	r.mux.Handle("POST /klarna/network", r.door(DoorNetwork, notification, r.network))
 	r.mux.Handle("POST /klarna/authorization/{secret}", r.door(DoorAuthorization, callback, r.authorization))
 	r.mux.Handle("POST /klarna/push/{secret}/{order_id}", r.door(DoorPush, callback, r.push))
+	r.mux.Handle("POST /klarna/hosted-page/{secret}", r.door(DoorHostedPage, callback, r.hostedPage))
+	r.mux.Handle("POST /klarna/notification/{secret}", r.door(DoorPendingOrder, callback, r.pendingOrder))
 	return r, nil
 }
 

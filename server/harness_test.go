@@ -1,0 +1,512 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+	"go.uber.org/goleak"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/protobuf/proto"
+
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/klarna/klarnatest"
+	"payments.internal/klarna-gateway/operation"
+	"payments.internal/klarna-gateway/store"
+	"payments.internal/klarna-gateway/store/sqlite"
+	"payments.internal/klarna-gateway/webhook"
+	"payments.internal/klarna-gateway/worker"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// The merchant accounts of every stack: two for payments, the first one being the default, and one for partners.
+const (
+	shop     = "shop"
+	outlet   = "outlet"
+	acquirer = "acquirer"
+)
+
+// patience is how long a test waits for what has to come.
+const patience = time.Minute
+
+// stack is the whole gateway over a real database, with a Klarna of its own that drives the clock.
+type stack struct {
+	*face
+	t          *testing.T
+	klarna     *klarnatest.Server
+	store      *store.Store
+	journal    *journal.Journal
+	operations *operation.Operations
+	logs       *logs
+}
+
+// face is a server on real sockets: gRPC and REST.
+type face struct {
+	t        *testing.T
+	server   *Server
+	conn     *grpc.ClientConn
+	rest     *httptest.Server
+	payments gatewayv1.PaymentServiceClient
+	orders   gatewayv1.OrderServiceClient
+	partners gatewayv1.PartnerServiceClient
+	health   healthv1.HealthClient
+}
+
+// logs is what was logged.
+type logs struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logs) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *logs) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// start runs a stack until the test ends; change may alter the server's configuration.
+func start(t *testing.T, change func(*Config)) *stack {
+	t.Helper()
+	const statusKey, networkKey, networkKeyID, password = "status-key", "network-key", "krn:signing-key:1", "password"
+	s := &stack{t: t, logs: &logs{}}
+	log := slog.New(slog.NewJSONHandler(s.logs, nil))
+	hook := httptest.NewUnstartedServer(nil)
+	at := "http://" + hook.Listener.Addr().String() + "/klarna/"
+	s.klarna = klarnatest.New(klarnatest.Config{
+		Username: "PK00000_test", Password: password, APIKey: "klarna_test_api_key",
+		PaymentStatusURL: at + "payment-status/" + shop, PaymentStatusKey: statusKey,
+		NetworkURL: at + "network", NetworkKeyID: networkKeyID, NetworkKey: networkKey,
+		PushURL: at + "push/push-secret-of-the-shop/{checkout.order.id}", OperationalAfter: -1,
+	})
+	t.Cleanup(s.klarna.Close)
+	klarnaHTTP := httptest.NewServer(s.klarna)
+	t.Cleanup(klarnaHTTP.Close)
+	s.openStore(log)
+
+	var accounts []operation.Account
+	for name, api := range map[string]operation.API{shop: operation.RegionalAPI, outlet: operation.RegionalAPI, acquirer: operation.NetworkAPI} {
+		cfg := klarna.Config{BaseURL: klarnaHTTP.URL, Username: "PK00000_test", Password: password, HTTPClient: klarnaHTTP.Client()}
+		if api == operation.NetworkAPI {
+			cfg = klarna.Config{BaseURL: klarnaHTTP.URL, APIKey: "klarna_test_api_key", HTTPClient: klarnaHTTP.Client()}
+		}
+		client, err := klarna.New(cfg)
+		must(t, err)
+		accounts = append(accounts, operation.Account{Name: name, API: api, Klarna: client})
+	}
+	s.journal = journal.New(journal.Config{Store: s.store, Logger: log})
+	s.operations = operation.New(operation.Config{
+		Journal: s.journal, Accounts: accounts, SingleReplica: true, Logger: log,
+		CallbackURL:     func(secret string) string { return at + "authorization/" + secret },
+		HostedPageURL:   func(secret string) string { return at + "hosted-page/" + secret },
+		NotificationURL: func(secret string) string { return at + "notification/" + secret },
+		PushURL: func(account string) string {
+			if account != shop {
+				return ""
+			}
+			return at + "push/push-secret-of-the-shop/{checkout.order.id}"
+		},
+	})
+	s.work(log)
+	door, err := webhook.New(webhook.Config{
+		Journal: s.journal, Logger: log,
+		Accounts: map[string]webhook.Account{acquirer: {}, shop: {
+			PaymentStatusKeys: map[string]klarna.Secret{"1": statusKey}, PushSecrets: []klarna.Secret{"push-secret-of-the-shop"},
+		}},
+		NetworkKeys: map[string]webhook.NetworkKey{networkKeyID: {MerchantAccount: acquirer, Key: networkKey}},
+	})
+	must(t, err)
+	hook.Config.Handler = door
+	hook.Start()
+	t.Cleanup(hook.Close)
+	s.face = s.serve(change)
+	return s
+}
+
+func (s *stack) openStore(log *slog.Logger) {
+	ctx, dir := context.Background(), s.t.TempDir()
+	engine, err := sqlite.Open(ctx, filepath.Join(dir, "gateway.db"))
+	must(s.t, err)
+	s.t.Cleanup(func() { _ = engine.Close() })
+	keys, err := store.OpenKeyring(filepath.Join(dir, "keys.json"))
+	must(s.t, err)
+	s.store, err = store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: s.klarna.Now, PageSize: 7, Logger: log})
+	must(s.t, err)
+	s.t.Cleanup(s.store.Close)
+}
+
+// work runs the worker pool.
+func (s *stack) work(log *slog.Logger) {
+	pool := worker.New(worker.Config{Journal: s.journal, Operations: s.operations, Poll: 10 * time.Millisecond, Logger: log})
+	ctx, stop := context.WithCancel(context.Background())
+	var running sync.WaitGroup
+	running.Go(func() { _ = pool.Run(ctx) })
+	s.t.Cleanup(func() { stop(); running.Wait() })
+}
+
+// serve runs a server over the stack's store; there may be several.
+func (s *stack) serve(change func(*Config)) *face {
+	s.t.Helper()
+	cfg := Config{
+		Journal: s.journal, Operations: s.operations, Logger: slog.New(slog.NewJSONHandler(s.logs, nil)),
+		Accounts: map[string]operation.API{shop: operation.RegionalAPI, outlet: operation.RegionalAPI, acquirer: operation.NetworkAPI},
+		Defaults: map[operation.API]string{operation.RegionalAPI: shop, operation.NetworkAPI: acquirer},
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	server, err := New(cfg)
+	must(s.t, err)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	must(s.t, err)
+	gateway, err := server.NewGateway(context.Background())
+	must(s.t, err)
+	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithStaticStreamWindowSize(64<<10)) // so that who does not read is soon felt
+	must(s.t, err)
+	f := &face{
+		t: s.t, server: server, conn: conn, rest: httptest.NewServer(gateway), payments: gatewayv1.NewPaymentServiceClient(conn),
+		orders: gatewayv1.NewOrderServiceClient(conn), partners: gatewayv1.NewPartnerServiceClient(conn), health: healthv1.NewHealthClient(conn),
+	}
+	var serving sync.WaitGroup
+	serving.Go(func() { _ = server.Serve(listener) })
+	s.t.Cleanup(func() {
+		_ = conn.Close()
+		server.Drain()
+		f.rest.Close()
+		grace, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		server.Shutdown(grace)
+		_ = gateway.Close()
+		serving.Wait()
+	})
+	return f
+}
+
+// on is the stack as a subtest sees it, which fails by itself.
+func (s *stack) on(t *testing.T) *stack {
+	face, stack := *s.face, *s
+	stack.face, stack.t, face.t = &face, t, t
+	return &stack
+}
+
+func must(t *testing.T, err error) {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// record puts facts about the shop's payments into the log, in one commit. Those without an event id get one.
+func (s *stack) record(facts ...journal.PaymentFact) {
+	s.t.Helper()
+	err := s.store.Do(context.Background(), func(tx store.Tx) error {
+		for _, fact := range facts {
+			if fact.EventID == "" {
+				fact.EventID = uuid.NewString()
+			}
+			if fact.MerchantAccount == "" {
+				fact.MerchantAccount = shop
+			}
+			fact.At = s.store.Now()
+			if _, err := s.journal.PaymentIn(context.Background(), tx, fact); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		s.t.Error(err)
+	}
+}
+
+// id is the UUID of a thing by its name.
+func id(name string) string { return uuid.NewSHA1(uuid.Nil, []byte(name)).String() }
+
+// opened is a session named after its reference.
+func opened(reference string) journal.PaymentFact {
+	return journal.PaymentFact{
+		Cause: journal.Call, SessionID: id("session " + reference),
+		Session: &journal.SessionFacts{Currency: "EUR", OrderAmount: 12995, Reference1: reference, OrderPolicy: journal.OrderByCaller},
+	}
+}
+
+// placed is the order of the session.
+func placed(reference string) journal.PaymentFact {
+	return journal.PaymentFact{
+		Cause: journal.Call, SessionID: id("session " + reference), OrderID: id("order " + reference),
+		Order: &journal.OrderFacts{FraudStatus: "ACCEPTED"},
+	}
+}
+
+// captured claims part of the order.
+func captured(reference string, minor int64) journal.PaymentFact {
+	return journal.PaymentFact{
+		Cause: journal.Call, OrderID: id("order " + reference), Capture: &journal.Movement{ID: uuid.NewString(), Amount: minor},
+	}
+}
+
+// told is a payment-status notification.
+func told(reference, status string) journal.PaymentFact {
+	return journal.PaymentFact{
+		Cause: journal.Notification, OrderID: id("order " + reference), Type: klarnatest.EventPaymentStatus, Raw: []byte(uuid.NewString()),
+		Status: &journal.StatusFacts{Status: status, Currency: "EUR", OrderAmount: 12995},
+	}
+}
+
+func eur(minor int64) *gatewayv1.Money {
+	return &gatewayv1.Money{AmountMinor: minor, CurrencyCode: "EUR"}
+}
+
+// sessionRequest is a purchase without a flaw.
+func sessionRequest(reference string) *gatewayv1.CreatePaymentSessionRequest {
+	return &gatewayv1.CreatePaymentSessionRequest{
+		RequestId: uuid.NewString(), PurchaseCountry: "DE", Locale: "de-DE", OrderPolicy: gatewayv1.OrderPolicy_ORDER_POLICY_BY_CALLER,
+		OrderAmount: eur(12995), OrderTaxAmountMinor: 2075, MerchantReference1: reference,
+		OrderLines: []*gatewayv1.OrderLine{{
+			Reference: "L-1", Name: "Lamp", Quantity: 1, UnitPriceMinor: 12995, TaxRateBasisPoints: 1900, TotalAmountMinor: 12995, TotalTaxAmountMinor: 2075,
+		}},
+	}
+}
+
+// onboardRequest is a merchant without a flaw.
+func onboardRequest(t *testing.T, reference string) *gatewayv1.OnboardPartnerRequest {
+	t.Helper()
+	req := fixture(t, "onboard.json", &gatewayv1.OnboardPartnerRequest{})
+	req.RequestId, req.PartnerAccountReference = uuid.NewString(), reference
+	for _, p := range req.GetProducts()[0].GetPaymentAccounts() {
+		p.PaymentAccountReference = reference + "-" + p.GetPaymentAccountReference()
+	}
+	return req
+}
+
+// order takes a purchase from the session to the order at Klarna.
+func (s *stack) order(reference string) (orderID string) {
+	s.t.Helper()
+	made, err := s.payments.CreatePaymentSession(s.t.Context(), sessionRequest(reference))
+	must(s.t, err)
+	token, err := s.klarna.Authorize(made.GetSession().GetSessionId())
+	must(s.t, err)
+	order, err := s.orders.CreateOrder(s.t.Context(), &gatewayv1.CreateOrderRequest{
+		RequestId: uuid.NewString(), SessionId: made.GetSession().GetSessionId(), AuthorizationToken: token,
+	})
+	must(s.t, err)
+	return order.GetOrderId()
+}
+
+// step is a response of either watch, as tests look at it.
+type step struct {
+	token string
+	event proto.Message // a PaymentEvent or an AccountEvent
+	id    string        // of the event
+	at    int64         // position of the event or the snapshot
+	mark  string        // "bookmark", "snapshot_end", or the reason of a stream end
+	whole proto.Message
+}
+
+func (s step) payment() *gatewayv1.Payment { return s.event.(*gatewayv1.PaymentEvent).GetPayment() }
+
+// watching is an open watch.
+type watching struct {
+	t      *testing.T
+	recv   func() (step, error)
+	cancel context.CancelFunc
+}
+
+// watchPayments opens a watch, which ends with the test.
+func (f *face) watchPayments(req *gatewayv1.WatchPaymentStatusRequest) *watching {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	f.t.Cleanup(cancel)
+	stream, err := f.payments.WatchPaymentStatus(ctx, req)
+	must(f.t, err)
+	return &watching{t: f.t, cancel: cancel, recv: func() (step, error) {
+		res, err := stream.Recv()
+		if err != nil {
+			return step{}, err
+		}
+		got := step{token: res.GetResumeToken(), whole: res}
+		switch m := res.GetMessage().(type) {
+		case *gatewayv1.WatchPaymentStatusResponse_Event:
+			got.event, got.id, got.at = m.Event, m.Event.GetEventId(), m.Event.GetPosition()
+		default:
+			got.mark, got.at = mark(res.GetBookmark(), res.GetSnapshotEnd(), res.GetStreamEnd())
+		}
+		return got, nil
+	}}
+}
+
+// watchAccounts opens a watch, which ends with the test.
+func (f *face) watchAccounts(req *gatewayv1.WatchAccountStateRequest) *watching {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	f.t.Cleanup(cancel)
+	stream, err := f.partners.WatchAccountState(ctx, req)
+	must(f.t, err)
+	return &watching{t: f.t, cancel: cancel, recv: func() (step, error) {
+		res, err := stream.Recv()
+		if err != nil {
+			return step{}, err
+		}
+		got := step{token: res.GetResumeToken(), whole: res}
+		switch m := res.GetMessage().(type) {
+		case *gatewayv1.WatchAccountStateResponse_Event:
+			got.event, got.id, got.at = m.Event, m.Event.GetEventId(), m.Event.GetPosition()
+		default:
+			got.mark, got.at = mark(res.GetBookmark(), res.GetSnapshotEnd(), res.GetStreamEnd())
+		}
+		return got, nil
+	}}
+}
+
+func mark(bookmark *gatewayv1.Bookmark, snapshotEnd *gatewayv1.SnapshotEnd, end *gatewayv1.StreamEnd) (string, int64) {
+	switch {
+	case bookmark != nil:
+		return "bookmark", 0
+	case snapshotEnd != nil:
+		return "snapshot_end", snapshotEnd.GetPosition()
+	}
+	return strings.TrimPrefix(end.GetReason().String(), "REASON_"), 0
+}
+
+// next is the next response.
+func (w *watching) next() step {
+	w.t.Helper()
+	got, err := w.recv()
+	must(w.t, err)
+	return got
+}
+
+// event is the next event; bookmarks and the end of the snapshot are passed over.
+func (w *watching) event() step {
+	w.t.Helper()
+	for {
+		got := w.next()
+		if got.event != nil {
+			return got
+		}
+		if got.mark != "bookmark" && got.mark != "snapshot_end" {
+			w.t.Fatalf("the watch ended with %s", got.mark)
+		}
+	}
+}
+
+// caughtUp is everything from the opening bookmark to the bookmark that says there is no more now.
+func (w *watching) caughtUp() (all []step) {
+	w.t.Helper()
+	all = append(all, w.next())
+	if all[0].mark != "bookmark" {
+		w.t.Fatalf("the watch opened with %v, want a bookmark at once", all[0].whole)
+	}
+	for {
+		got := w.next()
+		all = append(all, got)
+		if got.mark == "bookmark" {
+			return all
+		}
+	}
+}
+
+// ending is everything up to the end of the stream, which has to be a stream end.
+func (w *watching) ending() (all []step) {
+	w.t.Helper()
+	for {
+		got, err := w.recv()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		must(w.t, err)
+		if n := len(all); n > 0 && all[n-1].mark != "" && all[n-1].mark != "bookmark" && all[n-1].mark != "snapshot_end" {
+			w.t.Fatalf("%v came behind the stream end", got.whole)
+		}
+		all = append(all, got)
+	}
+}
+
+// content names the steps that are not bookmarks.
+func content(steps []step) (all []string) {
+	for _, s := range steps {
+		switch {
+		case s.event != nil:
+			all = append(all, s.id)
+		case s.mark != "bookmark":
+			all = append(all, s.mark)
+		}
+	}
+	return all
+}
+
+func fromStart(start gatewayv1.WatchStart) *gatewayv1.WatchPaymentStatusRequest_Start {
+	return &gatewayv1.WatchPaymentStatusRequest_Start{Start: start}
+}
+
+func fromToken(token string) *gatewayv1.WatchPaymentStatusRequest_ResumeToken {
+	return &gatewayv1.WatchPaymentStatusRequest_ResumeToken{ResumeToken: token}
+}
+
+// resumed is a watch request that goes on behind a token.
+func resumed(req *gatewayv1.WatchPaymentStatusRequest, token string) *gatewayv1.WatchPaymentStatusRequest {
+	again := proto.CloneOf(req)
+	again.From = fromToken(token)
+	return again
+}
+
+// get asks REST for a path.
+func (f *face) get(path string) *http.Response {
+	f.t.Helper()
+	return f.do(http.MethodGet, path, nil, nil)
+}
+
+func (f *face) do(method, path string, body io.Reader, header http.Header) *http.Response {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	f.t.Cleanup(cancel)
+	req, err := http.NewRequestWithContext(ctx, method, f.rest.URL+path, body)
+	must(f.t, err)
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	res, err := f.rest.Client().Do(req)
+	must(f.t, err)
+	f.t.Cleanup(func() { _ = res.Body.Close() })
+	return res
+}
+
+// klarnaRefuses makes Klarna answer the next call of an operation with a status, however often the client repeats it.
+func (s *stack) klarnaRefuses(operation string, status int) {
+	s.t.Helper()
+	must(s.t, s.klarna.Fail(klarnatest.Fault{Operation: operation, Status: status, Times: 1 + klarna.DefaultRetries}))
+}
+
+// logged checks that a line of the log holds every one of the texts.
+func (s *stack) logged(texts ...string) {
+	s.t.Helper()
+	for line := range strings.Lines(s.logs.String()) {
+		if !slices.ContainsFunc(texts, func(text string) bool { return !strings.Contains(line, text) }) {
+			return
+		}
+	}
+	s.t.Errorf("no line holds %q:\n%s", texts, s.logs)
+}
