@@ -6,10 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -70,6 +73,8 @@ type accountConfig struct {
 	Username    string `yaml:"username"`
 	Password    secret `yaml:"password"`
 	APIKey      secret `yaml:"api_key"`
+	// Rates are quotas in calls a second by klarna.Category, where Klarna has agreed to others than it publishes.
+	Rates map[klarna.Category]klarna.Rate `yaml:"rates"`
 	// AutoCapture says that the contract allows capturing an order when it is placed.
 	AutoCapture bool `yaml:"auto_capture"`
 	// PlaceOrders: automatic lets the gateway place orders of authorised sessions; by_caller (default) leaves it to callers.
@@ -84,18 +89,27 @@ type accountConfig struct {
 	PushSecrets []secret `yaml:"push_secrets"`
 }
 
+// klarna is what a client of the account needs; the caller adds what all clients share.
+func (a *accountConfig) klarna() klarna.Config {
+	return klarna.Config{BaseURL: a.BaseURL, Username: a.Username, Password: a.Password.Secret, APIKey: a.APIKey.Secret, Rates: a.Rates}
+}
+
 // secret is read from where its text points to: env:NAME, file:PATH, or the text itself. It prints as ***.
 type secret struct{ klarna.Secret }
 
-// UnmarshalYAML resolves the secret.
+// UnmarshalYAML resolves the secret. Its error is a yaml.TypeError: any other would end the decoding, and hide what
+// else is wrong with the file.
 func (s *secret) UnmarshalYAML(node *yaml.Node) error {
+	flaw := func(what any) error {
+		return &yaml.TypeError{Errors: []string{fmt.Sprintf("line %d: %v", node.Line, what)}}
+	}
 	var text string
 	if err := node.Decode(&text); err != nil {
-		return fmt.Errorf("line %d: a secret is a text", node.Line)
+		return flaw("a secret is a text")
 	}
 	value, err := resolve(text)
 	if err != nil {
-		return fmt.Errorf("line %d: %w", node.Line, err)
+		return flaw(err)
 	}
 	s.Secret = klarna.Secret(value)
 	return nil
@@ -119,6 +133,9 @@ func resolve(text string) (string, error) {
 	return text, nil
 }
 
+// valuesOfYAML are the values that yaml's errors quote: they may be secrets in the wrong place.
+var valuesOfYAML = regexp.MustCompile("`[^`]*`")
+
 // loadConfig reads the file (none if path is empty), puts the environment on top, fills in defaults and checks
 // everything. The error names every mistake at once.
 func loadConfig(path string, env func(string) string) (config, error) {
@@ -132,7 +149,7 @@ func loadConfig(path string, env func(string) string) (config, error) {
 		decoder := yaml.NewDecoder(bytes.NewReader(content))
 		decoder.KnownFields(true)
 		if err := decoder.Decode(&cfg); err != nil && !errors.Is(err, io.EOF) {
-			flaws = append(flaws, fmt.Errorf("%s: %w", filepath.Base(path), err))
+			flaws = append(flaws, fmt.Errorf("%s: %s", filepath.Base(path), valuesOfYAML.ReplaceAllString(err.Error(), "a value")))
 		}
 	}
 	cfg.environment(env)
@@ -180,6 +197,9 @@ func (c *config) defaults() {
 		a := &c.MerchantAccounts[i]
 		a.Environment = orDefault(a.Environment, "playground")
 		a.Region = orDefault(a.Region, "eu")
+		if a.API == string(operation.NetworkAPI) {
+			a.Region = "eu" // the Network has one host per environment
+		}
 		a.PlaceOrders = orDefault(a.PlaceOrders, "by_caller")
 		a.Acknowledge = orDefault(a.Acknowledge, "by_caller")
 		if a.BaseURL == "" {
@@ -205,14 +225,22 @@ var hosts = map[host]string{
 // check tells everything that is wrong.
 func (c *config) check() (flaws []error) {
 	flaw := func(format string, args ...any) { flaws = append(flaws, fmt.Errorf(format, args...)) }
-	for name, address := range map[string]string{"grpc_address": c.GRPCAddress, "rest_address": c.RESTAddress} {
-		if !loopback(address) && len(c.Tokens) == 0 {
-			flaw("%s: %s is not a loopback address, and no tokens are configured: anybody could move money", name, address)
+	for _, listener := range []struct {
+		name, address string
+		api           bool
+	}{{"grpc_address", c.GRPCAddress, true}, {"rest_address", c.RESTAddress, true}, {"webhook_address", c.WebhookAddress, false}} {
+		if _, _, err := net.SplitHostPort(listener.address); err != nil {
+			flaw("%s: %q is not host:port", listener.name, listener.address)
+		} else if listener.api && !loopback(listener.address) && len(c.Tokens) == 0 {
+			flaw("%s: %s is not a loopback address, and no tokens are configured: anybody could move money", listener.name, listener.address)
 		}
 	}
-	for name, address := range map[string]string{"grpc_address": c.GRPCAddress, "rest_address": c.RESTAddress, "webhook_address": c.WebhookAddress} {
-		if _, _, err := net.SplitHostPort(address); err != nil {
-			flaw("%s: %q is not host:port", name, address)
+	for _, limit := range []struct {
+		name string
+		time time.Duration
+	}{{"shutdown_grace", c.ShutdownGrace}, {"session_read_delay", c.SessionReadDelay}, {"account_read_delay", c.AccountReadDelay}} {
+		if limit.time < 0 {
+			flaw("%s: %s is negative", limit.name, limit.time)
 		}
 	}
 	if (c.WebhookTLS.CertFile == "") != (c.WebhookTLS.KeyFile == "") {
@@ -237,7 +265,7 @@ func (c *config) checkAccounts() (flaws []error) {
 	if len(c.MerchantAccounts) == 0 {
 		return []error{errors.New("merchant_accounts: at least one is required (or KLARNA_USERNAME and KLARNA_PASSWORD)")}
 	}
-	names, defaults := map[string]bool{}, map[string]string{}
+	names, defaults, keyIDs := map[string]bool{}, map[string]string{}, map[string]string{}
 	for i, a := range c.MerchantAccounts {
 		flaw := func(format string, args ...any) {
 			flaws = append(flaws, fmt.Errorf("merchant_accounts[%d] %q: %w", i, a.Name, fmt.Errorf(format, args...)))
@@ -255,8 +283,13 @@ func (c *config) checkAccounts() (flaws []error) {
 		if a.Environment != "live" && a.Environment != "playground" {
 			flaw("environment: %q is neither live nor playground", a.Environment)
 		}
+		client := a.klarna()
 		if a.BaseURL == "" {
 			flaw("base_url: none is known for api %q, environment %q, region %q", a.API, a.Environment, a.Region)
+			client.BaseURL = "https://unknown.invalid" // what is left is checked all the same
+		}
+		if _, err := klarna.New(client); err != nil {
+			flaw("%w", err)
 		}
 		if a.Default {
 			if other := defaults[a.API]; other != "" {
@@ -264,17 +297,23 @@ func (c *config) checkAccounts() (flaws []error) {
 			}
 			defaults[a.API] = a.Name
 		}
-		for name, value := range map[string]string{"place_orders": a.PlaceOrders, "acknowledge": a.Acknowledge} {
-			if value != "automatic" && value != "by_caller" {
-				flaw("%s: %q is neither automatic nor by_caller", name, value)
+		for _, policy := range [][2]string{{"place_orders", a.PlaceOrders}, {"acknowledge", a.Acknowledge}} {
+			if policy[1] != "automatic" && policy[1] != "by_caller" {
+				flaw("%s: %q is neither automatic nor by_caller", policy[0], policy[1])
 			}
+		}
+		for _, id := range slices.Sorted(maps.Keys(a.SigningKeys)) {
+			if other, taken := keyIDs[id]; taken {
+				flaw("signing_keys: %q is of merchant account %q already", id, other)
+			}
+			keyIDs[id] = a.Name
 		}
 		for _, p := range a.PushSecrets {
 			if len(p.Reveal()) < 20 {
 				flaw("push_secrets: at least 20 characters each are required")
 			}
 		}
-		if key := a.APIKey.Reveal(); wrongEnvironment(key, a.Environment) {
+		if wrongEnvironment(a.APIKey.Reveal(), a.Environment) || wrongEnvironment(a.Password.Reveal(), a.Environment) {
 			flaw("api_key: it is of the other environment than %s", a.Environment)
 		}
 		if a.API == string(operation.RegionalAPI) && a.PlaceOrders == "automatic" && c.PublicBaseURL == "" {
@@ -300,7 +339,7 @@ func plainName(name string) bool {
 func loopback(address string) bool {
 	name, _, err := net.SplitHostPort(address)
 	if err != nil {
-		return true // told elsewhere
+		return false
 	}
 	ip := net.ParseIP(name)
 	return name == "localhost" || ip != nil && ip.IsLoopback()

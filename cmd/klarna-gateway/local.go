@@ -38,8 +38,8 @@ const (
 type local struct {
 	sim     *klarnatest.Server
 	simHTTP *http.Server
+	simURL  string
 	gateway *gatewayProcess
-	ca      *tls.Config // trusts the throwaway CA
 }
 
 // localAddresses says where a local set-up listens; port 0 takes any free one.
@@ -51,16 +51,20 @@ var anyPorts = localAddresses{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.
 // themselves; never if it is negative. Callers run gateway.run and then close.
 func newLocal(ctx context.Context, at localAddresses, data string, operational time.Duration, log *slog.Logger) (l *local, err error) {
 	l = &local{}
-	hook, err := reserve(at.webhook)
+	hooks, err := net.Listen("tcp", at.webhook) // before the gateway does: Klarna is told its address
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("listen: %w", err)
 	}
+	defer func() {
+		if err != nil {
+			_ = hooks.Close()
+		}
+	}()
 	serverTLS, clientTLS, err := throwawayCA()
 	if err != nil {
 		return nil, err
 	}
-	l.ca = clientTLS
-	public := "https://" + hook
+	public := "https://" + hooks.Addr().String()
 	password, apiKey := randomText(), "klarna_test_api_"+randomText()
 	statusKey, networkKey, pushSecret := randomText(), randomText(), randomText()
 	l.sim = klarnatest.New(klarnatest.Config{
@@ -79,24 +83,24 @@ func newLocal(ctx context.Context, at localAddresses, data string, operational t
 	}
 	l.simHTTP = &http.Server{Handler: l.sim, ReadHeaderTimeout: 5 * time.Second}
 	go func() { _ = l.simHTTP.Serve(simListener) }()
-	base := "http://" + simListener.Addr().String()
+	l.simURL = "http://" + simListener.Addr().String()
 	cfg := config{
-		GRPCAddress: at.grpc, RESTAddress: at.rest, WebhookAddress: hook, PublicBaseURL: public, DataDir: data,
+		GRPCAddress: at.grpc, RESTAddress: at.rest, WebhookAddress: hooks.Addr().String(), PublicBaseURL: public, DataDir: data,
 		Reflection: true, LogLevel: "info", ShutdownGrace: 5 * time.Second,
 		MerchantAccounts: []accountConfig{
 			{
-				Name: localShop, API: "regional", Default: true, BaseURL: base, Username: localUsername, Password: secret{klarna.Secret(password)},
+				Name: localShop, API: "regional", Default: true, BaseURL: l.simURL, Username: localUsername, Password: secret{klarna.Secret(password)},
 				PaymentStatusKeys: map[string]secret{"1": {klarna.Secret(statusKey)}}, PushSecrets: []secret{{klarna.Secret(pushSecret)}},
 			},
 			{
-				Name: localAcquirer, API: "network", Default: true, BaseURL: base, APIKey: secret{klarna.Secret(apiKey)},
+				Name: localAcquirer, API: "network", Default: true, BaseURL: l.simURL, APIKey: secret{klarna.Secret(apiKey)},
 				SigningKeys: map[string]secret{localKeyID: {klarna.Secret(networkKey)}},
 			},
 		},
 	}
 	cfg.defaults()
 	// The simulator's clock drives the gateway too, so that moving it moves both.
-	l.gateway, err = newGateway(ctx, cfg, parts{now: l.sim.Now, webhookTLS: serverTLS, poll: 20 * time.Millisecond}, log)
+	l.gateway, err = newGateway(ctx, cfg, parts{now: l.sim.Now, webhookListener: hooks, webhookTLS: serverTLS, poll: 20 * time.Millisecond}, log)
 	if err != nil {
 		l.close()
 		return nil, err
@@ -108,16 +112,6 @@ func newLocal(ctx context.Context, at localAddresses, data string, operational t
 func (l *local) close() {
 	_ = l.simHTTP.Close()
 	l.sim.Close()
-}
-
-// reserve finds the address that Klarna will be told before the gateway listens there.
-func reserve(address string) (string, error) {
-	probe, err := net.Listen("tcp", address)
-	if err != nil {
-		return "", fmt.Errorf("listen: %w", err)
-	}
-	defer probe.Close()
-	return probe.Addr().String(), nil
 }
 
 // throwawayCA makes a certificate for loopback and the CA that signed it, both gone when the process ends.
@@ -163,18 +157,22 @@ func randomText() string {
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
-// dev runs a local set-up on the default addresses and says what to try.
-func dev(ctx context.Context, data string, out, errOut io.Writer) error {
-	if err := os.MkdirAll(data, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w", err)
-	}
-	at := localAddresses{"127.0.0.1:9090", "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8082"}
+// devAddresses are those that the hints name.
+var devAddresses = localAddresses{"127.0.0.1:9090", "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8082"}
+
+// dev runs a local set-up and says what to try.
+func dev(ctx context.Context, at localAddresses, data string, out, errOut io.Writer) error {
 	l, err := newLocal(ctx, at, data, 3*time.Second, newLogger(errOut, "info"))
 	if err != nil {
 		return err
 	}
 	defer l.close()
-	if _, err := fmt.Fprint(out, devHints); err != nil {
+	hints := strings.NewReplacer(
+		devAddresses.grpc, l.gateway.grpcListener.Addr().String(), devAddresses.rest, l.gateway.restListener.Addr().String(),
+		devAddresses.webhook, l.gateway.hookListener.Addr().String(), devAddresses.sim, strings.TrimPrefix(l.simURL, "http://"),
+	)
+	if _, err := hints.WriteString(out, devHints); err != nil {
+		l.gateway.close()
 		return err
 	}
 	return l.gateway.run(ctx)

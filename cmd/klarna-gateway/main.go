@@ -54,11 +54,15 @@ func command(ctx context.Context, args []string, out, errOut io.Writer) error {
 		}
 		return serve(ctx, cfg, errOut)
 	case "dev":
-		data := flags.String("data", "data/dev", "`folder` of the database")
+		data, at := flags.String("data", "data/dev", "`folder` of the database"), devAddresses
+		flags.StringVar(&at.grpc, "grpc", at.grpc, "`address` of the gateway's gRPC")
+		flags.StringVar(&at.rest, "rest", at.rest, "`address` of the gateway's REST")
+		flags.StringVar(&at.webhook, "webhooks", at.webhook, "`address` of the gateway's webhooks")
+		flags.StringVar(&at.sim, "sim", at.sim, "`address` of the simulated Klarna")
 		if err := flags.Parse(args); err != nil {
 			return err
 		}
-		return dev(ctx, *data, out, errOut)
+		return dev(ctx, at, *data, out, errOut)
 	case "demo":
 		verbose := flags.Bool("v", false, "show the gateway's log")
 		if err := flags.Parse(args); err != nil {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -29,6 +30,7 @@ import (
 type gatewayProcess struct {
 	cfg      config
 	log      *slog.Logger
+	data     *os.File // holds the data directory
 	engine   store.Engine
 	store    *store.Store
 	api      *server.Server
@@ -43,6 +45,8 @@ type gatewayProcess struct {
 // parts is what a test or the demo replaces. Zero fields are the real thing.
 type parts struct {
 	now func() time.Time
+	// webhookListener is taken instead of binding the webhook address.
+	webhookListener net.Listener
 	// webhookTLS serves the webhook listener instead of the configured files.
 	webhookTLS *tls.Config
 	// heartbeat of watches that do not ask for another one.
@@ -71,7 +75,9 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay,
 	})
 	operations := operation.New(operation.Config{
-		Journal: book, Accounts: v.operations, CallbackURL: cfg.callbackURL(), SingleReplica: true, Logger: log,
+		Journal: book, Accounts: v.operations, SingleReplica: true, Logger: log,
+		CallbackURL: cfg.callbackURL(), HostedPageURL: cfg.doorURL("hosted-page"), NotificationURL: cfg.doorURL("notification"),
+		PushURL: cfg.pushURL,
 	})
 	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Logger: log})
 	g.api, err = server.New(server.Config{
@@ -91,15 +97,19 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 	return g, g.listen(g.rest, door, with)
 }
 
-func (g *gatewayProcess) open(ctx context.Context, with parts) error {
-	if err := os.MkdirAll(g.cfg.DataDir, 0o700); err != nil {
-		return fmt.Errorf("data directory: %w", err)
+func (g *gatewayProcess) open(ctx context.Context, with parts) (err error) {
+	dir := g.cfg.DataDir
+	if g.data, err = holdData(dir); err != nil {
+		return err
 	}
-	keys, err := store.OpenKeyring(filepath.Join(g.cfg.DataDir, "keys.json"))
+	if err := keysBelong(dir); err != nil {
+		return err
+	}
+	keys, err := store.OpenKeyring(filepath.Join(dir, keyFile))
 	if err != nil {
 		return fmt.Errorf("key file: %w", err)
 	}
-	engine, err := sqlite.Open(ctx, filepath.Join(g.cfg.DataDir, "gateway.db"))
+	engine, err := sqlite.Open(ctx, filepath.Join(dir, databaseFile))
 	if err != nil {
 		return fmt.Errorf("database: %w", err)
 	}
@@ -123,19 +133,16 @@ func (g *gatewayProcess) accounts() (views, error) {
 		policies: map[string]journal.Policy{}, apis: map[string]operation.API{}, defaults: map[operation.API]string{},
 		doors: map[string]webhook.Account{}, networkKeys: map[string]webhook.NetworkKey{},
 	}
-	var flaws []error
 	for _, a := range g.cfg.MerchantAccounts {
-		client, err := klarna.New(klarna.Config{
-			BaseURL: a.BaseURL, Username: a.Username, Password: a.Password.Secret, APIKey: a.APIKey.Secret,
-			HTTPClient: klarnaHTTP(), Version: version(), Logger: g.log,
-		})
+		with := a.klarna()
+		with.HTTPClient, with.Version, with.Logger = klarnaHTTP(), version(), g.log
+		client, err := klarna.New(with)
 		if err != nil {
-			flaws = append(flaws, fmt.Errorf("merchant account %q: %w", a.Name, err))
-			continue
+			return v, fmt.Errorf("merchant account %q: %w", a.Name, err)
 		}
 		v.add(a, client)
 	}
-	return v, errors.Join(flaws...)
+	return v, nil
 }
 
 func (v *views) add(a accountConfig, client *klarna.Client) {
@@ -169,7 +176,9 @@ func (g *gatewayProcess) listen(rest, door http.Handler, with parts) (err error)
 	}
 	bind(&g.grpcListener, g.cfg.GRPCAddress)
 	bind(&g.restListener, g.cfg.RESTAddress)
-	bind(&g.hookListener, g.cfg.WebhookAddress)
+	if g.hookListener = with.webhookListener; g.hookListener == nil {
+		bind(&g.hookListener, g.cfg.WebhookAddress)
+	}
 	if err != nil {
 		return err
 	}
@@ -194,32 +203,62 @@ func (g *gatewayProcess) listen(rest, door http.Handler, with parts) (err error)
 	return nil
 }
 
-// run serves until ctx ends or a part fails, then shuts down in order: refuse, release watchers, drain, cut off; the
-// store closes last.
+// run serves until ctx ends or a part fails, then shuts down; the store closes last.
 func (g *gatewayProcess) run(ctx context.Context) error {
 	defer g.close()
 	group, ctx := errgroup.WithContext(ctx)
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
+	worked := make(chan struct{})
 	group.Go(func() error { return g.api.Serve(g.grpcListener) })
 	group.Go(func() error { return served("rest", g.restHTTP.Serve(g.restListener)) })
 	group.Go(func() error { return served("webhooks", g.hookHTTP.Serve(g.hookListener)) })
-	group.Go(func() error { return g.pool.Run(working) })
+	go func() { // waited for by shutDown, and no longer than the grace
+		defer close(worked)
+		if err := g.pool.Run(working); err != nil {
+			g.log.Error("work jobs", "error", err)
+		}
+	}()
 	group.Go(func() error {
 		<-ctx.Done()
-		g.log.Info("shutting down", "grace", g.cfg.ShutdownGrace)
-		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), g.cfg.ShutdownGrace)
-		defer cancel()
-		err := g.hookHTTP.Shutdown(grace) // Klarna sends again what we no longer take
-		g.api.Drain()                     // NOT_SERVING; watches end with a token, which lets REST drain too
-		err = errors.Join(err, g.restHTTP.Shutdown(grace))
-		g.api.Shutdown(grace)
-		stopWork()
-		return err
+		stopWork() // what is in hand has all of the grace
+		return g.shutDown(context.WithoutCancel(ctx), worked)
 	})
 	g.log.Info("serving", "version", version(), "grpc", g.grpcListener.Addr().String(), "rest", g.restListener.Addr().String(),
 		"webhooks", g.hookListener.Addr().String(), "merchant_accounts", len(g.cfg.MerchantAccounts))
 	return group.Wait()
+}
+
+// shutDown ends all parts in order: release watchers, refuse, drain. What the grace is too short for is cut off and told
+// as an error; nothing of it is lost, as callers, Klarna and the jobs' leases bring it up again.
+func (g *gatewayProcess) shutDown(ctx context.Context, worked <-chan struct{}) error {
+	g.log.Info("shutting down", "grace", g.cfg.ShutdownGrace)
+	ctx, cancel := context.WithTimeout(ctx, g.cfg.ShutdownGrace)
+	defer cancel()
+	g.api.Drain() // NOT_SERVING; watches end with a token, which lets REST drain too
+	// Side by side: http.Server waits seconds for a connection that says nothing, and the webhooks face the internet.
+	var faces errgroup.Group
+	faces.Go(func() error { return ended(ctx, "webhooks", g.hookHTTP) })
+	faces.Go(func() error { return ended(ctx, "rest", g.restHTTP) })
+	err := faces.Wait()
+	g.api.Shutdown(ctx)
+	select {
+	case <-worked:
+	case <-ctx.Done():
+		err = errors.Join(err, errors.New("jobs were cut off"))
+	}
+	if err != nil {
+		return fmt.Errorf("shutdown_grace of %s was too short: %w", g.cfg.ShutdownGrace, err)
+	}
+	return nil
+}
+
+// ended waits for the requests in hand and cuts them off when ctx ends.
+func ended(ctx context.Context, what string, web *http.Server) error {
+	if err := web.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("%s were cut off", what), web.Close())
+	}
+	return nil
 }
 
 func served(what string, err error) error {
@@ -251,10 +290,28 @@ func (g *gatewayProcess) close() {
 			g.log.Error("close database", "error", err)
 		}
 	}
+	if g.data != nil {
+		_ = g.data.Close() // lets the data directory go
+	}
 }
 
 // callbackURL makes the addresses for Klarna's authorisation callbacks.
-func (c *config) callbackURL() func(string) string {
+func (c *config) callbackURL() func(string) string { return c.doorURL("authorization") }
+
+// pushURL is the address for pushes of an account's checkout orders, empty if it has no secret for them. Of several
+// secrets the first one is for new orders, the others are for those that were made with them.
+func (c *config) pushURL(merchantAccount string) string {
+	door := c.doorURL("push")
+	for _, a := range c.MerchantAccounts {
+		if door != nil && a.Name == merchantAccount && len(a.PushSecrets) > 0 {
+			return door(url.PathEscape(a.PushSecrets[0].Reveal())) + "/{checkout.order.id}"
+		}
+	}
+	return ""
+}
+
+// doorURL makes the addresses of one of the webhook listener's doors; nil if Klarna cannot reach it.
+func (c *config) doorURL(door string) func(secret string) string {
 	if c.PublicBaseURL == "" {
 		return nil
 	}
@@ -262,7 +319,7 @@ func (c *config) callbackURL() func(string) string {
 	for len(base) > 0 && base[len(base)-1] == '/' {
 		base = base[:len(base)-1]
 	}
-	return func(secret string) string { return base + "/klarna/authorization/" + secret }
+	return func(secret string) string { return base + "/klarna/" + door + "/" + secret }
 }
 
 func (c *config) tokens() (all []server.Token) {

@@ -105,6 +105,8 @@ const (
 	ErrorReason_ERROR_REASON_PARTNER_DIFFERS ErrorReason = 42
 	// FAILED_PRECONDITION: the account is disabled by Klarna.
 	ErrorReason_ERROR_REASON_ACCOUNT_DISABLED ErrorReason = 43
+	// NOT_FOUND: the partner account has no such part (brand, store, entity, product and the like).
+	ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND ErrorReason = 44
 	// FAILED_PRECONDITION: Klarna refused the gateway's own credentials; the operator has to act.
 	ErrorReason_ERROR_REASON_KLARNA_CREDENTIALS_REFUSED ErrorReason = 50
 	// FAILED_PRECONDITION: the merchant account is not active or not permitted at Klarna.
@@ -167,6 +169,7 @@ var (
 		41: "ERROR_REASON_PARTNER_NOT_FOUND",
 		42: "ERROR_REASON_PARTNER_DIFFERS",
 		43: "ERROR_REASON_ACCOUNT_DISABLED",
+		44: "ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND",
 		50: "ERROR_REASON_KLARNA_CREDENTIALS_REFUSED",
 		51: "ERROR_REASON_KLARNA_FORBIDDEN",
 		52: "ERROR_REASON_KLARNA_RATE_LIMITED",
@@ -217,6 +220,7 @@ var (
 		"ERROR_REASON_PARTNER_NOT_FOUND":            41,
 		"ERROR_REASON_PARTNER_DIFFERS":              42,
 		"ERROR_REASON_ACCOUNT_DISABLED":             43,
+		"ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND":   44,
 		"ERROR_REASON_KLARNA_CREDENTIALS_REFUSED":   50,
 		"ERROR_REASON_KLARNA_FORBIDDEN":             51,
 		"ERROR_REASON_KLARNA_RATE_LIMITED":          52,
@@ -261,7 +265,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\x84\x0e\n" +
+	"gateway.v1*\xb1\x0e\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -303,6 +307,7 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_PARTNER_NOT_FOUND\x10)\x12 \n" +
 	"\x1cERROR_REASON_PARTNER_DIFFERS\x10*\x12!\n" +
 	"\x1dERROR_REASON_ACCOUNT_DISABLED\x10+\x12+\n" +
+	"'ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND\x10,\x12+\n" +
 	"'ERROR_REASON_KLARNA_CREDENTIALS_REFUSED\x102\x12!\n" +
 	"\x1dERROR_REASON_KLARNA_FORBIDDEN\x103\x12$\n" +
 	" ERROR_REASON_KLARNA_RATE_LIMITED\x104\x12#\n" +

@@ -1112,6 +1112,2990 @@ func (*WatchAccountStateResponse_SnapshotEnd) isWatchAccountStateResponse_Messag
 
 func (*WatchAccountStateResponse_StreamEnd) isWatchAccountStateResponse_Message() {}
 
+// CreateBusinessEntityRequest holds what shall be added.
+type CreateBusinessEntityRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// What to add; ids are set by Klarna.
+	BusinessEntity *BusinessEntity `protobuf:"bytes,4,opt,name=business_entity,json=businessEntity,proto3" json:"business_entity,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CreateBusinessEntityRequest) Reset() {
+	*x = CreateBusinessEntityRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateBusinessEntityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateBusinessEntityRequest) ProtoMessage() {}
+
+func (x *CreateBusinessEntityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateBusinessEntityRequest.ProtoReflect.Descriptor instead.
+func (*CreateBusinessEntityRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *CreateBusinessEntityRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreateBusinessEntityRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateBusinessEntityRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *CreateBusinessEntityRequest) GetBusinessEntity() *BusinessEntity {
+	if x != nil {
+		return x.BusinessEntity
+	}
+	return nil
+}
+
+// CreateBusinessEntityResponse holds what was added.
+type CreateBusinessEntityResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With its id.
+	BusinessEntity *BusinessEntity `protobuf:"bytes,1,opt,name=business_entity,json=businessEntity,proto3" json:"business_entity,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CreateBusinessEntityResponse) Reset() {
+	*x = CreateBusinessEntityResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateBusinessEntityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateBusinessEntityResponse) ProtoMessage() {}
+
+func (x *CreateBusinessEntityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateBusinessEntityResponse.ProtoReflect.Descriptor instead.
+func (*CreateBusinessEntityResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *CreateBusinessEntityResponse) GetBusinessEntity() *BusinessEntity {
+	if x != nil {
+		return x.BusinessEntity
+	}
+	return nil
+}
+
+// ListBusinessEntitiesRequest names an account.
+type ListBusinessEntitiesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ListBusinessEntitiesRequest) Reset() {
+	*x = ListBusinessEntitiesRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBusinessEntitiesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBusinessEntitiesRequest) ProtoMessage() {}
+
+func (x *ListBusinessEntitiesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBusinessEntitiesRequest.ProtoReflect.Descriptor instead.
+func (*ListBusinessEntitiesRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *ListBusinessEntitiesRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListBusinessEntitiesRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+// ListBusinessEntitiesResponse holds them.
+type ListBusinessEntitiesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	BusinessEntities []*BusinessEntity `protobuf:"bytes,1,rep,name=business_entities,json=businessEntities,proto3" json:"business_entities,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ListBusinessEntitiesResponse) Reset() {
+	*x = ListBusinessEntitiesResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBusinessEntitiesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBusinessEntitiesResponse) ProtoMessage() {}
+
+func (x *ListBusinessEntitiesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBusinessEntitiesResponse.ProtoReflect.Descriptor instead.
+func (*ListBusinessEntitiesResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *ListBusinessEntitiesResponse) GetBusinessEntities() []*BusinessEntity {
+	if x != nil {
+		return x.BusinessEntities
+	}
+	return nil
+}
+
+// GetBusinessEntityRequest names it.
+type GetBusinessEntityRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	PartnerBusinessEntityId string `protobuf:"bytes,3,opt,name=partner_business_entity_id,json=partnerBusinessEntityId,proto3" json:"partner_business_entity_id,omitempty"`
+	unknownFields           protoimpl.UnknownFields
+	sizeCache               protoimpl.SizeCache
+}
+
+func (x *GetBusinessEntityRequest) Reset() {
+	*x = GetBusinessEntityRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBusinessEntityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBusinessEntityRequest) ProtoMessage() {}
+
+func (x *GetBusinessEntityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBusinessEntityRequest.ProtoReflect.Descriptor instead.
+func (*GetBusinessEntityRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *GetBusinessEntityRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetBusinessEntityRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *GetBusinessEntityRequest) GetPartnerBusinessEntityId() string {
+	if x != nil {
+		return x.PartnerBusinessEntityId
+	}
+	return ""
+}
+
+// GetBusinessEntityResponse holds it.
+type GetBusinessEntityResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	BusinessEntity *BusinessEntity `protobuf:"bytes,1,opt,name=business_entity,json=businessEntity,proto3" json:"business_entity,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetBusinessEntityResponse) Reset() {
+	*x = GetBusinessEntityResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBusinessEntityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBusinessEntityResponse) ProtoMessage() {}
+
+func (x *GetBusinessEntityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBusinessEntityResponse.ProtoReflect.Descriptor instead.
+func (*GetBusinessEntityResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *GetBusinessEntityResponse) GetBusinessEntity() *BusinessEntity {
+	if x != nil {
+		return x.BusinessEntity
+	}
+	return nil
+}
+
+// UpdateBusinessEntityRequest names what shall change.
+type UpdateBusinessEntityRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	PartnerBusinessEntityId string `protobuf:"bytes,4,opt,name=partner_business_entity_id,json=partnerBusinessEntityId,proto3" json:"partner_business_entity_id,omitempty"`
+	// New registered name.
+	LegalRegisteredEntityName *string `protobuf:"bytes,5,opt,name=legal_registered_entity_name,json=legalRegisteredEntityName,proto3,oneof" json:"legal_registered_entity_name,omitempty"`
+	// New supplementary data; each part that is set replaces Klarna's as a whole.
+	SupplementaryBusinessData *SupplementaryBusinessData `protobuf:"bytes,6,opt,name=supplementary_business_data,json=supplementaryBusinessData,proto3" json:"supplementary_business_data,omitempty"`
+	unknownFields             protoimpl.UnknownFields
+	sizeCache                 protoimpl.SizeCache
+}
+
+func (x *UpdateBusinessEntityRequest) Reset() {
+	*x = UpdateBusinessEntityRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateBusinessEntityRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateBusinessEntityRequest) ProtoMessage() {}
+
+func (x *UpdateBusinessEntityRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateBusinessEntityRequest.ProtoReflect.Descriptor instead.
+func (*UpdateBusinessEntityRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *UpdateBusinessEntityRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *UpdateBusinessEntityRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateBusinessEntityRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *UpdateBusinessEntityRequest) GetPartnerBusinessEntityId() string {
+	if x != nil {
+		return x.PartnerBusinessEntityId
+	}
+	return ""
+}
+
+func (x *UpdateBusinessEntityRequest) GetLegalRegisteredEntityName() string {
+	if x != nil && x.LegalRegisteredEntityName != nil {
+		return *x.LegalRegisteredEntityName
+	}
+	return ""
+}
+
+func (x *UpdateBusinessEntityRequest) GetSupplementaryBusinessData() *SupplementaryBusinessData {
+	if x != nil {
+		return x.SupplementaryBusinessData
+	}
+	return nil
+}
+
+// UpdateBusinessEntityResponse holds it after the change.
+type UpdateBusinessEntityResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna answered.
+	BusinessEntity *BusinessEntity `protobuf:"bytes,1,opt,name=business_entity,json=businessEntity,proto3" json:"business_entity,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UpdateBusinessEntityResponse) Reset() {
+	*x = UpdateBusinessEntityResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateBusinessEntityResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateBusinessEntityResponse) ProtoMessage() {}
+
+func (x *UpdateBusinessEntityResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateBusinessEntityResponse.ProtoReflect.Descriptor instead.
+func (*UpdateBusinessEntityResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *UpdateBusinessEntityResponse) GetBusinessEntity() *BusinessEntity {
+	if x != nil {
+		return x.BusinessEntity
+	}
+	return nil
+}
+
+// CreateBrandRequest holds what shall be added.
+type CreateBrandRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// What to add; ids are set by Klarna.
+	Brand         *Brand `protobuf:"bytes,4,opt,name=brand,proto3" json:"brand,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateBrandRequest) Reset() {
+	*x = CreateBrandRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateBrandRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateBrandRequest) ProtoMessage() {}
+
+func (x *CreateBrandRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateBrandRequest.ProtoReflect.Descriptor instead.
+func (*CreateBrandRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *CreateBrandRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreateBrandRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateBrandRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *CreateBrandRequest) GetBrand() *Brand {
+	if x != nil {
+		return x.Brand
+	}
+	return nil
+}
+
+// CreateBrandResponse holds what was added.
+type CreateBrandResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With its id.
+	Brand         *Brand `protobuf:"bytes,1,opt,name=brand,proto3" json:"brand,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateBrandResponse) Reset() {
+	*x = CreateBrandResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateBrandResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateBrandResponse) ProtoMessage() {}
+
+func (x *CreateBrandResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateBrandResponse.ProtoReflect.Descriptor instead.
+func (*CreateBrandResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *CreateBrandResponse) GetBrand() *Brand {
+	if x != nil {
+		return x.Brand
+	}
+	return nil
+}
+
+// ListBrandsRequest names an account.
+type ListBrandsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ListBrandsRequest) Reset() {
+	*x = ListBrandsRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBrandsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBrandsRequest) ProtoMessage() {}
+
+func (x *ListBrandsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBrandsRequest.ProtoReflect.Descriptor instead.
+func (*ListBrandsRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *ListBrandsRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListBrandsRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+// ListBrandsResponse holds them.
+type ListBrandsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	Brands        []*Brand `protobuf:"bytes,1,rep,name=brands,proto3" json:"brands,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListBrandsResponse) Reset() {
+	*x = ListBrandsResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[25]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListBrandsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListBrandsResponse) ProtoMessage() {}
+
+func (x *ListBrandsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[25]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListBrandsResponse.ProtoReflect.Descriptor instead.
+func (*ListBrandsResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{25}
+}
+
+func (x *ListBrandsResponse) GetBrands() []*Brand {
+	if x != nil {
+		return x.Brands
+	}
+	return nil
+}
+
+// GetBrandRequest names it.
+type GetBrandRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	BrandId       string `protobuf:"bytes,3,opt,name=brand_id,json=brandId,proto3" json:"brand_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBrandRequest) Reset() {
+	*x = GetBrandRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[26]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBrandRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBrandRequest) ProtoMessage() {}
+
+func (x *GetBrandRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[26]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBrandRequest.ProtoReflect.Descriptor instead.
+func (*GetBrandRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{26}
+}
+
+func (x *GetBrandRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetBrandRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *GetBrandRequest) GetBrandId() string {
+	if x != nil {
+		return x.BrandId
+	}
+	return ""
+}
+
+// GetBrandResponse holds it.
+type GetBrandResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	Brand         *Brand `protobuf:"bytes,1,opt,name=brand,proto3" json:"brand,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetBrandResponse) Reset() {
+	*x = GetBrandResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetBrandResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetBrandResponse) ProtoMessage() {}
+
+func (x *GetBrandResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetBrandResponse.ProtoReflect.Descriptor instead.
+func (*GetBrandResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *GetBrandResponse) GetBrand() *Brand {
+	if x != nil {
+		return x.Brand
+	}
+	return nil
+}
+
+// CreateStoreGroupRequest holds what shall be added.
+type CreateStoreGroupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// What to add; ids are set by Klarna.
+	StoreGroup    *StoreGroup `protobuf:"bytes,4,opt,name=store_group,json=storeGroup,proto3" json:"store_group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateStoreGroupRequest) Reset() {
+	*x = CreateStoreGroupRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateStoreGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateStoreGroupRequest) ProtoMessage() {}
+
+func (x *CreateStoreGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateStoreGroupRequest.ProtoReflect.Descriptor instead.
+func (*CreateStoreGroupRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *CreateStoreGroupRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreateStoreGroupRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateStoreGroupRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *CreateStoreGroupRequest) GetStoreGroup() *StoreGroup {
+	if x != nil {
+		return x.StoreGroup
+	}
+	return nil
+}
+
+// CreateStoreGroupResponse holds what was added.
+type CreateStoreGroupResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With its id.
+	StoreGroup    *StoreGroup `protobuf:"bytes,1,opt,name=store_group,json=storeGroup,proto3" json:"store_group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateStoreGroupResponse) Reset() {
+	*x = CreateStoreGroupResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateStoreGroupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateStoreGroupResponse) ProtoMessage() {}
+
+func (x *CreateStoreGroupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateStoreGroupResponse.ProtoReflect.Descriptor instead.
+func (*CreateStoreGroupResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *CreateStoreGroupResponse) GetStoreGroup() *StoreGroup {
+	if x != nil {
+		return x.StoreGroup
+	}
+	return nil
+}
+
+// ListStoreGroupsRequest names an account.
+type ListStoreGroupsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Largest number of results, 1 to 100; 0 means Klarna's default.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the previous page; everything else must be as it was there.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStoreGroupsRequest) Reset() {
+	*x = ListStoreGroupsRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[30]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStoreGroupsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStoreGroupsRequest) ProtoMessage() {}
+
+func (x *ListStoreGroupsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[30]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStoreGroupsRequest.ProtoReflect.Descriptor instead.
+func (*ListStoreGroupsRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{30}
+}
+
+func (x *ListStoreGroupsRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListStoreGroupsRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *ListStoreGroupsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStoreGroupsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListStoreGroupsResponse holds them.
+type ListStoreGroupsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	StoreGroups []*StoreGroup `protobuf:"bytes,1,rep,name=store_groups,json=storeGroups,proto3" json:"store_groups,omitempty"`
+	// Token of the next page, empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStoreGroupsResponse) Reset() {
+	*x = ListStoreGroupsResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[31]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStoreGroupsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStoreGroupsResponse) ProtoMessage() {}
+
+func (x *ListStoreGroupsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[31]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStoreGroupsResponse.ProtoReflect.Descriptor instead.
+func (*ListStoreGroupsResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{31}
+}
+
+func (x *ListStoreGroupsResponse) GetStoreGroups() []*StoreGroup {
+	if x != nil {
+		return x.StoreGroups
+	}
+	return nil
+}
+
+func (x *ListStoreGroupsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetStoreGroupRequest names it.
+type GetStoreGroupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	StoreGroupId  string `protobuf:"bytes,3,opt,name=store_group_id,json=storeGroupId,proto3" json:"store_group_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStoreGroupRequest) Reset() {
+	*x = GetStoreGroupRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[32]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStoreGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStoreGroupRequest) ProtoMessage() {}
+
+func (x *GetStoreGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[32]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStoreGroupRequest.ProtoReflect.Descriptor instead.
+func (*GetStoreGroupRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{32}
+}
+
+func (x *GetStoreGroupRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetStoreGroupRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *GetStoreGroupRequest) GetStoreGroupId() string {
+	if x != nil {
+		return x.StoreGroupId
+	}
+	return ""
+}
+
+// GetStoreGroupResponse holds it.
+type GetStoreGroupResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	StoreGroup    *StoreGroup `protobuf:"bytes,1,opt,name=store_group,json=storeGroup,proto3" json:"store_group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStoreGroupResponse) Reset() {
+	*x = GetStoreGroupResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[33]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStoreGroupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStoreGroupResponse) ProtoMessage() {}
+
+func (x *GetStoreGroupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[33]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStoreGroupResponse.ProtoReflect.Descriptor instead.
+func (*GetStoreGroupResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{33}
+}
+
+func (x *GetStoreGroupResponse) GetStoreGroup() *StoreGroup {
+	if x != nil {
+		return x.StoreGroup
+	}
+	return nil
+}
+
+// UpdateStoreGroupRequest names what shall change.
+type UpdateStoreGroupRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	StoreGroupId string `protobuf:"bytes,4,opt,name=store_group_id,json=storeGroupId,proto3" json:"store_group_id,omitempty"`
+	// New reference.
+	StoreGroupReference *string `protobuf:"bytes,5,opt,name=store_group_reference,json=storeGroupReference,proto3,oneof" json:"store_group_reference,omitempty"`
+	// New support contact, as a whole.
+	SupportContact *SupportContact `protobuf:"bytes,6,opt,name=support_contact,json=supportContact,proto3" json:"support_contact,omitempty"`
+	// New pages on social networks; if any is given they replace all.
+	SocialMediaLinks []*SocialMediaLink `protobuf:"bytes,7,rep,name=social_media_links,json=socialMediaLinks,proto3" json:"social_media_links,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *UpdateStoreGroupRequest) Reset() {
+	*x = UpdateStoreGroupRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[34]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateStoreGroupRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateStoreGroupRequest) ProtoMessage() {}
+
+func (x *UpdateStoreGroupRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[34]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateStoreGroupRequest.ProtoReflect.Descriptor instead.
+func (*UpdateStoreGroupRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{34}
+}
+
+func (x *UpdateStoreGroupRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *UpdateStoreGroupRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateStoreGroupRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *UpdateStoreGroupRequest) GetStoreGroupId() string {
+	if x != nil {
+		return x.StoreGroupId
+	}
+	return ""
+}
+
+func (x *UpdateStoreGroupRequest) GetStoreGroupReference() string {
+	if x != nil && x.StoreGroupReference != nil {
+		return *x.StoreGroupReference
+	}
+	return ""
+}
+
+func (x *UpdateStoreGroupRequest) GetSupportContact() *SupportContact {
+	if x != nil {
+		return x.SupportContact
+	}
+	return nil
+}
+
+func (x *UpdateStoreGroupRequest) GetSocialMediaLinks() []*SocialMediaLink {
+	if x != nil {
+		return x.SocialMediaLinks
+	}
+	return nil
+}
+
+// UpdateStoreGroupResponse holds it after the change.
+type UpdateStoreGroupResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna answered.
+	StoreGroup    *StoreGroup `protobuf:"bytes,1,opt,name=store_group,json=storeGroup,proto3" json:"store_group,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateStoreGroupResponse) Reset() {
+	*x = UpdateStoreGroupResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[35]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateStoreGroupResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateStoreGroupResponse) ProtoMessage() {}
+
+func (x *UpdateStoreGroupResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[35]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateStoreGroupResponse.ProtoReflect.Descriptor instead.
+func (*UpdateStoreGroupResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{35}
+}
+
+func (x *UpdateStoreGroupResponse) GetStoreGroup() *StoreGroup {
+	if x != nil {
+		return x.StoreGroup
+	}
+	return nil
+}
+
+// CreateStoreRequest holds what shall be added.
+type CreateStoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// What to add; ids are set by Klarna.
+	Store *Store `protobuf:"bytes,4,opt,name=store,proto3" json:"store,omitempty"`
+	// Klarna's id of the store group it belongs to.
+	StoreGroupId  string `protobuf:"bytes,5,opt,name=store_group_id,json=storeGroupId,proto3" json:"store_group_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateStoreRequest) Reset() {
+	*x = CreateStoreRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[36]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateStoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateStoreRequest) ProtoMessage() {}
+
+func (x *CreateStoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[36]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateStoreRequest.ProtoReflect.Descriptor instead.
+func (*CreateStoreRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{36}
+}
+
+func (x *CreateStoreRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreateStoreRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateStoreRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *CreateStoreRequest) GetStore() *Store {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+func (x *CreateStoreRequest) GetStoreGroupId() string {
+	if x != nil {
+		return x.StoreGroupId
+	}
+	return ""
+}
+
+// CreateStoreResponse holds what was added.
+type CreateStoreResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With its id.
+	Store         *Store `protobuf:"bytes,1,opt,name=store,proto3" json:"store,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateStoreResponse) Reset() {
+	*x = CreateStoreResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateStoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateStoreResponse) ProtoMessage() {}
+
+func (x *CreateStoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateStoreResponse.ProtoReflect.Descriptor instead.
+func (*CreateStoreResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *CreateStoreResponse) GetStore() *Store {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+// ListStoresRequest names an account.
+type ListStoresRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Largest number of results, 1 to 100; 0 means Klarna's default.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the previous page; everything else must be as it was there.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStoresRequest) Reset() {
+	*x = ListStoresRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStoresRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStoresRequest) ProtoMessage() {}
+
+func (x *ListStoresRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStoresRequest.ProtoReflect.Descriptor instead.
+func (*ListStoresRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *ListStoresRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListStoresRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *ListStoresRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListStoresRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListStoresResponse holds them.
+type ListStoresResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	Stores []*Store `protobuf:"bytes,1,rep,name=stores,proto3" json:"stores,omitempty"`
+	// Token of the next page, empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListStoresResponse) Reset() {
+	*x = ListStoresResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[39]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListStoresResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListStoresResponse) ProtoMessage() {}
+
+func (x *ListStoresResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[39]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListStoresResponse.ProtoReflect.Descriptor instead.
+func (*ListStoresResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{39}
+}
+
+func (x *ListStoresResponse) GetStores() []*Store {
+	if x != nil {
+		return x.Stores
+	}
+	return nil
+}
+
+func (x *ListStoresResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetStoreRequest names it.
+type GetStoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	StoreId       string `protobuf:"bytes,3,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStoreRequest) Reset() {
+	*x = GetStoreRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[40]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStoreRequest) ProtoMessage() {}
+
+func (x *GetStoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[40]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStoreRequest.ProtoReflect.Descriptor instead.
+func (*GetStoreRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{40}
+}
+
+func (x *GetStoreRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetStoreRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *GetStoreRequest) GetStoreId() string {
+	if x != nil {
+		return x.StoreId
+	}
+	return ""
+}
+
+// GetStoreResponse holds it.
+type GetStoreResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	Store         *Store `protobuf:"bytes,1,opt,name=store,proto3" json:"store,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetStoreResponse) Reset() {
+	*x = GetStoreResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[41]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetStoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetStoreResponse) ProtoMessage() {}
+
+func (x *GetStoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[41]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetStoreResponse.ProtoReflect.Descriptor instead.
+func (*GetStoreResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{41}
+}
+
+func (x *GetStoreResponse) GetStore() *Store {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+// UpdateStoreRequest names what shall change.
+type UpdateStoreRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	StoreId string `protobuf:"bytes,4,opt,name=store_id,json=storeId,proto3" json:"store_id,omitempty"`
+	// The store as it shall be, as a whole; its type must be what it is.
+	Store         *Store `protobuf:"bytes,5,opt,name=store,proto3" json:"store,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateStoreRequest) Reset() {
+	*x = UpdateStoreRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[42]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateStoreRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateStoreRequest) ProtoMessage() {}
+
+func (x *UpdateStoreRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[42]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateStoreRequest.ProtoReflect.Descriptor instead.
+func (*UpdateStoreRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{42}
+}
+
+func (x *UpdateStoreRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *UpdateStoreRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdateStoreRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *UpdateStoreRequest) GetStoreId() string {
+	if x != nil {
+		return x.StoreId
+	}
+	return ""
+}
+
+func (x *UpdateStoreRequest) GetStore() *Store {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+// UpdateStoreResponse holds it after the change.
+type UpdateStoreResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna answered.
+	Store         *Store `protobuf:"bytes,1,opt,name=store,proto3" json:"store,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *UpdateStoreResponse) Reset() {
+	*x = UpdateStoreResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[43]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdateStoreResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdateStoreResponse) ProtoMessage() {}
+
+func (x *UpdateStoreResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[43]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdateStoreResponse.ProtoReflect.Descriptor instead.
+func (*UpdateStoreResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{43}
+}
+
+func (x *UpdateStoreResponse) GetStore() *Store {
+	if x != nil {
+		return x.Store
+	}
+	return nil
+}
+
+// ListPaymentProductsRequest names an account.
+type ListPaymentProductsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *ListPaymentProductsRequest) Reset() {
+	*x = ListPaymentProductsRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[44]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPaymentProductsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPaymentProductsRequest) ProtoMessage() {}
+
+func (x *ListPaymentProductsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[44]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPaymentProductsRequest.ProtoReflect.Descriptor instead.
+func (*ListPaymentProductsRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{44}
+}
+
+func (x *ListPaymentProductsRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListPaymentProductsRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+// ListPaymentProductsResponse holds them.
+type ListPaymentProductsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	Products      []*Product `protobuf:"bytes,1,rep,name=products,proto3" json:"products,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPaymentProductsResponse) Reset() {
+	*x = ListPaymentProductsResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[45]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPaymentProductsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPaymentProductsResponse) ProtoMessage() {}
+
+func (x *ListPaymentProductsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[45]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPaymentProductsResponse.ProtoReflect.Descriptor instead.
+func (*ListPaymentProductsResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{45}
+}
+
+func (x *ListPaymentProductsResponse) GetProducts() []*Product {
+	if x != nil {
+		return x.Products
+	}
+	return nil
+}
+
+// DisablePaymentProductRequest says why.
+type DisablePaymentProductRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of the product.
+	ProductId string `protobuf:"bytes,4,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// Klarna's word, such as "VOLUNTARY".
+	Reason string `protobuf:"bytes,5,opt,name=reason,proto3" json:"reason,omitempty"`
+	// More about it, for Klarna.
+	ReasonDetails string `protobuf:"bytes,6,opt,name=reason_details,json=reasonDetails,proto3" json:"reason_details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisablePaymentProductRequest) Reset() {
+	*x = DisablePaymentProductRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[46]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisablePaymentProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisablePaymentProductRequest) ProtoMessage() {}
+
+func (x *DisablePaymentProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[46]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisablePaymentProductRequest.ProtoReflect.Descriptor instead.
+func (*DisablePaymentProductRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{46}
+}
+
+func (x *DisablePaymentProductRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *DisablePaymentProductRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DisablePaymentProductRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *DisablePaymentProductRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *DisablePaymentProductRequest) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *DisablePaymentProductRequest) GetReasonDetails() string {
+	if x != nil {
+		return x.ReasonDetails
+	}
+	return ""
+}
+
+// DisablePaymentProductResponse holds the account after it.
+type DisablePaymentProductResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account as it is on record now.
+	Partner       *Partner `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DisablePaymentProductResponse) Reset() {
+	*x = DisablePaymentProductResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[47]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DisablePaymentProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DisablePaymentProductResponse) ProtoMessage() {}
+
+func (x *DisablePaymentProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[47]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DisablePaymentProductResponse.ProtoReflect.Descriptor instead.
+func (*DisablePaymentProductResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{47}
+}
+
+func (x *DisablePaymentProductResponse) GetPartner() *Partner {
+	if x != nil {
+		return x.Partner
+	}
+	return nil
+}
+
+// EnablePaymentProductRequest names a product.
+type EnablePaymentProductRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of the product.
+	ProductId     string `protobuf:"bytes,4,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnablePaymentProductRequest) Reset() {
+	*x = EnablePaymentProductRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnablePaymentProductRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnablePaymentProductRequest) ProtoMessage() {}
+
+func (x *EnablePaymentProductRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnablePaymentProductRequest.ProtoReflect.Descriptor instead.
+func (*EnablePaymentProductRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *EnablePaymentProductRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *EnablePaymentProductRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *EnablePaymentProductRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *EnablePaymentProductRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+// EnablePaymentProductResponse holds the account after it.
+type EnablePaymentProductResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The account as it is on record now.
+	Partner       *Partner `protobuf:"bytes,1,opt,name=partner,proto3" json:"partner,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EnablePaymentProductResponse) Reset() {
+	*x = EnablePaymentProductResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EnablePaymentProductResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EnablePaymentProductResponse) ProtoMessage() {}
+
+func (x *EnablePaymentProductResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EnablePaymentProductResponse.ProtoReflect.Descriptor instead.
+func (*EnablePaymentProductResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *EnablePaymentProductResponse) GetPartner() *Partner {
+	if x != nil {
+		return x.Partner
+	}
+	return nil
+}
+
+// CreatePaymentAccountRequest holds what shall be added.
+type CreatePaymentAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of the product.
+	ProductId string `protobuf:"bytes,4,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// What to add; its id is set by Klarna.
+	PaymentAccount *PaymentAccount `protobuf:"bytes,5,opt,name=payment_account,json=paymentAccount,proto3" json:"payment_account,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CreatePaymentAccountRequest) Reset() {
+	*x = CreatePaymentAccountRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[50]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePaymentAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePaymentAccountRequest) ProtoMessage() {}
+
+func (x *CreatePaymentAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[50]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePaymentAccountRequest.ProtoReflect.Descriptor instead.
+func (*CreatePaymentAccountRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{50}
+}
+
+func (x *CreatePaymentAccountRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreatePaymentAccountRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreatePaymentAccountRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *CreatePaymentAccountRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *CreatePaymentAccountRequest) GetPaymentAccount() *PaymentAccount {
+	if x != nil {
+		return x.PaymentAccount
+	}
+	return nil
+}
+
+// CreatePaymentAccountResponse holds what was added.
+type CreatePaymentAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// With its id.
+	PaymentAccount *PaymentAccount `protobuf:"bytes,1,opt,name=payment_account,json=paymentAccount,proto3" json:"payment_account,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *CreatePaymentAccountResponse) Reset() {
+	*x = CreatePaymentAccountResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[51]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreatePaymentAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreatePaymentAccountResponse) ProtoMessage() {}
+
+func (x *CreatePaymentAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[51]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreatePaymentAccountResponse.ProtoReflect.Descriptor instead.
+func (*CreatePaymentAccountResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{51}
+}
+
+func (x *CreatePaymentAccountResponse) GetPaymentAccount() *PaymentAccount {
+	if x != nil {
+		return x.PaymentAccount
+	}
+	return nil
+}
+
+// GetPaymentAccountRequest names it.
+type GetPaymentAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of the product.
+	ProductId string `protobuf:"bytes,3,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// Klarna's id of it.
+	PaymentAccountId string `protobuf:"bytes,4,opt,name=payment_account_id,json=paymentAccountId,proto3" json:"payment_account_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *GetPaymentAccountRequest) Reset() {
+	*x = GetPaymentAccountRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[52]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPaymentAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPaymentAccountRequest) ProtoMessage() {}
+
+func (x *GetPaymentAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[52]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPaymentAccountRequest.ProtoReflect.Descriptor instead.
+func (*GetPaymentAccountRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{52}
+}
+
+func (x *GetPaymentAccountRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetPaymentAccountRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *GetPaymentAccountRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *GetPaymentAccountRequest) GetPaymentAccountId() string {
+	if x != nil {
+		return x.PaymentAccountId
+	}
+	return ""
+}
+
+// GetPaymentAccountResponse holds it.
+type GetPaymentAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	PaymentAccount *PaymentAccount `protobuf:"bytes,1,opt,name=payment_account,json=paymentAccount,proto3" json:"payment_account,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetPaymentAccountResponse) Reset() {
+	*x = GetPaymentAccountResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[53]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPaymentAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPaymentAccountResponse) ProtoMessage() {}
+
+func (x *GetPaymentAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[53]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPaymentAccountResponse.ProtoReflect.Descriptor instead.
+func (*GetPaymentAccountResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{53}
+}
+
+func (x *GetPaymentAccountResponse) GetPaymentAccount() *PaymentAccount {
+	if x != nil {
+		return x.PaymentAccount
+	}
+	return nil
+}
+
+// UpdatePaymentAccountRequest names what shall change.
+type UpdatePaymentAccountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of the product.
+	ProductId string `protobuf:"bytes,4,opt,name=product_id,json=productId,proto3" json:"product_id,omitempty"`
+	// Klarna's id of it.
+	PaymentAccountId string `protobuf:"bytes,5,opt,name=payment_account_id,json=paymentAccountId,proto3" json:"payment_account_id,omitempty"`
+	// New reference.
+	PaymentAccountReference *string `protobuf:"bytes,6,opt,name=payment_account_reference,json=paymentAccountReference,proto3,oneof" json:"payment_account_reference,omitempty"`
+	// New merchant category code, four digits.
+	DefaultMerchantCategoryCode *string `protobuf:"bytes,7,opt,name=default_merchant_category_code,json=defaultMerchantCategoryCode,proto3,oneof" json:"default_merchant_category_code,omitempty"`
+	unknownFields               protoimpl.UnknownFields
+	sizeCache                   protoimpl.SizeCache
+}
+
+func (x *UpdatePaymentAccountRequest) Reset() {
+	*x = UpdatePaymentAccountRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[54]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatePaymentAccountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatePaymentAccountRequest) ProtoMessage() {}
+
+func (x *UpdatePaymentAccountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[54]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatePaymentAccountRequest.ProtoReflect.Descriptor instead.
+func (*UpdatePaymentAccountRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{54}
+}
+
+func (x *UpdatePaymentAccountRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *UpdatePaymentAccountRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *UpdatePaymentAccountRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *UpdatePaymentAccountRequest) GetProductId() string {
+	if x != nil {
+		return x.ProductId
+	}
+	return ""
+}
+
+func (x *UpdatePaymentAccountRequest) GetPaymentAccountId() string {
+	if x != nil {
+		return x.PaymentAccountId
+	}
+	return ""
+}
+
+func (x *UpdatePaymentAccountRequest) GetPaymentAccountReference() string {
+	if x != nil && x.PaymentAccountReference != nil {
+		return *x.PaymentAccountReference
+	}
+	return ""
+}
+
+func (x *UpdatePaymentAccountRequest) GetDefaultMerchantCategoryCode() string {
+	if x != nil && x.DefaultMerchantCategoryCode != nil {
+		return *x.DefaultMerchantCategoryCode
+	}
+	return ""
+}
+
+// UpdatePaymentAccountResponse holds it after the change.
+type UpdatePaymentAccountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna answered.
+	PaymentAccount *PaymentAccount `protobuf:"bytes,1,opt,name=payment_account,json=paymentAccount,proto3" json:"payment_account,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *UpdatePaymentAccountResponse) Reset() {
+	*x = UpdatePaymentAccountResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[55]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *UpdatePaymentAccountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*UpdatePaymentAccountResponse) ProtoMessage() {}
+
+func (x *UpdatePaymentAccountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[55]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use UpdatePaymentAccountResponse.ProtoReflect.Descriptor instead.
+func (*UpdatePaymentAccountResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{55}
+}
+
+func (x *UpdatePaymentAccountResponse) GetPaymentAccount() *PaymentAccount {
+	if x != nil {
+		return x.PaymentAccount
+	}
+	return nil
+}
+
+// ListPaymentProfilesRequest names the merchant account.
+type ListPaymentProfilesRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ListPaymentProfilesRequest) Reset() {
+	*x = ListPaymentProfilesRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[56]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPaymentProfilesRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPaymentProfilesRequest) ProtoMessage() {}
+
+func (x *ListPaymentProfilesRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[56]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPaymentProfilesRequest.ProtoReflect.Descriptor instead.
+func (*ListPaymentProfilesRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{56}
+}
+
+func (x *ListPaymentProfilesRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+// PaymentProfile is a price and its programs, agreed with Klarna.
+type PaymentProfile struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's id, a KRN.
+	PaymentProfileId string `protobuf:"bytes,1,opt,name=payment_profile_id,json=paymentProfileId,proto3" json:"payment_profile_id,omitempty"`
+	// Klarna's name of it, if it has one.
+	Name          string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentProfile) Reset() {
+	*x = PaymentProfile{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[57]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentProfile) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentProfile) ProtoMessage() {}
+
+func (x *PaymentProfile) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[57]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentProfile.ProtoReflect.Descriptor instead.
+func (*PaymentProfile) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{57}
+}
+
+func (x *PaymentProfile) GetPaymentProfileId() string {
+	if x != nil {
+		return x.PaymentProfileId
+	}
+	return ""
+}
+
+func (x *PaymentProfile) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+// ListPaymentProfilesResponse holds them.
+type ListPaymentProfilesResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	PaymentProfiles []*PaymentProfile `protobuf:"bytes,1,rep,name=payment_profiles,json=paymentProfiles,proto3" json:"payment_profiles,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ListPaymentProfilesResponse) Reset() {
+	*x = ListPaymentProfilesResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[58]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPaymentProfilesResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPaymentProfilesResponse) ProtoMessage() {}
+
+func (x *ListPaymentProfilesResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[58]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPaymentProfilesResponse.ProtoReflect.Descriptor instead.
+func (*ListPaymentProfilesResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{58}
+}
+
+func (x *ListPaymentProfilesResponse) GetPaymentProfiles() []*PaymentProfile {
+	if x != nil {
+		return x.PaymentProfiles
+	}
+	return nil
+}
+
+// ListComplianceDecisionsRequest names an account.
+type ListComplianceDecisionsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Largest number of results, 1 to 100; 0 means Klarna's default.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the previous page; everything else must be as it was there.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListComplianceDecisionsRequest) Reset() {
+	*x = ListComplianceDecisionsRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[59]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListComplianceDecisionsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListComplianceDecisionsRequest) ProtoMessage() {}
+
+func (x *ListComplianceDecisionsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[59]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListComplianceDecisionsRequest.ProtoReflect.Descriptor instead.
+func (*ListComplianceDecisionsRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{59}
+}
+
+func (x *ListComplianceDecisionsRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListComplianceDecisionsRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *ListComplianceDecisionsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListComplianceDecisionsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ComplianceDecision is a decision of Klarna's about an account.
+type ComplianceDecision struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's id.
+	DecisionId string `protobuf:"bytes,1,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	// The decision as Klarna gives it.
+	Details       *structpb.Struct `protobuf:"bytes,2,opt,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ComplianceDecision) Reset() {
+	*x = ComplianceDecision{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[60]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ComplianceDecision) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ComplianceDecision) ProtoMessage() {}
+
+func (x *ComplianceDecision) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[60]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ComplianceDecision.ProtoReflect.Descriptor instead.
+func (*ComplianceDecision) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{60}
+}
+
+func (x *ComplianceDecision) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+func (x *ComplianceDecision) GetDetails() *structpb.Struct {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+// ListComplianceDecisionsResponse is one page.
+type ListComplianceDecisionsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	Decisions []*ComplianceDecision `protobuf:"bytes,1,rep,name=decisions,proto3" json:"decisions,omitempty"`
+	// Token of the next page, empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListComplianceDecisionsResponse) Reset() {
+	*x = ListComplianceDecisionsResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[61]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListComplianceDecisionsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListComplianceDecisionsResponse) ProtoMessage() {}
+
+func (x *ListComplianceDecisionsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[61]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListComplianceDecisionsResponse.ProtoReflect.Descriptor instead.
+func (*ListComplianceDecisionsResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{61}
+}
+
+func (x *ListComplianceDecisionsResponse) GetDecisions() []*ComplianceDecision {
+	if x != nil {
+		return x.Decisions
+	}
+	return nil
+}
+
+func (x *ListComplianceDecisionsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetComplianceDecisionRequest names it.
+type GetComplianceDecisionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	DecisionId    string `protobuf:"bytes,3,opt,name=decision_id,json=decisionId,proto3" json:"decision_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetComplianceDecisionRequest) Reset() {
+	*x = GetComplianceDecisionRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[62]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetComplianceDecisionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetComplianceDecisionRequest) ProtoMessage() {}
+
+func (x *GetComplianceDecisionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[62]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetComplianceDecisionRequest.ProtoReflect.Descriptor instead.
+func (*GetComplianceDecisionRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{62}
+}
+
+func (x *GetComplianceDecisionRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetComplianceDecisionRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *GetComplianceDecisionRequest) GetDecisionId() string {
+	if x != nil {
+		return x.DecisionId
+	}
+	return ""
+}
+
+// GetComplianceDecisionResponse holds it.
+type GetComplianceDecisionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	Decision      *ComplianceDecision `protobuf:"bytes,1,opt,name=decision,proto3" json:"decision,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetComplianceDecisionResponse) Reset() {
+	*x = GetComplianceDecisionResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[63]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetComplianceDecisionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetComplianceDecisionResponse) ProtoMessage() {}
+
+func (x *GetComplianceDecisionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[63]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetComplianceDecisionResponse.ProtoReflect.Descriptor instead.
+func (*GetComplianceDecisionResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{63}
+}
+
+func (x *GetComplianceDecisionResponse) GetDecision() *ComplianceDecision {
+	if x != nil {
+		return x.Decision
+	}
+	return nil
+}
+
 var File_gateway_v1_partner_service_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_partner_service_proto_rawDesc = "" +
@@ -1209,7 +4193,216 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\fsnapshot_end\x18\x04 \x01(\v2\x17.gateway.v1.SnapshotEndH\x00R\vsnapshotEnd\x126\n" +
 	"\n" +
 	"stream_end\x18\x05 \x01(\v2\x15.gateway.v1.StreamEndH\x00R\tstreamEndB\t\n" +
-	"\amessage2\x81\x06\n" +
+	"\amessage\"\x8a\x02\n" +
+	"\x1bCreateBusinessEntityRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12N\n" +
+	"\x0fbusiness_entity\x18\x04 \x01(\v2\x1a.gateway.v1.BusinessEntityB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x0ebusinessEntity\"c\n" +
+	"\x1cCreateBusinessEntityResponse\x12C\n" +
+	"\x0fbusiness_entity\x18\x01 \x01(\v2\x1a.gateway.v1.BusinessEntityR\x0ebusinessEntity\"\x8e\x01\n" +
+	"\x1bListBusinessEntitiesRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\"g\n" +
+	"\x1cListBusinessEntitiesResponse\x12G\n" +
+	"\x11business_entities\x18\x01 \x03(\v2\x1a.gateway.v1.BusinessEntityR\x10businessEntities\"\xd7\x01\n" +
+	"\x18GetBusinessEntityRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12J\n" +
+	"\x1apartner_business_entity_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x17partnerBusinessEntityId\"`\n" +
+	"\x19GetBusinessEntityResponse\x12C\n" +
+	"\x0fbusiness_entity\x18\x01 \x01(\v2\x1a.gateway.v1.BusinessEntityR\x0ebusinessEntity\"\xe0\x03\n" +
+	"\x1bUpdateBusinessEntityRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12J\n" +
+	"\x1apartner_business_entity_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x17partnerBusinessEntityId\x12P\n" +
+	"\x1clegal_registered_entity_name\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x19legalRegisteredEntityName\x88\x01\x01\x12e\n" +
+	"\x1bsupplementary_business_data\x18\x06 \x01(\v2%.gateway.v1.SupplementaryBusinessDataR\x19supplementaryBusinessDataB\x1f\n" +
+	"\x1d_legal_registered_entity_name\"c\n" +
+	"\x1cUpdateBusinessEntityResponse\x12C\n" +
+	"\x0fbusiness_entity\x18\x01 \x01(\v2\x1a.gateway.v1.BusinessEntityR\x0ebusinessEntity\"\xe5\x01\n" +
+	"\x12CreateBrandRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x122\n" +
+	"\x05brand\x18\x04 \x01(\v2\x11.gateway.v1.BrandB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x05brand\">\n" +
+	"\x13CreateBrandResponse\x12'\n" +
+	"\x05brand\x18\x01 \x01(\v2\x11.gateway.v1.BrandR\x05brand\"\x84\x01\n" +
+	"\x11ListBrandsRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\"?\n" +
+	"\x12ListBrandsResponse\x12)\n" +
+	"\x06brands\x18\x01 \x03(\v2\x11.gateway.v1.BrandR\x06brands\"\xac\x01\n" +
+	"\x0fGetBrandRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12(\n" +
+	"\bbrand_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\abrandId\";\n" +
+	"\x10GetBrandResponse\x12'\n" +
+	"\x05brand\x18\x01 \x01(\v2\x11.gateway.v1.BrandR\x05brand\"\xfa\x01\n" +
+	"\x17CreateStoreGroupRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12B\n" +
+	"\vstore_group\x18\x04 \x01(\v2\x16.gateway.v1.StoreGroupB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\n" +
+	"storeGroup\"S\n" +
+	"\x18CreateStoreGroupResponse\x127\n" +
+	"\vstore_group\x18\x01 \x01(\v2\x16.gateway.v1.StoreGroupR\n" +
+	"storeGroup\"\xda\x01\n" +
+	"\x16ListStoreGroupsRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12&\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"|\n" +
+	"\x17ListStoreGroupsResponse\x129\n" +
+	"\fstore_groups\x18\x01 \x03(\v2\x16.gateway.v1.StoreGroupR\vstoreGroups\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbc\x01\n" +
+	"\x14GetStoreGroupRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x123\n" +
+	"\x0estore_group_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fstoreGroupId\"P\n" +
+	"\x15GetStoreGroupResponse\x127\n" +
+	"\vstore_group\x18\x01 \x01(\v2\x16.gateway.v1.StoreGroupR\n" +
+	"storeGroup\"\xda\x03\n" +
+	"\x17UpdateStoreGroupRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x123\n" +
+	"\x0estore_group_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fstoreGroupId\x12C\n" +
+	"\x15store_group_reference\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x13storeGroupReference\x88\x01\x01\x12C\n" +
+	"\x0fsupport_contact\x18\x06 \x01(\v2\x1a.gateway.v1.SupportContactR\x0esupportContact\x12I\n" +
+	"\x12social_media_links\x18\a \x03(\v2\x1b.gateway.v1.SocialMediaLinkR\x10socialMediaLinksB\x18\n" +
+	"\x16_store_group_reference\"S\n" +
+	"\x18UpdateStoreGroupResponse\x127\n" +
+	"\vstore_group\x18\x01 \x01(\v2\x16.gateway.v1.StoreGroupR\n" +
+	"storeGroup\"\x9a\x02\n" +
+	"\x12CreateStoreRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x122\n" +
+	"\x05store\x18\x04 \x01(\v2\x11.gateway.v1.StoreB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x05store\x123\n" +
+	"\x0estore_group_id\x18\x05 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fstoreGroupId\">\n" +
+	"\x13CreateStoreResponse\x12'\n" +
+	"\x05store\x18\x01 \x01(\v2\x11.gateway.v1.StoreR\x05store\"\xd5\x01\n" +
+	"\x11ListStoresRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12&\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"g\n" +
+	"\x12ListStoresResponse\x12)\n" +
+	"\x06stores\x18\x01 \x03(\v2\x11.gateway.v1.StoreR\x06stores\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xac\x01\n" +
+	"\x0fGetStoreRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12(\n" +
+	"\bstore_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\astoreId\";\n" +
+	"\x10GetStoreResponse\x12'\n" +
+	"\x05store\x18\x01 \x01(\v2\x11.gateway.v1.StoreR\x05store\"\x8f\x02\n" +
+	"\x12UpdateStoreRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12(\n" +
+	"\bstore_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\astoreId\x122\n" +
+	"\x05store\x18\x05 \x01(\v2\x11.gateway.v1.StoreB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x05store\">\n" +
+	"\x13UpdateStoreResponse\x12'\n" +
+	"\x05store\x18\x01 \x01(\v2\x11.gateway.v1.StoreR\x05store\"\x8d\x01\n" +
+	"\x1aListPaymentProductsRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\"N\n" +
+	"\x1bListPaymentProductsResponse\x12/\n" +
+	"\bproducts\x18\x01 \x03(\v2\x13.gateway.v1.ProductR\bproducts\"\xc1\x02\n" +
+	"\x1cDisablePaymentProductRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12,\n" +
+	"\n" +
+	"product_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tproductId\x12%\n" +
+	"\x06reason\x18\x05 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x06reason\x12/\n" +
+	"\x0ereason_details\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\rreasonDetails\"N\n" +
+	"\x1dDisablePaymentProductResponse\x12-\n" +
+	"\apartner\x18\x01 \x01(\v2\x13.gateway.v1.PartnerR\apartner\"\xe8\x01\n" +
+	"\x1bEnablePaymentProductRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12,\n" +
+	"\n" +
+	"product_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tproductId\"M\n" +
+	"\x1cEnablePaymentProductResponse\x12-\n" +
+	"\apartner\x18\x01 \x01(\v2\x13.gateway.v1.PartnerR\apartner\"\xb8\x02\n" +
+	"\x1bCreatePaymentAccountRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12,\n" +
+	"\n" +
+	"product_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tproductId\x12N\n" +
+	"\x0fpayment_account\x18\x05 \x01(\v2\x1a.gateway.v1.PaymentAccountB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x0epaymentAccount\"c\n" +
+	"\x1cCreatePaymentAccountResponse\x12C\n" +
+	"\x0fpayment_account\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentAccountR\x0epaymentAccount\"\xf6\x01\n" +
+	"\x18GetPaymentAccountRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12,\n" +
+	"\n" +
+	"product_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tproductId\x12;\n" +
+	"\x12payment_account_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10paymentAccountId\"`\n" +
+	"\x19GetPaymentAccountResponse\x12C\n" +
+	"\x0fpayment_account\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentAccountR\x0epaymentAccount\"\x90\x04\n" +
+	"\x1bUpdatePaymentAccountRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12,\n" +
+	"\n" +
+	"product_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tproductId\x12;\n" +
+	"\x12payment_account_id\x18\x05 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10paymentAccountId\x12K\n" +
+	"\x19payment_account_reference\x18\x06 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x17paymentAccountReference\x88\x01\x01\x12[\n" +
+	"\x1edefault_merchant_category_code\x18\a \x01(\tB\x11\xbaH\x0er\f2\n" +
+	"^[0-9]{4}$H\x01R\x1bdefaultMerchantCategoryCode\x88\x01\x01B\x1c\n" +
+	"\x1a_payment_account_referenceB!\n" +
+	"\x1f_default_merchant_category_code\"c\n" +
+	"\x1cUpdatePaymentAccountResponse\x12C\n" +
+	"\x0fpayment_account\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentAccountR\x0epaymentAccount\"P\n" +
+	"\x1aListPaymentProfilesRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\"R\n" +
+	"\x0ePaymentProfile\x12,\n" +
+	"\x12payment_profile_id\x18\x01 \x01(\tR\x10paymentProfileId\x12\x12\n" +
+	"\x04name\x18\x02 \x01(\tR\x04name\"d\n" +
+	"\x1bListPaymentProfilesResponse\x12E\n" +
+	"\x10payment_profiles\x18\x01 \x03(\v2\x1a.gateway.v1.PaymentProfileR\x0fpaymentProfiles\"\xe2\x01\n" +
+	"\x1eListComplianceDecisionsRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12&\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"h\n" +
+	"\x12ComplianceDecision\x12\x1f\n" +
+	"\vdecision_id\x18\x01 \x01(\tR\n" +
+	"decisionId\x121\n" +
+	"\adetails\x18\x02 \x01(\v2\x17.google.protobuf.StructR\adetails\"\x87\x01\n" +
+	"\x1fListComplianceDecisionsResponse\x12<\n" +
+	"\tdecisions\x18\x01 \x03(\v2\x1e.gateway.v1.ComplianceDecisionR\tdecisions\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbf\x01\n" +
+	"\x1cGetComplianceDecisionRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12.\n" +
+	"\vdecision_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\n" +
+	"decisionId\"[\n" +
+	"\x1dGetComplianceDecisionResponse\x12:\n" +
+	"\bdecision\x18\x01 \x01(\v2\x1e.gateway.v1.ComplianceDecisionR\bdecision2\xd8$\n" +
 	"\x0ePartnerService\x12x\n" +
 	"\x0eOnboardPartner\x12!.gateway.v1.OnboardPartnerRequest\x1a\".gateway.v1.OnboardPartnerResponse\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/partners:onboard\x12v\n" +
 	"\n" +
@@ -1217,7 +4410,33 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\fListPartners\x12\x1f.gateway.v1.ListPartnersRequest\x1a .gateway.v1.ListPartnersResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/partners\x12\x82\x01\n" +
 	"\rUpdatePartner\x12 .gateway.v1.UpdatePartnerRequest\x1a!.gateway.v1.UpdatePartnerResponse\",\x82\xd3\xe4\x93\x02&:\x01*2!/v1/partners/{partner_account_id}\x12\x8e\x01\n" +
 	"\vUpdateBrand\x12\x1e.gateway.v1.UpdateBrandRequest\x1a\x1f.gateway.v1.UpdateBrandResponse\">\x82\xd3\xe4\x93\x028:\x01*23/v1/partners/{partner_account_id}/brands/{brand_id}\x12~\n" +
-	"\x11WatchAccountState\x12$.gateway.v1.WatchAccountStateRequest\x1a%.gateway.v1.WatchAccountStateResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/partners:watch0\x01B\xb7\x03\x92A\x8a\x02\x12\xe3\x01\n" +
+	"\x11WatchAccountState\x12$.gateway.v1.WatchAccountStateRequest\x1a%.gateway.v1.WatchAccountStateResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/partners:watch0\x01\x12\xa8\x01\n" +
+	"\x14CreateBusinessEntity\x12'.gateway.v1.CreateBusinessEntityRequest\x1a(.gateway.v1.CreateBusinessEntityResponse\"=\x82\xd3\xe4\x93\x027:\x01*\"2/v1/partners/{partner_account_id}/businessEntities\x12\xa5\x01\n" +
+	"\x14ListBusinessEntities\x12'.gateway.v1.ListBusinessEntitiesRequest\x1a(.gateway.v1.ListBusinessEntitiesResponse\":\x82\xd3\xe4\x93\x024\x122/v1/partners/{partner_account_id}/businessEntities\x12\xb9\x01\n" +
+	"\x11GetBusinessEntity\x12$.gateway.v1.GetBusinessEntityRequest\x1a%.gateway.v1.GetBusinessEntityResponse\"W\x82\xd3\xe4\x93\x02Q\x12O/v1/partners/{partner_account_id}/businessEntities/{partner_business_entity_id}\x12\xc5\x01\n" +
+	"\x14UpdateBusinessEntity\x12'.gateway.v1.UpdateBusinessEntityRequest\x1a(.gateway.v1.UpdateBusinessEntityResponse\"Z\x82\xd3\xe4\x93\x02T:\x01*2O/v1/partners/{partner_account_id}/businessEntities/{partner_business_entity_id}\x12\x83\x01\n" +
+	"\vCreateBrand\x12\x1e.gateway.v1.CreateBrandRequest\x1a\x1f.gateway.v1.CreateBrandResponse\"3\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/partners/{partner_account_id}/brands\x12}\n" +
+	"\n" +
+	"ListBrands\x12\x1d.gateway.v1.ListBrandsRequest\x1a\x1e.gateway.v1.ListBrandsResponse\"0\x82\xd3\xe4\x93\x02*\x12(/v1/partners/{partner_account_id}/brands\x12\x82\x01\n" +
+	"\bGetBrand\x12\x1b.gateway.v1.GetBrandRequest\x1a\x1c.gateway.v1.GetBrandResponse\";\x82\xd3\xe4\x93\x025\x123/v1/partners/{partner_account_id}/brands/{brand_id}\x12\x97\x01\n" +
+	"\x10CreateStoreGroup\x12#.gateway.v1.CreateStoreGroupRequest\x1a$.gateway.v1.CreateStoreGroupResponse\"8\x82\xd3\xe4\x93\x022:\x01*\"-/v1/partners/{partner_account_id}/storeGroups\x12\x91\x01\n" +
+	"\x0fListStoreGroups\x12\".gateway.v1.ListStoreGroupsRequest\x1a#.gateway.v1.ListStoreGroupsResponse\"5\x82\xd3\xe4\x93\x02/\x12-/v1/partners/{partner_account_id}/storeGroups\x12\x9c\x01\n" +
+	"\rGetStoreGroup\x12 .gateway.v1.GetStoreGroupRequest\x1a!.gateway.v1.GetStoreGroupResponse\"F\x82\xd3\xe4\x93\x02@\x12>/v1/partners/{partner_account_id}/storeGroups/{store_group_id}\x12\xa8\x01\n" +
+	"\x10UpdateStoreGroup\x12#.gateway.v1.UpdateStoreGroupRequest\x1a$.gateway.v1.UpdateStoreGroupResponse\"I\x82\xd3\xe4\x93\x02C:\x01*2>/v1/partners/{partner_account_id}/storeGroups/{store_group_id}\x12\x83\x01\n" +
+	"\vCreateStore\x12\x1e.gateway.v1.CreateStoreRequest\x1a\x1f.gateway.v1.CreateStoreResponse\"3\x82\xd3\xe4\x93\x02-:\x01*\"(/v1/partners/{partner_account_id}/stores\x12}\n" +
+	"\n" +
+	"ListStores\x12\x1d.gateway.v1.ListStoresRequest\x1a\x1e.gateway.v1.ListStoresResponse\"0\x82\xd3\xe4\x93\x02*\x12(/v1/partners/{partner_account_id}/stores\x12\x82\x01\n" +
+	"\bGetStore\x12\x1b.gateway.v1.GetStoreRequest\x1a\x1c.gateway.v1.GetStoreResponse\";\x82\xd3\xe4\x93\x025\x123/v1/partners/{partner_account_id}/stores/{store_id}\x12\x8e\x01\n" +
+	"\vUpdateStore\x12\x1e.gateway.v1.UpdateStoreRequest\x1a\x1f.gateway.v1.UpdateStoreResponse\">\x82\xd3\xe4\x93\x028:\x01*23/v1/partners/{partner_account_id}/stores/{store_id}\x12\x9a\x01\n" +
+	"\x13ListPaymentProducts\x12&.gateway.v1.ListPaymentProductsRequest\x1a'.gateway.v1.ListPaymentProductsResponse\"2\x82\xd3\xe4\x93\x02,\x12*/v1/partners/{partner_account_id}/products\x12\xb8\x01\n" +
+	"\x15DisablePaymentProduct\x12(.gateway.v1.DisablePaymentProductRequest\x1a).gateway.v1.DisablePaymentProductResponse\"J\x82\xd3\xe4\x93\x02D:\x01*\"?/v1/partners/{partner_account_id}/products/{product_id}:disable\x12\xb4\x01\n" +
+	"\x14EnablePaymentProduct\x12'.gateway.v1.EnablePaymentProductRequest\x1a(.gateway.v1.EnablePaymentProductResponse\"I\x82\xd3\xe4\x93\x02C:\x01*\">/v1/partners/{partner_account_id}/products/{product_id}:enable\x12\xbd\x01\n" +
+	"\x14CreatePaymentAccount\x12'.gateway.v1.CreatePaymentAccountRequest\x1a(.gateway.v1.CreatePaymentAccountResponse\"R\x82\xd3\xe4\x93\x02L:\x01*\"G/v1/partners/{partner_account_id}/products/{product_id}/paymentAccounts\x12\xc6\x01\n" +
+	"\x11GetPaymentAccount\x12$.gateway.v1.GetPaymentAccountRequest\x1a%.gateway.v1.GetPaymentAccountResponse\"d\x82\xd3\xe4\x93\x02^\x12\\/v1/partners/{partner_account_id}/products/{product_id}/paymentAccounts/{payment_account_id}\x12\xd2\x01\n" +
+	"\x14UpdatePaymentAccount\x12'.gateway.v1.UpdatePaymentAccountRequest\x1a(.gateway.v1.UpdatePaymentAccountResponse\"g\x82\xd3\xe4\x93\x02a:\x01*2\\/v1/partners/{partner_account_id}/products/{product_id}/paymentAccounts/{payment_account_id}\x12\x83\x01\n" +
+	"\x13ListPaymentProfiles\x12&.gateway.v1.ListPaymentProfilesRequest\x1a'.gateway.v1.ListPaymentProfilesResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/paymentProfiles\x12\xb1\x01\n" +
+	"\x17ListComplianceDecisions\x12*.gateway.v1.ListComplianceDecisionsRequest\x1a+.gateway.v1.ListComplianceDecisionsResponse\"=\x82\xd3\xe4\x93\x027\x125/v1/partners/{partner_account_id}/complianceDecisions\x12\xb9\x01\n" +
+	"\x15GetComplianceDecision\x12(.gateway.v1.GetComplianceDecisionRequest\x1a).gateway.v1.GetComplianceDecisionResponse\"K\x82\xd3\xe4\x93\x02E\x12C/v1/partners/{partner_account_id}/complianceDecisions/{decision_id}B\xb7\x03\x92A\x8a\x02\x12\xe3\x01\n" +
 	"\x0eKlarna gateway\x12\xcc\x01Partners, payments and orders at Klarna, and the live truth about them. Errors are google.rpc.Status with ErrorInfo (reason), BadRequest (field and rule) and RetryInfo. Streams are newline-delimited JSON.2\x02v12\x10application/json:\x10application/json\n" +
 	"\x0ecom.gateway.v1B\x13PartnerServiceProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
@@ -1235,80 +4454,217 @@ func file_gateway_v1_partner_service_proto_rawDescGZIP() []byte {
 	return file_gateway_v1_partner_service_proto_rawDescData
 }
 
-var file_gateway_v1_partner_service_proto_msgTypes = make([]protoimpl.MessageInfo, 14)
+var file_gateway_v1_partner_service_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
 var file_gateway_v1_partner_service_proto_goTypes = []any{
-	(*OnboardPartnerRequest)(nil),     // 0: gateway.v1.OnboardPartnerRequest
-	(*OnboardProduct)(nil),            // 1: gateway.v1.OnboardProduct
-	(*AccountCreation)(nil),           // 2: gateway.v1.AccountCreation
-	(*OnboardPartnerResponse)(nil),    // 3: gateway.v1.OnboardPartnerResponse
-	(*GetPartnerRequest)(nil),         // 4: gateway.v1.GetPartnerRequest
-	(*GetPartnerResponse)(nil),        // 5: gateway.v1.GetPartnerResponse
-	(*ListPartnersRequest)(nil),       // 6: gateway.v1.ListPartnersRequest
-	(*ListPartnersResponse)(nil),      // 7: gateway.v1.ListPartnersResponse
-	(*UpdatePartnerRequest)(nil),      // 8: gateway.v1.UpdatePartnerRequest
-	(*UpdatePartnerResponse)(nil),     // 9: gateway.v1.UpdatePartnerResponse
-	(*UpdateBrandRequest)(nil),        // 10: gateway.v1.UpdateBrandRequest
-	(*UpdateBrandResponse)(nil),       // 11: gateway.v1.UpdateBrandResponse
-	(*WatchAccountStateRequest)(nil),  // 12: gateway.v1.WatchAccountStateRequest
-	(*WatchAccountStateResponse)(nil), // 13: gateway.v1.WatchAccountStateResponse
-	(*Contact)(nil),                   // 14: gateway.v1.Contact
-	(*Brand)(nil),                     // 15: gateway.v1.Brand
-	(*StoreGroup)(nil),                // 16: gateway.v1.StoreGroup
-	(*BusinessEntity)(nil),            // 17: gateway.v1.BusinessEntity
-	(*structpb.Struct)(nil),           // 18: google.protobuf.Struct
-	(*PaymentAccount)(nil),            // 19: gateway.v1.PaymentAccount
-	(*timestamppb.Timestamp)(nil),     // 20: google.protobuf.Timestamp
-	(*Partner)(nil),                   // 21: gateway.v1.Partner
-	(Partner_State)(0),                // 22: gateway.v1.Partner.State
-	(*BrandElement)(nil),              // 23: gateway.v1.BrandElement
-	(WatchStart)(0),                   // 24: gateway.v1.WatchStart
-	(*AccountEvent)(nil),              // 25: gateway.v1.AccountEvent
-	(*Bookmark)(nil),                  // 26: gateway.v1.Bookmark
-	(*SnapshotEnd)(nil),               // 27: gateway.v1.SnapshotEnd
-	(*StreamEnd)(nil),                 // 28: gateway.v1.StreamEnd
+	(*OnboardPartnerRequest)(nil),           // 0: gateway.v1.OnboardPartnerRequest
+	(*OnboardProduct)(nil),                  // 1: gateway.v1.OnboardProduct
+	(*AccountCreation)(nil),                 // 2: gateway.v1.AccountCreation
+	(*OnboardPartnerResponse)(nil),          // 3: gateway.v1.OnboardPartnerResponse
+	(*GetPartnerRequest)(nil),               // 4: gateway.v1.GetPartnerRequest
+	(*GetPartnerResponse)(nil),              // 5: gateway.v1.GetPartnerResponse
+	(*ListPartnersRequest)(nil),             // 6: gateway.v1.ListPartnersRequest
+	(*ListPartnersResponse)(nil),            // 7: gateway.v1.ListPartnersResponse
+	(*UpdatePartnerRequest)(nil),            // 8: gateway.v1.UpdatePartnerRequest
+	(*UpdatePartnerResponse)(nil),           // 9: gateway.v1.UpdatePartnerResponse
+	(*UpdateBrandRequest)(nil),              // 10: gateway.v1.UpdateBrandRequest
+	(*UpdateBrandResponse)(nil),             // 11: gateway.v1.UpdateBrandResponse
+	(*WatchAccountStateRequest)(nil),        // 12: gateway.v1.WatchAccountStateRequest
+	(*WatchAccountStateResponse)(nil),       // 13: gateway.v1.WatchAccountStateResponse
+	(*CreateBusinessEntityRequest)(nil),     // 14: gateway.v1.CreateBusinessEntityRequest
+	(*CreateBusinessEntityResponse)(nil),    // 15: gateway.v1.CreateBusinessEntityResponse
+	(*ListBusinessEntitiesRequest)(nil),     // 16: gateway.v1.ListBusinessEntitiesRequest
+	(*ListBusinessEntitiesResponse)(nil),    // 17: gateway.v1.ListBusinessEntitiesResponse
+	(*GetBusinessEntityRequest)(nil),        // 18: gateway.v1.GetBusinessEntityRequest
+	(*GetBusinessEntityResponse)(nil),       // 19: gateway.v1.GetBusinessEntityResponse
+	(*UpdateBusinessEntityRequest)(nil),     // 20: gateway.v1.UpdateBusinessEntityRequest
+	(*UpdateBusinessEntityResponse)(nil),    // 21: gateway.v1.UpdateBusinessEntityResponse
+	(*CreateBrandRequest)(nil),              // 22: gateway.v1.CreateBrandRequest
+	(*CreateBrandResponse)(nil),             // 23: gateway.v1.CreateBrandResponse
+	(*ListBrandsRequest)(nil),               // 24: gateway.v1.ListBrandsRequest
+	(*ListBrandsResponse)(nil),              // 25: gateway.v1.ListBrandsResponse
+	(*GetBrandRequest)(nil),                 // 26: gateway.v1.GetBrandRequest
+	(*GetBrandResponse)(nil),                // 27: gateway.v1.GetBrandResponse
+	(*CreateStoreGroupRequest)(nil),         // 28: gateway.v1.CreateStoreGroupRequest
+	(*CreateStoreGroupResponse)(nil),        // 29: gateway.v1.CreateStoreGroupResponse
+	(*ListStoreGroupsRequest)(nil),          // 30: gateway.v1.ListStoreGroupsRequest
+	(*ListStoreGroupsResponse)(nil),         // 31: gateway.v1.ListStoreGroupsResponse
+	(*GetStoreGroupRequest)(nil),            // 32: gateway.v1.GetStoreGroupRequest
+	(*GetStoreGroupResponse)(nil),           // 33: gateway.v1.GetStoreGroupResponse
+	(*UpdateStoreGroupRequest)(nil),         // 34: gateway.v1.UpdateStoreGroupRequest
+	(*UpdateStoreGroupResponse)(nil),        // 35: gateway.v1.UpdateStoreGroupResponse
+	(*CreateStoreRequest)(nil),              // 36: gateway.v1.CreateStoreRequest
+	(*CreateStoreResponse)(nil),             // 37: gateway.v1.CreateStoreResponse
+	(*ListStoresRequest)(nil),               // 38: gateway.v1.ListStoresRequest
+	(*ListStoresResponse)(nil),              // 39: gateway.v1.ListStoresResponse
+	(*GetStoreRequest)(nil),                 // 40: gateway.v1.GetStoreRequest
+	(*GetStoreResponse)(nil),                // 41: gateway.v1.GetStoreResponse
+	(*UpdateStoreRequest)(nil),              // 42: gateway.v1.UpdateStoreRequest
+	(*UpdateStoreResponse)(nil),             // 43: gateway.v1.UpdateStoreResponse
+	(*ListPaymentProductsRequest)(nil),      // 44: gateway.v1.ListPaymentProductsRequest
+	(*ListPaymentProductsResponse)(nil),     // 45: gateway.v1.ListPaymentProductsResponse
+	(*DisablePaymentProductRequest)(nil),    // 46: gateway.v1.DisablePaymentProductRequest
+	(*DisablePaymentProductResponse)(nil),   // 47: gateway.v1.DisablePaymentProductResponse
+	(*EnablePaymentProductRequest)(nil),     // 48: gateway.v1.EnablePaymentProductRequest
+	(*EnablePaymentProductResponse)(nil),    // 49: gateway.v1.EnablePaymentProductResponse
+	(*CreatePaymentAccountRequest)(nil),     // 50: gateway.v1.CreatePaymentAccountRequest
+	(*CreatePaymentAccountResponse)(nil),    // 51: gateway.v1.CreatePaymentAccountResponse
+	(*GetPaymentAccountRequest)(nil),        // 52: gateway.v1.GetPaymentAccountRequest
+	(*GetPaymentAccountResponse)(nil),       // 53: gateway.v1.GetPaymentAccountResponse
+	(*UpdatePaymentAccountRequest)(nil),     // 54: gateway.v1.UpdatePaymentAccountRequest
+	(*UpdatePaymentAccountResponse)(nil),    // 55: gateway.v1.UpdatePaymentAccountResponse
+	(*ListPaymentProfilesRequest)(nil),      // 56: gateway.v1.ListPaymentProfilesRequest
+	(*PaymentProfile)(nil),                  // 57: gateway.v1.PaymentProfile
+	(*ListPaymentProfilesResponse)(nil),     // 58: gateway.v1.ListPaymentProfilesResponse
+	(*ListComplianceDecisionsRequest)(nil),  // 59: gateway.v1.ListComplianceDecisionsRequest
+	(*ComplianceDecision)(nil),              // 60: gateway.v1.ComplianceDecision
+	(*ListComplianceDecisionsResponse)(nil), // 61: gateway.v1.ListComplianceDecisionsResponse
+	(*GetComplianceDecisionRequest)(nil),    // 62: gateway.v1.GetComplianceDecisionRequest
+	(*GetComplianceDecisionResponse)(nil),   // 63: gateway.v1.GetComplianceDecisionResponse
+	(*Contact)(nil),                         // 64: gateway.v1.Contact
+	(*Brand)(nil),                           // 65: gateway.v1.Brand
+	(*StoreGroup)(nil),                      // 66: gateway.v1.StoreGroup
+	(*BusinessEntity)(nil),                  // 67: gateway.v1.BusinessEntity
+	(*structpb.Struct)(nil),                 // 68: google.protobuf.Struct
+	(*PaymentAccount)(nil),                  // 69: gateway.v1.PaymentAccount
+	(*timestamppb.Timestamp)(nil),           // 70: google.protobuf.Timestamp
+	(*Partner)(nil),                         // 71: gateway.v1.Partner
+	(Partner_State)(0),                      // 72: gateway.v1.Partner.State
+	(*BrandElement)(nil),                    // 73: gateway.v1.BrandElement
+	(WatchStart)(0),                         // 74: gateway.v1.WatchStart
+	(*AccountEvent)(nil),                    // 75: gateway.v1.AccountEvent
+	(*Bookmark)(nil),                        // 76: gateway.v1.Bookmark
+	(*SnapshotEnd)(nil),                     // 77: gateway.v1.SnapshotEnd
+	(*StreamEnd)(nil),                       // 78: gateway.v1.StreamEnd
+	(*SupplementaryBusinessData)(nil),       // 79: gateway.v1.SupplementaryBusinessData
+	(*SupportContact)(nil),                  // 80: gateway.v1.SupportContact
+	(*SocialMediaLink)(nil),                 // 81: gateway.v1.SocialMediaLink
+	(*Store)(nil),                           // 82: gateway.v1.Store
+	(*Product)(nil),                         // 83: gateway.v1.Product
 }
 var file_gateway_v1_partner_service_proto_depIdxs = []int32{
-	14, // 0: gateway.v1.OnboardPartnerRequest.contact:type_name -> gateway.v1.Contact
+	64, // 0: gateway.v1.OnboardPartnerRequest.contact:type_name -> gateway.v1.Contact
 	1,  // 1: gateway.v1.OnboardPartnerRequest.products:type_name -> gateway.v1.OnboardProduct
-	15, // 2: gateway.v1.OnboardPartnerRequest.brands:type_name -> gateway.v1.Brand
-	16, // 3: gateway.v1.OnboardPartnerRequest.store_groups:type_name -> gateway.v1.StoreGroup
-	17, // 4: gateway.v1.OnboardPartnerRequest.business_entities:type_name -> gateway.v1.BusinessEntity
+	65, // 2: gateway.v1.OnboardPartnerRequest.brands:type_name -> gateway.v1.Brand
+	66, // 3: gateway.v1.OnboardPartnerRequest.store_groups:type_name -> gateway.v1.StoreGroup
+	67, // 4: gateway.v1.OnboardPartnerRequest.business_entities:type_name -> gateway.v1.BusinessEntity
 	2,  // 5: gateway.v1.OnboardPartnerRequest.account_creation:type_name -> gateway.v1.AccountCreation
-	18, // 6: gateway.v1.OnboardPartnerRequest.partner_account_relationships:type_name -> google.protobuf.Struct
-	19, // 7: gateway.v1.OnboardProduct.payment_accounts:type_name -> gateway.v1.PaymentAccount
-	20, // 8: gateway.v1.AccountCreation.create_time:type_name -> google.protobuf.Timestamp
-	21, // 9: gateway.v1.OnboardPartnerResponse.partner:type_name -> gateway.v1.Partner
-	21, // 10: gateway.v1.GetPartnerResponse.partner:type_name -> gateway.v1.Partner
-	22, // 11: gateway.v1.ListPartnersRequest.states:type_name -> gateway.v1.Partner.State
-	21, // 12: gateway.v1.ListPartnersResponse.partners:type_name -> gateway.v1.Partner
-	14, // 13: gateway.v1.UpdatePartnerRequest.contact:type_name -> gateway.v1.Contact
-	21, // 14: gateway.v1.UpdatePartnerResponse.partner:type_name -> gateway.v1.Partner
-	23, // 15: gateway.v1.UpdateBrandRequest.element:type_name -> gateway.v1.BrandElement
-	15, // 16: gateway.v1.UpdateBrandResponse.brand:type_name -> gateway.v1.Brand
-	24, // 17: gateway.v1.WatchAccountStateRequest.start:type_name -> gateway.v1.WatchStart
-	22, // 18: gateway.v1.WatchAccountStateRequest.states:type_name -> gateway.v1.Partner.State
-	22, // 19: gateway.v1.WatchAccountStateRequest.until_states:type_name -> gateway.v1.Partner.State
-	25, // 20: gateway.v1.WatchAccountStateResponse.event:type_name -> gateway.v1.AccountEvent
-	26, // 21: gateway.v1.WatchAccountStateResponse.bookmark:type_name -> gateway.v1.Bookmark
-	27, // 22: gateway.v1.WatchAccountStateResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
-	28, // 23: gateway.v1.WatchAccountStateResponse.stream_end:type_name -> gateway.v1.StreamEnd
-	0,  // 24: gateway.v1.PartnerService.OnboardPartner:input_type -> gateway.v1.OnboardPartnerRequest
-	4,  // 25: gateway.v1.PartnerService.GetPartner:input_type -> gateway.v1.GetPartnerRequest
-	6,  // 26: gateway.v1.PartnerService.ListPartners:input_type -> gateway.v1.ListPartnersRequest
-	8,  // 27: gateway.v1.PartnerService.UpdatePartner:input_type -> gateway.v1.UpdatePartnerRequest
-	10, // 28: gateway.v1.PartnerService.UpdateBrand:input_type -> gateway.v1.UpdateBrandRequest
-	12, // 29: gateway.v1.PartnerService.WatchAccountState:input_type -> gateway.v1.WatchAccountStateRequest
-	3,  // 30: gateway.v1.PartnerService.OnboardPartner:output_type -> gateway.v1.OnboardPartnerResponse
-	5,  // 31: gateway.v1.PartnerService.GetPartner:output_type -> gateway.v1.GetPartnerResponse
-	7,  // 32: gateway.v1.PartnerService.ListPartners:output_type -> gateway.v1.ListPartnersResponse
-	9,  // 33: gateway.v1.PartnerService.UpdatePartner:output_type -> gateway.v1.UpdatePartnerResponse
-	11, // 34: gateway.v1.PartnerService.UpdateBrand:output_type -> gateway.v1.UpdateBrandResponse
-	13, // 35: gateway.v1.PartnerService.WatchAccountState:output_type -> gateway.v1.WatchAccountStateResponse
-	30, // [30:36] is the sub-list for method output_type
-	24, // [24:30] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	68, // 6: gateway.v1.OnboardPartnerRequest.partner_account_relationships:type_name -> google.protobuf.Struct
+	69, // 7: gateway.v1.OnboardProduct.payment_accounts:type_name -> gateway.v1.PaymentAccount
+	70, // 8: gateway.v1.AccountCreation.create_time:type_name -> google.protobuf.Timestamp
+	71, // 9: gateway.v1.OnboardPartnerResponse.partner:type_name -> gateway.v1.Partner
+	71, // 10: gateway.v1.GetPartnerResponse.partner:type_name -> gateway.v1.Partner
+	72, // 11: gateway.v1.ListPartnersRequest.states:type_name -> gateway.v1.Partner.State
+	71, // 12: gateway.v1.ListPartnersResponse.partners:type_name -> gateway.v1.Partner
+	64, // 13: gateway.v1.UpdatePartnerRequest.contact:type_name -> gateway.v1.Contact
+	71, // 14: gateway.v1.UpdatePartnerResponse.partner:type_name -> gateway.v1.Partner
+	73, // 15: gateway.v1.UpdateBrandRequest.element:type_name -> gateway.v1.BrandElement
+	65, // 16: gateway.v1.UpdateBrandResponse.brand:type_name -> gateway.v1.Brand
+	74, // 17: gateway.v1.WatchAccountStateRequest.start:type_name -> gateway.v1.WatchStart
+	72, // 18: gateway.v1.WatchAccountStateRequest.states:type_name -> gateway.v1.Partner.State
+	72, // 19: gateway.v1.WatchAccountStateRequest.until_states:type_name -> gateway.v1.Partner.State
+	75, // 20: gateway.v1.WatchAccountStateResponse.event:type_name -> gateway.v1.AccountEvent
+	76, // 21: gateway.v1.WatchAccountStateResponse.bookmark:type_name -> gateway.v1.Bookmark
+	77, // 22: gateway.v1.WatchAccountStateResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
+	78, // 23: gateway.v1.WatchAccountStateResponse.stream_end:type_name -> gateway.v1.StreamEnd
+	67, // 24: gateway.v1.CreateBusinessEntityRequest.business_entity:type_name -> gateway.v1.BusinessEntity
+	67, // 25: gateway.v1.CreateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
+	67, // 26: gateway.v1.ListBusinessEntitiesResponse.business_entities:type_name -> gateway.v1.BusinessEntity
+	67, // 27: gateway.v1.GetBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
+	79, // 28: gateway.v1.UpdateBusinessEntityRequest.supplementary_business_data:type_name -> gateway.v1.SupplementaryBusinessData
+	67, // 29: gateway.v1.UpdateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
+	65, // 30: gateway.v1.CreateBrandRequest.brand:type_name -> gateway.v1.Brand
+	65, // 31: gateway.v1.CreateBrandResponse.brand:type_name -> gateway.v1.Brand
+	65, // 32: gateway.v1.ListBrandsResponse.brands:type_name -> gateway.v1.Brand
+	65, // 33: gateway.v1.GetBrandResponse.brand:type_name -> gateway.v1.Brand
+	66, // 34: gateway.v1.CreateStoreGroupRequest.store_group:type_name -> gateway.v1.StoreGroup
+	66, // 35: gateway.v1.CreateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
+	66, // 36: gateway.v1.ListStoreGroupsResponse.store_groups:type_name -> gateway.v1.StoreGroup
+	66, // 37: gateway.v1.GetStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
+	80, // 38: gateway.v1.UpdateStoreGroupRequest.support_contact:type_name -> gateway.v1.SupportContact
+	81, // 39: gateway.v1.UpdateStoreGroupRequest.social_media_links:type_name -> gateway.v1.SocialMediaLink
+	66, // 40: gateway.v1.UpdateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
+	82, // 41: gateway.v1.CreateStoreRequest.store:type_name -> gateway.v1.Store
+	82, // 42: gateway.v1.CreateStoreResponse.store:type_name -> gateway.v1.Store
+	82, // 43: gateway.v1.ListStoresResponse.stores:type_name -> gateway.v1.Store
+	82, // 44: gateway.v1.GetStoreResponse.store:type_name -> gateway.v1.Store
+	82, // 45: gateway.v1.UpdateStoreRequest.store:type_name -> gateway.v1.Store
+	82, // 46: gateway.v1.UpdateStoreResponse.store:type_name -> gateway.v1.Store
+	83, // 47: gateway.v1.ListPaymentProductsResponse.products:type_name -> gateway.v1.Product
+	71, // 48: gateway.v1.DisablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
+	71, // 49: gateway.v1.EnablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
+	69, // 50: gateway.v1.CreatePaymentAccountRequest.payment_account:type_name -> gateway.v1.PaymentAccount
+	69, // 51: gateway.v1.CreatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
+	69, // 52: gateway.v1.GetPaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
+	69, // 53: gateway.v1.UpdatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
+	57, // 54: gateway.v1.ListPaymentProfilesResponse.payment_profiles:type_name -> gateway.v1.PaymentProfile
+	68, // 55: gateway.v1.ComplianceDecision.details:type_name -> google.protobuf.Struct
+	60, // 56: gateway.v1.ListComplianceDecisionsResponse.decisions:type_name -> gateway.v1.ComplianceDecision
+	60, // 57: gateway.v1.GetComplianceDecisionResponse.decision:type_name -> gateway.v1.ComplianceDecision
+	0,  // 58: gateway.v1.PartnerService.OnboardPartner:input_type -> gateway.v1.OnboardPartnerRequest
+	4,  // 59: gateway.v1.PartnerService.GetPartner:input_type -> gateway.v1.GetPartnerRequest
+	6,  // 60: gateway.v1.PartnerService.ListPartners:input_type -> gateway.v1.ListPartnersRequest
+	8,  // 61: gateway.v1.PartnerService.UpdatePartner:input_type -> gateway.v1.UpdatePartnerRequest
+	10, // 62: gateway.v1.PartnerService.UpdateBrand:input_type -> gateway.v1.UpdateBrandRequest
+	12, // 63: gateway.v1.PartnerService.WatchAccountState:input_type -> gateway.v1.WatchAccountStateRequest
+	14, // 64: gateway.v1.PartnerService.CreateBusinessEntity:input_type -> gateway.v1.CreateBusinessEntityRequest
+	16, // 65: gateway.v1.PartnerService.ListBusinessEntities:input_type -> gateway.v1.ListBusinessEntitiesRequest
+	18, // 66: gateway.v1.PartnerService.GetBusinessEntity:input_type -> gateway.v1.GetBusinessEntityRequest
+	20, // 67: gateway.v1.PartnerService.UpdateBusinessEntity:input_type -> gateway.v1.UpdateBusinessEntityRequest
+	22, // 68: gateway.v1.PartnerService.CreateBrand:input_type -> gateway.v1.CreateBrandRequest
+	24, // 69: gateway.v1.PartnerService.ListBrands:input_type -> gateway.v1.ListBrandsRequest
+	26, // 70: gateway.v1.PartnerService.GetBrand:input_type -> gateway.v1.GetBrandRequest
+	28, // 71: gateway.v1.PartnerService.CreateStoreGroup:input_type -> gateway.v1.CreateStoreGroupRequest
+	30, // 72: gateway.v1.PartnerService.ListStoreGroups:input_type -> gateway.v1.ListStoreGroupsRequest
+	32, // 73: gateway.v1.PartnerService.GetStoreGroup:input_type -> gateway.v1.GetStoreGroupRequest
+	34, // 74: gateway.v1.PartnerService.UpdateStoreGroup:input_type -> gateway.v1.UpdateStoreGroupRequest
+	36, // 75: gateway.v1.PartnerService.CreateStore:input_type -> gateway.v1.CreateStoreRequest
+	38, // 76: gateway.v1.PartnerService.ListStores:input_type -> gateway.v1.ListStoresRequest
+	40, // 77: gateway.v1.PartnerService.GetStore:input_type -> gateway.v1.GetStoreRequest
+	42, // 78: gateway.v1.PartnerService.UpdateStore:input_type -> gateway.v1.UpdateStoreRequest
+	44, // 79: gateway.v1.PartnerService.ListPaymentProducts:input_type -> gateway.v1.ListPaymentProductsRequest
+	46, // 80: gateway.v1.PartnerService.DisablePaymentProduct:input_type -> gateway.v1.DisablePaymentProductRequest
+	48, // 81: gateway.v1.PartnerService.EnablePaymentProduct:input_type -> gateway.v1.EnablePaymentProductRequest
+	50, // 82: gateway.v1.PartnerService.CreatePaymentAccount:input_type -> gateway.v1.CreatePaymentAccountRequest
+	52, // 83: gateway.v1.PartnerService.GetPaymentAccount:input_type -> gateway.v1.GetPaymentAccountRequest
+	54, // 84: gateway.v1.PartnerService.UpdatePaymentAccount:input_type -> gateway.v1.UpdatePaymentAccountRequest
+	56, // 85: gateway.v1.PartnerService.ListPaymentProfiles:input_type -> gateway.v1.ListPaymentProfilesRequest
+	59, // 86: gateway.v1.PartnerService.ListComplianceDecisions:input_type -> gateway.v1.ListComplianceDecisionsRequest
+	62, // 87: gateway.v1.PartnerService.GetComplianceDecision:input_type -> gateway.v1.GetComplianceDecisionRequest
+	3,  // 88: gateway.v1.PartnerService.OnboardPartner:output_type -> gateway.v1.OnboardPartnerResponse
+	5,  // 89: gateway.v1.PartnerService.GetPartner:output_type -> gateway.v1.GetPartnerResponse
+	7,  // 90: gateway.v1.PartnerService.ListPartners:output_type -> gateway.v1.ListPartnersResponse
+	9,  // 91: gateway.v1.PartnerService.UpdatePartner:output_type -> gateway.v1.UpdatePartnerResponse
+	11, // 92: gateway.v1.PartnerService.UpdateBrand:output_type -> gateway.v1.UpdateBrandResponse
+	13, // 93: gateway.v1.PartnerService.WatchAccountState:output_type -> gateway.v1.WatchAccountStateResponse
+	15, // 94: gateway.v1.PartnerService.CreateBusinessEntity:output_type -> gateway.v1.CreateBusinessEntityResponse
+	17, // 95: gateway.v1.PartnerService.ListBusinessEntities:output_type -> gateway.v1.ListBusinessEntitiesResponse
+	19, // 96: gateway.v1.PartnerService.GetBusinessEntity:output_type -> gateway.v1.GetBusinessEntityResponse
+	21, // 97: gateway.v1.PartnerService.UpdateBusinessEntity:output_type -> gateway.v1.UpdateBusinessEntityResponse
+	23, // 98: gateway.v1.PartnerService.CreateBrand:output_type -> gateway.v1.CreateBrandResponse
+	25, // 99: gateway.v1.PartnerService.ListBrands:output_type -> gateway.v1.ListBrandsResponse
+	27, // 100: gateway.v1.PartnerService.GetBrand:output_type -> gateway.v1.GetBrandResponse
+	29, // 101: gateway.v1.PartnerService.CreateStoreGroup:output_type -> gateway.v1.CreateStoreGroupResponse
+	31, // 102: gateway.v1.PartnerService.ListStoreGroups:output_type -> gateway.v1.ListStoreGroupsResponse
+	33, // 103: gateway.v1.PartnerService.GetStoreGroup:output_type -> gateway.v1.GetStoreGroupResponse
+	35, // 104: gateway.v1.PartnerService.UpdateStoreGroup:output_type -> gateway.v1.UpdateStoreGroupResponse
+	37, // 105: gateway.v1.PartnerService.CreateStore:output_type -> gateway.v1.CreateStoreResponse
+	39, // 106: gateway.v1.PartnerService.ListStores:output_type -> gateway.v1.ListStoresResponse
+	41, // 107: gateway.v1.PartnerService.GetStore:output_type -> gateway.v1.GetStoreResponse
+	43, // 108: gateway.v1.PartnerService.UpdateStore:output_type -> gateway.v1.UpdateStoreResponse
+	45, // 109: gateway.v1.PartnerService.ListPaymentProducts:output_type -> gateway.v1.ListPaymentProductsResponse
+	47, // 110: gateway.v1.PartnerService.DisablePaymentProduct:output_type -> gateway.v1.DisablePaymentProductResponse
+	49, // 111: gateway.v1.PartnerService.EnablePaymentProduct:output_type -> gateway.v1.EnablePaymentProductResponse
+	51, // 112: gateway.v1.PartnerService.CreatePaymentAccount:output_type -> gateway.v1.CreatePaymentAccountResponse
+	53, // 113: gateway.v1.PartnerService.GetPaymentAccount:output_type -> gateway.v1.GetPaymentAccountResponse
+	55, // 114: gateway.v1.PartnerService.UpdatePaymentAccount:output_type -> gateway.v1.UpdatePaymentAccountResponse
+	58, // 115: gateway.v1.PartnerService.ListPaymentProfiles:output_type -> gateway.v1.ListPaymentProfilesResponse
+	61, // 116: gateway.v1.PartnerService.ListComplianceDecisions:output_type -> gateway.v1.ListComplianceDecisionsResponse
+	63, // 117: gateway.v1.PartnerService.GetComplianceDecision:output_type -> gateway.v1.GetComplianceDecisionResponse
+	88, // [88:118] is the sub-list for method output_type
+	58, // [58:88] is the sub-list for method input_type
+	58, // [58:58] is the sub-list for extension type_name
+	58, // [58:58] is the sub-list for extension extendee
+	0,  // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_partner_service_proto_init() }
@@ -1330,13 +4686,16 @@ func file_gateway_v1_partner_service_proto_init() {
 		(*WatchAccountStateResponse_SnapshotEnd)(nil),
 		(*WatchAccountStateResponse_StreamEnd)(nil),
 	}
+	file_gateway_v1_partner_service_proto_msgTypes[20].OneofWrappers = []any{}
+	file_gateway_v1_partner_service_proto_msgTypes[34].OneofWrappers = []any{}
+	file_gateway_v1_partner_service_proto_msgTypes[54].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_partner_service_proto_rawDesc), len(file_gateway_v1_partner_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   14,
+			NumMessages:   64,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

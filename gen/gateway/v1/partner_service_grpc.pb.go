@@ -19,12 +19,36 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	PartnerService_OnboardPartner_FullMethodName    = "/gateway.v1.PartnerService/OnboardPartner"
-	PartnerService_GetPartner_FullMethodName        = "/gateway.v1.PartnerService/GetPartner"
-	PartnerService_ListPartners_FullMethodName      = "/gateway.v1.PartnerService/ListPartners"
-	PartnerService_UpdatePartner_FullMethodName     = "/gateway.v1.PartnerService/UpdatePartner"
-	PartnerService_UpdateBrand_FullMethodName       = "/gateway.v1.PartnerService/UpdateBrand"
-	PartnerService_WatchAccountState_FullMethodName = "/gateway.v1.PartnerService/WatchAccountState"
+	PartnerService_OnboardPartner_FullMethodName          = "/gateway.v1.PartnerService/OnboardPartner"
+	PartnerService_GetPartner_FullMethodName              = "/gateway.v1.PartnerService/GetPartner"
+	PartnerService_ListPartners_FullMethodName            = "/gateway.v1.PartnerService/ListPartners"
+	PartnerService_UpdatePartner_FullMethodName           = "/gateway.v1.PartnerService/UpdatePartner"
+	PartnerService_UpdateBrand_FullMethodName             = "/gateway.v1.PartnerService/UpdateBrand"
+	PartnerService_WatchAccountState_FullMethodName       = "/gateway.v1.PartnerService/WatchAccountState"
+	PartnerService_CreateBusinessEntity_FullMethodName    = "/gateway.v1.PartnerService/CreateBusinessEntity"
+	PartnerService_ListBusinessEntities_FullMethodName    = "/gateway.v1.PartnerService/ListBusinessEntities"
+	PartnerService_GetBusinessEntity_FullMethodName       = "/gateway.v1.PartnerService/GetBusinessEntity"
+	PartnerService_UpdateBusinessEntity_FullMethodName    = "/gateway.v1.PartnerService/UpdateBusinessEntity"
+	PartnerService_CreateBrand_FullMethodName             = "/gateway.v1.PartnerService/CreateBrand"
+	PartnerService_ListBrands_FullMethodName              = "/gateway.v1.PartnerService/ListBrands"
+	PartnerService_GetBrand_FullMethodName                = "/gateway.v1.PartnerService/GetBrand"
+	PartnerService_CreateStoreGroup_FullMethodName        = "/gateway.v1.PartnerService/CreateStoreGroup"
+	PartnerService_ListStoreGroups_FullMethodName         = "/gateway.v1.PartnerService/ListStoreGroups"
+	PartnerService_GetStoreGroup_FullMethodName           = "/gateway.v1.PartnerService/GetStoreGroup"
+	PartnerService_UpdateStoreGroup_FullMethodName        = "/gateway.v1.PartnerService/UpdateStoreGroup"
+	PartnerService_CreateStore_FullMethodName             = "/gateway.v1.PartnerService/CreateStore"
+	PartnerService_ListStores_FullMethodName              = "/gateway.v1.PartnerService/ListStores"
+	PartnerService_GetStore_FullMethodName                = "/gateway.v1.PartnerService/GetStore"
+	PartnerService_UpdateStore_FullMethodName             = "/gateway.v1.PartnerService/UpdateStore"
+	PartnerService_ListPaymentProducts_FullMethodName     = "/gateway.v1.PartnerService/ListPaymentProducts"
+	PartnerService_DisablePaymentProduct_FullMethodName   = "/gateway.v1.PartnerService/DisablePaymentProduct"
+	PartnerService_EnablePaymentProduct_FullMethodName    = "/gateway.v1.PartnerService/EnablePaymentProduct"
+	PartnerService_CreatePaymentAccount_FullMethodName    = "/gateway.v1.PartnerService/CreatePaymentAccount"
+	PartnerService_GetPaymentAccount_FullMethodName       = "/gateway.v1.PartnerService/GetPaymentAccount"
+	PartnerService_UpdatePaymentAccount_FullMethodName    = "/gateway.v1.PartnerService/UpdatePaymentAccount"
+	PartnerService_ListPaymentProfiles_FullMethodName     = "/gateway.v1.PartnerService/ListPaymentProfiles"
+	PartnerService_ListComplianceDecisions_FullMethodName = "/gateway.v1.PartnerService/ListComplianceDecisions"
+	PartnerService_GetComplianceDecision_FullMethodName   = "/gateway.v1.PartnerService/GetComplianceDecision"
 )
 
 // PartnerServiceClient is the client API for PartnerService service.
@@ -67,6 +91,91 @@ type PartnerServiceClient interface {
 	// reconnect, under the same event_id.
 	// INVALID_ARGUMENT (RESUME_TOKEN_INVALID, RESUME_TOKEN_FOREIGN), OUT_OF_RANGE (RESUME_TOKEN_TOO_OLD).
 	WatchAccountState(ctx context.Context, in *WatchAccountStateRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchAccountStateResponse], error)
+	// CreateBusinessEntity adds a legal entity. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the account is
+	// OPERATIONAL; ALREADY_EXISTS (PARTNER_DIFFERS) if the reference is taken.
+	// Klarna: POST /v2/accounts/{partner_account_id}/partner-business-entities.
+	CreateBusinessEntity(ctx context.Context, in *CreateBusinessEntityRequest, opts ...grpc.CallOption) (*CreateBusinessEntityResponse, error)
+	// ListBusinessEntities reads all of them from Klarna.
+	// Klarna: GET /v2/accounts/{partner_account_id}/partner-business-entities.
+	ListBusinessEntities(ctx context.Context, in *ListBusinessEntitiesRequest, opts ...grpc.CallOption) (*ListBusinessEntitiesResponse, error)
+	// GetBusinessEntity reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/partner-business-entities/{partner_business_entity_id}.
+	GetBusinessEntity(ctx context.Context, in *GetBusinessEntityRequest, opts ...grpc.CallOption) (*GetBusinessEntityResponse, error)
+	// UpdateBusinessEntity changes a legal entity. What is not set stays. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the
+	// account is OPERATIONAL; NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: PATCH /v2/accounts/{partner_account_id}/partner-business-entities/{partner_business_entity_id}.
+	UpdateBusinessEntity(ctx context.Context, in *UpdateBusinessEntityRequest, opts ...grpc.CallOption) (*UpdateBusinessEntityResponse, error)
+	// CreateBrand adds a brand. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the account is
+	// OPERATIONAL; ALREADY_EXISTS (PARTNER_DIFFERS) if the reference is taken.
+	// Klarna: POST /v2/accounts/{partner_account_id}/brands.
+	CreateBrand(ctx context.Context, in *CreateBrandRequest, opts ...grpc.CallOption) (*CreateBrandResponse, error)
+	// ListBrands reads all of them from Klarna.
+	// Klarna: GET /v2/accounts/{partner_account_id}/brands.
+	ListBrands(ctx context.Context, in *ListBrandsRequest, opts ...grpc.CallOption) (*ListBrandsResponse, error)
+	// GetBrand reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/brands/{brand_id}.
+	GetBrand(ctx context.Context, in *GetBrandRequest, opts ...grpc.CallOption) (*GetBrandResponse, error)
+	// CreateStoreGroup adds a store group with its stores. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the account is
+	// OPERATIONAL; ALREADY_EXISTS (PARTNER_DIFFERS) if the reference is taken.
+	// Klarna: POST /v2/accounts/{partner_account_id}/store-groups.
+	CreateStoreGroup(ctx context.Context, in *CreateStoreGroupRequest, opts ...grpc.CallOption) (*CreateStoreGroupResponse, error)
+	// ListStoreGroups reads all of them from Klarna.
+	// Klarna: GET /v2/accounts/{partner_account_id}/store-groups.
+	ListStoreGroups(ctx context.Context, in *ListStoreGroupsRequest, opts ...grpc.CallOption) (*ListStoreGroupsResponse, error)
+	// GetStoreGroup reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/store-groups/{store_group_id}.
+	GetStoreGroup(ctx context.Context, in *GetStoreGroupRequest, opts ...grpc.CallOption) (*GetStoreGroupResponse, error)
+	// UpdateStoreGroup changes a store group. What is not set stays. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the
+	// account is OPERATIONAL; NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: PATCH /v2/accounts/{partner_account_id}/store-groups/{store_group_id}.
+	UpdateStoreGroup(ctx context.Context, in *UpdateStoreGroupRequest, opts ...grpc.CallOption) (*UpdateStoreGroupResponse, error)
+	// CreateStore adds a store to a store group. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the account is
+	// OPERATIONAL; ALREADY_EXISTS (PARTNER_DIFFERS) if the reference is taken.
+	// Klarna: POST /v2/accounts/{partner_account_id}/stores.
+	CreateStore(ctx context.Context, in *CreateStoreRequest, opts ...grpc.CallOption) (*CreateStoreResponse, error)
+	// ListStores reads all of them from Klarna.
+	// Klarna: GET /v2/accounts/{partner_account_id}/stores.
+	ListStores(ctx context.Context, in *ListStoresRequest, opts ...grpc.CallOption) (*ListStoresResponse, error)
+	// GetStore reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/stores/{store_id}.
+	GetStore(ctx context.Context, in *GetStoreRequest, opts ...grpc.CallOption) (*GetStoreResponse, error)
+	// UpdateStore changes a store. What is not set stays. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the
+	// account is OPERATIONAL; NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: PATCH /v2/accounts/{partner_account_id}/stores/{store_id}.
+	UpdateStore(ctx context.Context, in *UpdateStoreRequest, opts ...grpc.CallOption) (*UpdateStoreResponse, error)
+	// ListPaymentProducts reads the payment products of an account with their payment accounts, and records what has
+	// changed.
+	// Klarna: GET /v2/accounts/{partner_account_id}/products/payment.
+	ListPaymentProducts(ctx context.Context, in *ListPaymentProductsRequest, opts ...grpc.CallOption) (*ListPaymentProductsResponse, error)
+	// DisablePaymentProduct stops new payments of a partner, for example one that has left. Refunds and disputes go on. It
+	// may take Klarna 10 minutes. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL, OPERATION_NOT_ALLOWED), NOT_FOUND
+	// (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: POST /v2/accounts/{partner_account_id}/products/payment/{product_id}/disable.
+	DisablePaymentProduct(ctx context.Context, in *DisablePaymentProductRequest, opts ...grpc.CallOption) (*DisablePaymentProductResponse, error)
+	// EnablePaymentProduct lets a partner take new payments again. Klarna may refuse what it has disabled itself:
+	// FAILED_PRECONDITION (OPERATION_NOT_ALLOWED, ACCOUNT_NOT_OPERATIONAL), NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: POST /v2/accounts/{partner_account_id}/products/payment/{product_id}/enable.
+	EnablePaymentProduct(ctx context.Context, in *EnablePaymentProductRequest, opts ...grpc.CallOption) (*EnablePaymentProductResponse, error)
+	// CreatePaymentAccount adds a payment account to a product. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL), ALREADY_EXISTS
+	// (PARTNER_DIFFERS) if the reference is used under that acquiring account.
+	// Klarna: POST /v2/accounts/{partner_account_id}/products/payment/{product_id}/payment-accounts.
+	CreatePaymentAccount(ctx context.Context, in *CreatePaymentAccountRequest, opts ...grpc.CallOption) (*CreatePaymentAccountResponse, error)
+	// GetPaymentAccount reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/products/payment/{product_id}/payment-accounts/{payment_account_id}.
+	GetPaymentAccount(ctx context.Context, in *GetPaymentAccountRequest, opts ...grpc.CallOption) (*GetPaymentAccountResponse, error)
+	// UpdatePaymentAccount changes a payment account. What is not set stays. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL),
+	// NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: PATCH /v2/accounts/{partner_account_id}/products/payment/{product_id}/payment-accounts/{payment_account_id}.
+	UpdatePaymentAccount(ctx context.Context, in *UpdatePaymentAccountRequest, opts ...grpc.CallOption) (*UpdatePaymentAccountResponse, error)
+	// ListPaymentProfiles reads the payment profiles (price, programs) that onboarding may name.
+	// Klarna: GET /v2/distribution/products/payment/profiles.
+	ListPaymentProfiles(ctx context.Context, in *ListPaymentProfilesRequest, opts ...grpc.CallOption) (*ListPaymentProfilesResponse, error)
+	// ListComplianceDecisions reads Klarna's compliance decisions about an account.
+	// Klarna: GET /v2/accounts/{partner_account_id}/compliance/decisions.
+	ListComplianceDecisions(ctx context.Context, in *ListComplianceDecisionsRequest, opts ...grpc.CallOption) (*ListComplianceDecisionsResponse, error)
+	// GetComplianceDecision reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/compliance/decisions/{decision_id}.
+	GetComplianceDecision(ctx context.Context, in *GetComplianceDecisionRequest, opts ...grpc.CallOption) (*GetComplianceDecisionResponse, error)
 }
 
 type partnerServiceClient struct {
@@ -146,6 +255,246 @@ func (c *partnerServiceClient) WatchAccountState(ctx context.Context, in *WatchA
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PartnerService_WatchAccountStateClient = grpc.ServerStreamingClient[WatchAccountStateResponse]
 
+func (c *partnerServiceClient) CreateBusinessEntity(ctx context.Context, in *CreateBusinessEntityRequest, opts ...grpc.CallOption) (*CreateBusinessEntityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateBusinessEntityResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreateBusinessEntity_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListBusinessEntities(ctx context.Context, in *ListBusinessEntitiesRequest, opts ...grpc.CallOption) (*ListBusinessEntitiesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListBusinessEntitiesResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListBusinessEntities_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetBusinessEntity(ctx context.Context, in *GetBusinessEntityRequest, opts ...grpc.CallOption) (*GetBusinessEntityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetBusinessEntityResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetBusinessEntity_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) UpdateBusinessEntity(ctx context.Context, in *UpdateBusinessEntityRequest, opts ...grpc.CallOption) (*UpdateBusinessEntityResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateBusinessEntityResponse)
+	err := c.cc.Invoke(ctx, PartnerService_UpdateBusinessEntity_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) CreateBrand(ctx context.Context, in *CreateBrandRequest, opts ...grpc.CallOption) (*CreateBrandResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateBrandResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreateBrand_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListBrands(ctx context.Context, in *ListBrandsRequest, opts ...grpc.CallOption) (*ListBrandsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListBrandsResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListBrands_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetBrand(ctx context.Context, in *GetBrandRequest, opts ...grpc.CallOption) (*GetBrandResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetBrandResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetBrand_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) CreateStoreGroup(ctx context.Context, in *CreateStoreGroupRequest, opts ...grpc.CallOption) (*CreateStoreGroupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateStoreGroupResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreateStoreGroup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListStoreGroups(ctx context.Context, in *ListStoreGroupsRequest, opts ...grpc.CallOption) (*ListStoreGroupsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStoreGroupsResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListStoreGroups_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetStoreGroup(ctx context.Context, in *GetStoreGroupRequest, opts ...grpc.CallOption) (*GetStoreGroupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetStoreGroupResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetStoreGroup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) UpdateStoreGroup(ctx context.Context, in *UpdateStoreGroupRequest, opts ...grpc.CallOption) (*UpdateStoreGroupResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateStoreGroupResponse)
+	err := c.cc.Invoke(ctx, PartnerService_UpdateStoreGroup_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) CreateStore(ctx context.Context, in *CreateStoreRequest, opts ...grpc.CallOption) (*CreateStoreResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateStoreResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreateStore_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListStores(ctx context.Context, in *ListStoresRequest, opts ...grpc.CallOption) (*ListStoresResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListStoresResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListStores_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetStore(ctx context.Context, in *GetStoreRequest, opts ...grpc.CallOption) (*GetStoreResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetStoreResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetStore_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) UpdateStore(ctx context.Context, in *UpdateStoreRequest, opts ...grpc.CallOption) (*UpdateStoreResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateStoreResponse)
+	err := c.cc.Invoke(ctx, PartnerService_UpdateStore_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListPaymentProducts(ctx context.Context, in *ListPaymentProductsRequest, opts ...grpc.CallOption) (*ListPaymentProductsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPaymentProductsResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListPaymentProducts_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) DisablePaymentProduct(ctx context.Context, in *DisablePaymentProductRequest, opts ...grpc.CallOption) (*DisablePaymentProductResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisablePaymentProductResponse)
+	err := c.cc.Invoke(ctx, PartnerService_DisablePaymentProduct_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) EnablePaymentProduct(ctx context.Context, in *EnablePaymentProductRequest, opts ...grpc.CallOption) (*EnablePaymentProductResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EnablePaymentProductResponse)
+	err := c.cc.Invoke(ctx, PartnerService_EnablePaymentProduct_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) CreatePaymentAccount(ctx context.Context, in *CreatePaymentAccountRequest, opts ...grpc.CallOption) (*CreatePaymentAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreatePaymentAccountResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreatePaymentAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetPaymentAccount(ctx context.Context, in *GetPaymentAccountRequest, opts ...grpc.CallOption) (*GetPaymentAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPaymentAccountResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetPaymentAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) UpdatePaymentAccount(ctx context.Context, in *UpdatePaymentAccountRequest, opts ...grpc.CallOption) (*UpdatePaymentAccountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdatePaymentAccountResponse)
+	err := c.cc.Invoke(ctx, PartnerService_UpdatePaymentAccount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListPaymentProfiles(ctx context.Context, in *ListPaymentProfilesRequest, opts ...grpc.CallOption) (*ListPaymentProfilesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPaymentProfilesResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListPaymentProfiles_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListComplianceDecisions(ctx context.Context, in *ListComplianceDecisionsRequest, opts ...grpc.CallOption) (*ListComplianceDecisionsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListComplianceDecisionsResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListComplianceDecisions_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetComplianceDecision(ctx context.Context, in *GetComplianceDecisionRequest, opts ...grpc.CallOption) (*GetComplianceDecisionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetComplianceDecisionResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetComplianceDecision_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PartnerServiceServer is the server API for PartnerService service.
 // All implementations must embed UnimplementedPartnerServiceServer
 // for forward compatibility.
@@ -186,6 +535,91 @@ type PartnerServiceServer interface {
 	// reconnect, under the same event_id.
 	// INVALID_ARGUMENT (RESUME_TOKEN_INVALID, RESUME_TOKEN_FOREIGN), OUT_OF_RANGE (RESUME_TOKEN_TOO_OLD).
 	WatchAccountState(*WatchAccountStateRequest, grpc.ServerStreamingServer[WatchAccountStateResponse]) error
+	// CreateBusinessEntity adds a legal entity. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the account is
+	// OPERATIONAL; ALREADY_EXISTS (PARTNER_DIFFERS) if the reference is taken.
+	// Klarna: POST /v2/accounts/{partner_account_id}/partner-business-entities.
+	CreateBusinessEntity(context.Context, *CreateBusinessEntityRequest) (*CreateBusinessEntityResponse, error)
+	// ListBusinessEntities reads all of them from Klarna.
+	// Klarna: GET /v2/accounts/{partner_account_id}/partner-business-entities.
+	ListBusinessEntities(context.Context, *ListBusinessEntitiesRequest) (*ListBusinessEntitiesResponse, error)
+	// GetBusinessEntity reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/partner-business-entities/{partner_business_entity_id}.
+	GetBusinessEntity(context.Context, *GetBusinessEntityRequest) (*GetBusinessEntityResponse, error)
+	// UpdateBusinessEntity changes a legal entity. What is not set stays. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the
+	// account is OPERATIONAL; NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: PATCH /v2/accounts/{partner_account_id}/partner-business-entities/{partner_business_entity_id}.
+	UpdateBusinessEntity(context.Context, *UpdateBusinessEntityRequest) (*UpdateBusinessEntityResponse, error)
+	// CreateBrand adds a brand. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the account is
+	// OPERATIONAL; ALREADY_EXISTS (PARTNER_DIFFERS) if the reference is taken.
+	// Klarna: POST /v2/accounts/{partner_account_id}/brands.
+	CreateBrand(context.Context, *CreateBrandRequest) (*CreateBrandResponse, error)
+	// ListBrands reads all of them from Klarna.
+	// Klarna: GET /v2/accounts/{partner_account_id}/brands.
+	ListBrands(context.Context, *ListBrandsRequest) (*ListBrandsResponse, error)
+	// GetBrand reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/brands/{brand_id}.
+	GetBrand(context.Context, *GetBrandRequest) (*GetBrandResponse, error)
+	// CreateStoreGroup adds a store group with its stores. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the account is
+	// OPERATIONAL; ALREADY_EXISTS (PARTNER_DIFFERS) if the reference is taken.
+	// Klarna: POST /v2/accounts/{partner_account_id}/store-groups.
+	CreateStoreGroup(context.Context, *CreateStoreGroupRequest) (*CreateStoreGroupResponse, error)
+	// ListStoreGroups reads all of them from Klarna.
+	// Klarna: GET /v2/accounts/{partner_account_id}/store-groups.
+	ListStoreGroups(context.Context, *ListStoreGroupsRequest) (*ListStoreGroupsResponse, error)
+	// GetStoreGroup reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/store-groups/{store_group_id}.
+	GetStoreGroup(context.Context, *GetStoreGroupRequest) (*GetStoreGroupResponse, error)
+	// UpdateStoreGroup changes a store group. What is not set stays. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the
+	// account is OPERATIONAL; NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: PATCH /v2/accounts/{partner_account_id}/store-groups/{store_group_id}.
+	UpdateStoreGroup(context.Context, *UpdateStoreGroupRequest) (*UpdateStoreGroupResponse, error)
+	// CreateStore adds a store to a store group. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the account is
+	// OPERATIONAL; ALREADY_EXISTS (PARTNER_DIFFERS) if the reference is taken.
+	// Klarna: POST /v2/accounts/{partner_account_id}/stores.
+	CreateStore(context.Context, *CreateStoreRequest) (*CreateStoreResponse, error)
+	// ListStores reads all of them from Klarna.
+	// Klarna: GET /v2/accounts/{partner_account_id}/stores.
+	ListStores(context.Context, *ListStoresRequest) (*ListStoresResponse, error)
+	// GetStore reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/stores/{store_id}.
+	GetStore(context.Context, *GetStoreRequest) (*GetStoreResponse, error)
+	// UpdateStore changes a store. What is not set stays. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL) until the
+	// account is OPERATIONAL; NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: PATCH /v2/accounts/{partner_account_id}/stores/{store_id}.
+	UpdateStore(context.Context, *UpdateStoreRequest) (*UpdateStoreResponse, error)
+	// ListPaymentProducts reads the payment products of an account with their payment accounts, and records what has
+	// changed.
+	// Klarna: GET /v2/accounts/{partner_account_id}/products/payment.
+	ListPaymentProducts(context.Context, *ListPaymentProductsRequest) (*ListPaymentProductsResponse, error)
+	// DisablePaymentProduct stops new payments of a partner, for example one that has left. Refunds and disputes go on. It
+	// may take Klarna 10 minutes. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL, OPERATION_NOT_ALLOWED), NOT_FOUND
+	// (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: POST /v2/accounts/{partner_account_id}/products/payment/{product_id}/disable.
+	DisablePaymentProduct(context.Context, *DisablePaymentProductRequest) (*DisablePaymentProductResponse, error)
+	// EnablePaymentProduct lets a partner take new payments again. Klarna may refuse what it has disabled itself:
+	// FAILED_PRECONDITION (OPERATION_NOT_ALLOWED, ACCOUNT_NOT_OPERATIONAL), NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: POST /v2/accounts/{partner_account_id}/products/payment/{product_id}/enable.
+	EnablePaymentProduct(context.Context, *EnablePaymentProductRequest) (*EnablePaymentProductResponse, error)
+	// CreatePaymentAccount adds a payment account to a product. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL), ALREADY_EXISTS
+	// (PARTNER_DIFFERS) if the reference is used under that acquiring account.
+	// Klarna: POST /v2/accounts/{partner_account_id}/products/payment/{product_id}/payment-accounts.
+	CreatePaymentAccount(context.Context, *CreatePaymentAccountRequest) (*CreatePaymentAccountResponse, error)
+	// GetPaymentAccount reads one from Klarna. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/products/payment/{product_id}/payment-accounts/{payment_account_id}.
+	GetPaymentAccount(context.Context, *GetPaymentAccountRequest) (*GetPaymentAccountResponse, error)
+	// UpdatePaymentAccount changes a payment account. What is not set stays. FAILED_PRECONDITION (ACCOUNT_NOT_OPERATIONAL),
+	// NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: PATCH /v2/accounts/{partner_account_id}/products/payment/{product_id}/payment-accounts/{payment_account_id}.
+	UpdatePaymentAccount(context.Context, *UpdatePaymentAccountRequest) (*UpdatePaymentAccountResponse, error)
+	// ListPaymentProfiles reads the payment profiles (price, programs) that onboarding may name.
+	// Klarna: GET /v2/distribution/products/payment/profiles.
+	ListPaymentProfiles(context.Context, *ListPaymentProfilesRequest) (*ListPaymentProfilesResponse, error)
+	// ListComplianceDecisions reads Klarna's compliance decisions about an account.
+	// Klarna: GET /v2/accounts/{partner_account_id}/compliance/decisions.
+	ListComplianceDecisions(context.Context, *ListComplianceDecisionsRequest) (*ListComplianceDecisionsResponse, error)
+	// GetComplianceDecision reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/compliance/decisions/{decision_id}.
+	GetComplianceDecision(context.Context, *GetComplianceDecisionRequest) (*GetComplianceDecisionResponse, error)
 	mustEmbedUnimplementedPartnerServiceServer()
 }
 
@@ -213,6 +647,78 @@ func (UnimplementedPartnerServiceServer) UpdateBrand(context.Context, *UpdateBra
 }
 func (UnimplementedPartnerServiceServer) WatchAccountState(*WatchAccountStateRequest, grpc.ServerStreamingServer[WatchAccountStateResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchAccountState not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreateBusinessEntity(context.Context, *CreateBusinessEntityRequest) (*CreateBusinessEntityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateBusinessEntity not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListBusinessEntities(context.Context, *ListBusinessEntitiesRequest) (*ListBusinessEntitiesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBusinessEntities not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetBusinessEntity(context.Context, *GetBusinessEntityRequest) (*GetBusinessEntityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBusinessEntity not implemented")
+}
+func (UnimplementedPartnerServiceServer) UpdateBusinessEntity(context.Context, *UpdateBusinessEntityRequest) (*UpdateBusinessEntityResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateBusinessEntity not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreateBrand(context.Context, *CreateBrandRequest) (*CreateBrandResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateBrand not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListBrands(context.Context, *ListBrandsRequest) (*ListBrandsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListBrands not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetBrand(context.Context, *GetBrandRequest) (*GetBrandResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetBrand not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreateStoreGroup(context.Context, *CreateStoreGroupRequest) (*CreateStoreGroupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateStoreGroup not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListStoreGroups(context.Context, *ListStoreGroupsRequest) (*ListStoreGroupsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStoreGroups not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetStoreGroup(context.Context, *GetStoreGroupRequest) (*GetStoreGroupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetStoreGroup not implemented")
+}
+func (UnimplementedPartnerServiceServer) UpdateStoreGroup(context.Context, *UpdateStoreGroupRequest) (*UpdateStoreGroupResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateStoreGroup not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreateStore(context.Context, *CreateStoreRequest) (*CreateStoreResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateStore not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListStores(context.Context, *ListStoresRequest) (*ListStoresResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListStores not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetStore(context.Context, *GetStoreRequest) (*GetStoreResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetStore not implemented")
+}
+func (UnimplementedPartnerServiceServer) UpdateStore(context.Context, *UpdateStoreRequest) (*UpdateStoreResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateStore not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListPaymentProducts(context.Context, *ListPaymentProductsRequest) (*ListPaymentProductsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPaymentProducts not implemented")
+}
+func (UnimplementedPartnerServiceServer) DisablePaymentProduct(context.Context, *DisablePaymentProductRequest) (*DisablePaymentProductResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisablePaymentProduct not implemented")
+}
+func (UnimplementedPartnerServiceServer) EnablePaymentProduct(context.Context, *EnablePaymentProductRequest) (*EnablePaymentProductResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnablePaymentProduct not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreatePaymentAccount(context.Context, *CreatePaymentAccountRequest) (*CreatePaymentAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreatePaymentAccount not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetPaymentAccount(context.Context, *GetPaymentAccountRequest) (*GetPaymentAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPaymentAccount not implemented")
+}
+func (UnimplementedPartnerServiceServer) UpdatePaymentAccount(context.Context, *UpdatePaymentAccountRequest) (*UpdatePaymentAccountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdatePaymentAccount not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListPaymentProfiles(context.Context, *ListPaymentProfilesRequest) (*ListPaymentProfilesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPaymentProfiles not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListComplianceDecisions(context.Context, *ListComplianceDecisionsRequest) (*ListComplianceDecisionsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListComplianceDecisions not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetComplianceDecision(context.Context, *GetComplianceDecisionRequest) (*GetComplianceDecisionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetComplianceDecision not implemented")
 }
 func (UnimplementedPartnerServiceServer) mustEmbedUnimplementedPartnerServiceServer() {}
 func (UnimplementedPartnerServiceServer) testEmbeddedByValue()                        {}
@@ -336,6 +842,438 @@ func _PartnerService_WatchAccountState_Handler(srv interface{}, stream grpc.Serv
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PartnerService_WatchAccountStateServer = grpc.ServerStreamingServer[WatchAccountStateResponse]
 
+func _PartnerService_CreateBusinessEntity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateBusinessEntityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreateBusinessEntity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreateBusinessEntity_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreateBusinessEntity(ctx, req.(*CreateBusinessEntityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListBusinessEntities_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListBusinessEntitiesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListBusinessEntities(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListBusinessEntities_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListBusinessEntities(ctx, req.(*ListBusinessEntitiesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetBusinessEntity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBusinessEntityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetBusinessEntity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetBusinessEntity_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetBusinessEntity(ctx, req.(*GetBusinessEntityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_UpdateBusinessEntity_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateBusinessEntityRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).UpdateBusinessEntity(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_UpdateBusinessEntity_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).UpdateBusinessEntity(ctx, req.(*UpdateBusinessEntityRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_CreateBrand_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateBrandRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreateBrand(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreateBrand_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreateBrand(ctx, req.(*CreateBrandRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListBrands_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListBrandsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListBrands(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListBrands_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListBrands(ctx, req.(*ListBrandsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetBrand_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetBrandRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetBrand(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetBrand_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetBrand(ctx, req.(*GetBrandRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_CreateStoreGroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateStoreGroupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreateStoreGroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreateStoreGroup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreateStoreGroup(ctx, req.(*CreateStoreGroupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListStoreGroups_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStoreGroupsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListStoreGroups(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListStoreGroups_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListStoreGroups(ctx, req.(*ListStoreGroupsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetStoreGroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetStoreGroupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetStoreGroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetStoreGroup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetStoreGroup(ctx, req.(*GetStoreGroupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_UpdateStoreGroup_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateStoreGroupRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).UpdateStoreGroup(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_UpdateStoreGroup_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).UpdateStoreGroup(ctx, req.(*UpdateStoreGroupRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_CreateStore_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateStoreRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreateStore(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreateStore_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreateStore(ctx, req.(*CreateStoreRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListStores_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListStoresRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListStores(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListStores_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListStores(ctx, req.(*ListStoresRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetStore_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetStoreRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetStore(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetStore_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetStore(ctx, req.(*GetStoreRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_UpdateStore_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateStoreRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).UpdateStore(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_UpdateStore_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).UpdateStore(ctx, req.(*UpdateStoreRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListPaymentProducts_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPaymentProductsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListPaymentProducts(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListPaymentProducts_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListPaymentProducts(ctx, req.(*ListPaymentProductsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_DisablePaymentProduct_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisablePaymentProductRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).DisablePaymentProduct(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_DisablePaymentProduct_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).DisablePaymentProduct(ctx, req.(*DisablePaymentProductRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_EnablePaymentProduct_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnablePaymentProductRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).EnablePaymentProduct(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_EnablePaymentProduct_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).EnablePaymentProduct(ctx, req.(*EnablePaymentProductRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_CreatePaymentAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreatePaymentAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreatePaymentAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreatePaymentAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreatePaymentAccount(ctx, req.(*CreatePaymentAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetPaymentAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPaymentAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetPaymentAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetPaymentAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetPaymentAccount(ctx, req.(*GetPaymentAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_UpdatePaymentAccount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdatePaymentAccountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).UpdatePaymentAccount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_UpdatePaymentAccount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).UpdatePaymentAccount(ctx, req.(*UpdatePaymentAccountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListPaymentProfiles_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPaymentProfilesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListPaymentProfiles(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListPaymentProfiles_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListPaymentProfiles(ctx, req.(*ListPaymentProfilesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListComplianceDecisions_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListComplianceDecisionsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListComplianceDecisions(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListComplianceDecisions_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListComplianceDecisions(ctx, req.(*ListComplianceDecisionsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetComplianceDecision_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetComplianceDecisionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetComplianceDecision(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetComplianceDecision_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetComplianceDecision(ctx, req.(*GetComplianceDecisionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PartnerService_ServiceDesc is the grpc.ServiceDesc for PartnerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -362,6 +1300,102 @@ var PartnerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "UpdateBrand",
 			Handler:    _PartnerService_UpdateBrand_Handler,
+		},
+		{
+			MethodName: "CreateBusinessEntity",
+			Handler:    _PartnerService_CreateBusinessEntity_Handler,
+		},
+		{
+			MethodName: "ListBusinessEntities",
+			Handler:    _PartnerService_ListBusinessEntities_Handler,
+		},
+		{
+			MethodName: "GetBusinessEntity",
+			Handler:    _PartnerService_GetBusinessEntity_Handler,
+		},
+		{
+			MethodName: "UpdateBusinessEntity",
+			Handler:    _PartnerService_UpdateBusinessEntity_Handler,
+		},
+		{
+			MethodName: "CreateBrand",
+			Handler:    _PartnerService_CreateBrand_Handler,
+		},
+		{
+			MethodName: "ListBrands",
+			Handler:    _PartnerService_ListBrands_Handler,
+		},
+		{
+			MethodName: "GetBrand",
+			Handler:    _PartnerService_GetBrand_Handler,
+		},
+		{
+			MethodName: "CreateStoreGroup",
+			Handler:    _PartnerService_CreateStoreGroup_Handler,
+		},
+		{
+			MethodName: "ListStoreGroups",
+			Handler:    _PartnerService_ListStoreGroups_Handler,
+		},
+		{
+			MethodName: "GetStoreGroup",
+			Handler:    _PartnerService_GetStoreGroup_Handler,
+		},
+		{
+			MethodName: "UpdateStoreGroup",
+			Handler:    _PartnerService_UpdateStoreGroup_Handler,
+		},
+		{
+			MethodName: "CreateStore",
+			Handler:    _PartnerService_CreateStore_Handler,
+		},
+		{
+			MethodName: "ListStores",
+			Handler:    _PartnerService_ListStores_Handler,
+		},
+		{
+			MethodName: "GetStore",
+			Handler:    _PartnerService_GetStore_Handler,
+		},
+		{
+			MethodName: "UpdateStore",
+			Handler:    _PartnerService_UpdateStore_Handler,
+		},
+		{
+			MethodName: "ListPaymentProducts",
+			Handler:    _PartnerService_ListPaymentProducts_Handler,
+		},
+		{
+			MethodName: "DisablePaymentProduct",
+			Handler:    _PartnerService_DisablePaymentProduct_Handler,
+		},
+		{
+			MethodName: "EnablePaymentProduct",
+			Handler:    _PartnerService_EnablePaymentProduct_Handler,
+		},
+		{
+			MethodName: "CreatePaymentAccount",
+			Handler:    _PartnerService_CreatePaymentAccount_Handler,
+		},
+		{
+			MethodName: "GetPaymentAccount",
+			Handler:    _PartnerService_GetPaymentAccount_Handler,
+		},
+		{
+			MethodName: "UpdatePaymentAccount",
+			Handler:    _PartnerService_UpdatePaymentAccount_Handler,
+		},
+		{
+			MethodName: "ListPaymentProfiles",
+			Handler:    _PartnerService_ListPaymentProfiles_Handler,
+		},
+		{
+			MethodName: "ListComplianceDecisions",
+			Handler:    _PartnerService_ListComplianceDecisions_Handler,
+		},
+		{
+			MethodName: "GetComplianceDecision",
+			Handler:    _PartnerService_GetComplianceDecision_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

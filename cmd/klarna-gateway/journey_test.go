@@ -1,0 +1,72 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+)
+
+// Each journey holds by itself, over a gateway and a Klarna of its own.
+func TestJourneys(t *testing.T) {
+	t.Parallel()
+	for _, j := range journeys {
+		t.Run(j.name, func(t *testing.T) {
+			t.Parallel()
+			var told bytes.Buffer
+			traveller := travel(t, runLocal(t, -1))
+			err := j.walk(traveller, t.Context())
+			traveller.tell()
+			if print := traveller.timeline.print(&told); print != nil {
+				t.Fatal(print)
+			}
+			if err != nil {
+				t.Fatalf("%v\n%s", err, told.String())
+			}
+		})
+	}
+}
+
+func TestDemo_TellsEveryJourney(t *testing.T) {
+	t.Parallel()
+	forgetConnections(t)
+	var out, errOut output
+	if err := command(t.Context(), []string{"demo", "-v"}, &out, &errOut); err != nil {
+		t.Fatalf("%v\n%s", err, out.String())
+	}
+	for _, j := range journeys {
+		if !strings.Contains(out.String(), j.title) {
+			t.Errorf("journey %q is not told", j.title)
+		}
+	}
+	if !strings.Contains(out.String(), "went as they should") || !strings.Contains(errOut.String(), `"msg":"serving"`) {
+		t.Errorf("got:\n%s\nand the log:\n%s", out.String(), errOut.String())
+	}
+}
+
+// runLocal runs a local set-up until the test is over, and then expects a clean end.
+func runLocal(t *testing.T, operational time.Duration) *local {
+	t.Helper()
+	l := must[*local](t)(newLocal(t.Context(), anyPorts, t.TempDir(), operational, slog.New(slog.DiscardHandler)))
+	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
+	ended := make(chan error, 1)
+	go func() { ended <- l.gateway.run(ctx) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("gateway: %v", err)
+		}
+		l.close()
+	})
+	forgetConnections(t)
+	return l
+}
+
+func travel(t *testing.T, l *local) *traveller {
+	t.Helper()
+	traveller := must[*traveller](t)(newTraveller(l))
+	t.Cleanup(traveller.close)
+	return traveller
+}

@@ -1,0 +1,240 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"google.golang.org/grpc/codes"
+	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
+	"google.golang.org/grpc/status"
+
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/klarna/klarnatest"
+)
+
+// A restart in the middle of the work: watchers are told to go and where to go on, over gRPC and over REST, and find
+// everything at the next gateway, in order and once.
+func TestTerminate_WatchesEndWithATokenThatTheNextGatewayTakes(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, 10*time.Second)
+	l := &lane{name: "acquirer-1"}
+	var answers countdown
+	l.sim = s.acquirer(l.name, &witness{next: s.posts, lane: l, answered: &answers})
+	p := s.start()
+	l.onboard(t, p)
+	var overREST []string
+	from := "start=WATCH_START_EARLIEST"
+	for range 3 {
+		var running sync.WaitGroup
+		running.Go(func() { l.watch(t.Context(), p) })
+		until(t, "what was answered before", l.complete)
+		lines := openREST(t, p, from)
+		answers.start(10, func() { p.signal(syscall.SIGTERM) })
+		running.Go(func() { l.load(t, p) })
+		events, last, err := readREST(lines)
+		running.Wait()
+		if err != nil || last.Result.StreamEnd == nil || last.Result.StreamEnd.Reason != "REASON_DRAINING" {
+			t.Fatalf("the watch over REST ended with %+v, %v", last, err)
+		}
+		overREST, from = append(overREST, events...), "resumeToken="+url.QueryEscape(last.Result.ResumeToken)
+		if l.watcher.why != gatewayv1.StreamEnd_REASON_DRAINING || !errors.Is(l.watcher.ended, io.EOF) {
+			t.Fatalf("the watch ended with %v, %v", l.watcher.why, l.watcher.ended)
+		}
+		p.terminate(t)
+		p = s.start()
+	}
+	finish(t, p, []*lane{l})
+	l.check(t)
+	l.checkLog(t, p)
+	var overGRPC []string
+	for _, ev := range l.watcher.events {
+		overGRPC = append(overGRPC, ev.GetEventId())
+	}
+	for lines := openREST(t, p, from); len(overREST) < len(overGRPC); {
+		line, err := nextREST(lines)
+		if err != nil {
+			t.Fatal(err)
+		}
+		overREST = append(overREST, line.eventIDs()...)
+	}
+	if !slices.Equal(overREST, overGRPC) {
+		t.Errorf("over REST came %d events, over gRPC %d, not the same ones", len(overREST), len(overGRPC))
+	}
+	p.terminate(t)
+}
+
+// restLine is a line of a watch over REST.
+type restLine struct {
+	Result struct {
+		ResumeToken string
+		Event       *struct{ EventID string }
+		StreamEnd   *struct{ Reason string }
+	}
+	Error *struct{ Message string }
+}
+
+// openREST opens a watch and returns when its first line is there: the watch is open.
+func openREST(t *testing.T, p *process, from string) *bufio.Scanner {
+	t.Helper()
+	req := must[*http.Request](t)(http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+p.rest+"/v1/partners:watch?merchantAccount=acquirer-1&"+from, nil))
+	res := must[*http.Response](t)((&http.Transport{DisableKeepAlives: true}).RoundTrip(req))
+	t.Cleanup(func() { _ = res.Body.Close() })
+	if res.StatusCode != http.StatusOK {
+		t.Fatalf("watch over REST: %s", res.Status)
+	}
+	lines := bufio.NewScanner(res.Body)
+	lines.Buffer(nil, 1<<20)
+	if !lines.Scan() || !strings.Contains(lines.Text(), `"bookmark"`) {
+		t.Fatalf("watch over REST begins with %q, %v", lines.Text(), lines.Err())
+	}
+	return lines
+}
+
+// nextREST reads one line; io.EOF at the end of the stream.
+func nextREST(lines *bufio.Scanner) (line restLine, err error) {
+	if !lines.Scan() {
+		return line, cmp.Or(lines.Err(), io.EOF)
+	}
+	return line, json.Unmarshal(lines.Bytes(), &line)
+}
+
+// readREST reads a watch to its end and returns the ids of its events and its last line.
+func readREST(lines *bufio.Scanner) (events []string, last restLine, err error) {
+	for {
+		line, err := nextREST(lines)
+		if errors.Is(err, io.EOF) {
+			return events, last, nil
+		}
+		if err != nil {
+			return events, last, err
+		}
+		events, last = append(events, line.eventIDs()...), line
+	}
+}
+
+func (l restLine) eventIDs() []string {
+	if l.Result.Event == nil {
+		return nil
+	}
+	return []string{l.Result.Event.EventID}
+}
+
+// The grace is kept whatever hangs: a Klarna that does not answer, and connections of which nothing comes. Watchers do
+// not suffer from either.
+func TestTerminate_EndsWithinTheGraceWhateverHangs(t *testing.T) {
+	t.Parallel()
+	const grace = time.Second
+	s := newStage(t, grace)
+	asked, over := make(chan struct{}), make(chan struct{})
+	sim := s.shop(func(sim http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/captures") {
+				close(asked)
+				<-over
+				panic(http.ErrAbortHandler)
+			}
+			sim.ServeHTTP(w, r)
+		})
+	})
+	t.Cleanup(func() { close(over) }) // before the server is closed, which waits
+	p := s.start()
+	for _, address := range []string{p.hooks, p.rest} {
+		silent := must[net.Conn](t)(net.Dial("tcp", address))
+		t.Cleanup(func() { _ = silent.Close() })
+	}
+	payments := gatewayv1.NewPaymentServiceClient(p.dial(t))
+	watch, err := payments.WatchPaymentStatus(t.Context(), &gatewayv1.WatchPaymentStatusRequest{
+		From: &gatewayv1.WatchPaymentStatusRequest_Start{Start: gatewayv1.WatchStart_WATCH_START_NOW},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := watch.Recv(); err != nil {
+		t.Fatal(err)
+	}
+	captured := make(chan error, 1)
+	order := must[string](t)(sim.CompleteCheckout(klarnatest.CheckoutOrder{Amount: 5000, Currency: "EUR", Country: "DE", Reference: "KCO-7002"}))
+	go func() {
+		_, err := gatewayv1.NewOrderServiceClient(p.dial(t)).CaptureOrder(context.WithoutCancel(t.Context()),
+			&gatewayv1.CaptureOrderRequest{RequestId: newRequestID(), OrderId: order, Amount: eur(2000)})
+		captured <- err
+	}()
+	<-asked
+	began := time.Now()
+	p.signal(syscall.SIGTERM)
+	for why := gatewayv1.StreamEnd_REASON_UNSPECIFIED; why != gatewayv1.StreamEnd_REASON_DRAINING; {
+		res, err := watch.Recv() // events of the order may come before
+		if err != nil {
+			t.Fatalf("the watch was cut off: %v", err)
+		}
+		why = res.GetStreamEnd().GetReason()
+	}
+	<-p.ended
+	if took := time.Since(began); took > grace+5*time.Second {
+		t.Errorf("the gateway took %s to end", took)
+	}
+	if err := <-captured; status.Code(err) != codes.Unavailable {
+		t.Errorf("the caller of the capture got %v", err)
+	}
+	if p.err == nil || !strings.Contains(p.log.String(), "shutdown_grace of 1s was too short") {
+		t.Errorf("the gateway ended with %v and says\n%s", p.err, p.log.String())
+	}
+}
+
+// From the signal on, load balancers are told to go elsewhere, while the calls in hand are finished.
+func TestTerminate_FinishesCallsInHandAndSaysNotServing(t *testing.T) {
+	t.Parallel()
+	s := newStage(t, patience)
+	asked, goOn := make(chan struct{}), make(chan struct{})
+	sim := s.shop(func(sim http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if strings.HasSuffix(r.URL.Path, "/captures") {
+				close(asked)
+				<-goOn
+			}
+			sim.ServeHTTP(w, r)
+		})
+	})
+	p := s.start()
+	conn := p.dial(t)
+	watching, leave := context.WithCancel(t.Context())
+	defer leave()
+	health, err := healthv1.NewHealthClient(conn).Watch(watching, &healthv1.HealthCheckRequest{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if now := must[*healthv1.HealthCheckResponse](t)(health.Recv()).GetStatus(); now != healthv1.HealthCheckResponse_SERVING {
+		t.Fatalf("health is %v", now)
+	}
+	order := must[string](t)(sim.CompleteCheckout(klarnatest.CheckoutOrder{Amount: 5000, Currency: "EUR", Country: "DE", Reference: "KCO-7003"}))
+	captured := make(chan error, 1)
+	go func() {
+		_, err := gatewayv1.NewOrderServiceClient(conn).CaptureOrder(context.WithoutCancel(t.Context()),
+			&gatewayv1.CaptureOrderRequest{RequestId: newRequestID(), OrderId: order, Amount: eur(2000)})
+		captured <- err
+	}()
+	<-asked
+	p.signal(syscall.SIGTERM)
+	if now := must[*healthv1.HealthCheckResponse](t)(health.Recv()).GetStatus(); now != healthv1.HealthCheckResponse_NOT_SERVING {
+		t.Errorf("health is %v after the signal", now)
+	}
+	close(goOn)
+	if err := <-captured; err != nil {
+		t.Errorf("the capture in hand got %v", err)
+	}
+	leave()
+	p.terminate(t)
+}
