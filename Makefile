@@ -1,39 +1,69 @@
 # Nothing but git, make, gcc and Go is needed. Third-party protos are rendered from the linked Go modules.
-DEPS  := .build/protodeps
-BUF   := go tool buf
-BASE  ?= main
-GO    ?= go
+GO       ?= go
+BUF      := $(GO) tool buf
+DEPS     := .build/protodeps
+# The contract at BASE is the one that must not break.
+BASE     ?= main
+# How long each fuzz target is tried.
+FUZZTIME ?= 10s
 
-.PHONY: all build generate check lint breaking fresh vet test race fuzz demo run clean
-all: check test build
+.DEFAULT_GOAL := help
+.PHONY: help all build run demo test race fuzz check lint breaking fresh vet generate clean
 
-build: ## the one binary, static
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+all: check test build ## check, test and build
+
+build: ## the one binary, static: bin/klarna-gateway
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/klarna-gateway ./cmd/klarna-gateway
 
-$(DEPS)/.stamp: go.mod proto/internal/protodeps/main.go
-	rm -rf $(DEPS) && $(GO) run ./proto/internal/protodeps $(DEPS) && touch $@
+run: build ## gateway and simulated Klarna together on loopback, with calls to paste
+	bin/klarna-gateway dev
 
-generate: $(DEPS)/.stamp ## Go messages, gRPC, REST gateway and OpenAPI under gen/
-	$(BUF) generate
+demo: build ## the journeys of a payment and a partner, told as a timeline
+	bin/klarna-gateway demo
+
+test: ## every test, with the race detector
+	$(GO) test -race ./...
+
+race: ## every test with the race detector, three times over, nothing from the cache
+	$(GO) test -race -count=3 ./...
+
+# go test fuzzes one target at a time.
+fuzz: ## every fuzz target for FUZZTIME
+	@grep -rhoE '^func Fuzz\w+' --include='*_test.go' --with-filename . | sed 's/:func / /' | while read -r file target; do \
+		echo "fuzz: $$target"; \
+		$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
+	done
 
 check: lint breaking fresh vet ## everything that needs no test to run
 
-lint: $(DEPS)/.stamp
-	$(BUF) lint && $(BUF) format -d --exit-code proto
-	test -z "$$(gofmt -l $$(git ls-files '*.go'))"
+lint: $(DEPS)/.stamp ## style of the protos and of the Go code
+	$(BUF) lint
+	$(BUF) format -d --exit-code proto
+	@unformatted=$$(gofmt -l $$(git ls-files '*.go')); test -z "$$unformatted" || { echo "not gofmt: $$unformatted"; exit 1; }
 
-# The contract at BASE is the one that must not break. A BASE that does not exist, or has no contract yet, is said.
-breaking: $(DEPS)/.stamp
-	@if git cat-file -e $(BASE):proto/gateway 2>/dev/null; then \
+# A BASE that does not exist, or has no contract yet, is said.
+breaking: $(DEPS)/.stamp ## nothing in the contract breaks callers of BASE
+	@if git cat-file -e '$(BASE):proto/gateway' 2>/dev/null; then \
 		rm -rf .build/base && mkdir -p .build/base/.build && \
-		git archive $(BASE) buf.yaml proto | tar -x -C .build/base && \
+		git archive '$(BASE)' buf.yaml proto | tar -x -C .build/base && \
 		cp -r $(DEPS) .build/base/.build/ && \
 		$(BUF) breaking --against .build/base && echo "breaking: nothing against $(BASE)"; \
 	else echo "breaking: no contract at $(BASE), nothing to compare with"; fi
 
-# Generated code must be what the protos say.
-fresh: $(DEPS)/.stamp
-	rm -rf .build/gen && cp -r gen .build/gen && $(BUF) generate && diff -r gen .build/gen && echo "fresh: gen/ is up to date"
+fresh: $(DEPS)/.stamp ## gen/ is what the protos say
+	@rm -rf .build/fresh && $(BUF) generate -o .build/fresh && diff -r gen .build/fresh/gen && echo "fresh: gen/ is up to date"
 
-vet:
+vet: ## go vet
 	$(GO) vet ./...
+
+generate: $(DEPS)/.stamp ## Go messages, gRPC, REST gateway and OpenAPI under gen/
+	$(BUF) generate
+
+$(DEPS)/.stamp: go.mod proto/internal/protodeps/main.go
+	rm -rf $(DEPS) && $(GO) run ./proto/internal/protodeps $(DEPS) && touch $@
+
+clean: ## what the other targets made
+	rm -rf .build bin
