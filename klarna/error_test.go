@@ -13,7 +13,7 @@ import (
 // refusal returns what a write on the Network, or else on a classic API, is refused with.
 func refusal(t *testing.T, family Family, status int, body string, headers ...string) *Error {
 	t.Helper()
-	c := answering(t, status, body, headers...).client(t)
+	c := answering(t, status, body, headers...).client(t, noRetries)
 	var err error
 	if family == Network {
 		_, err = c.Onboard(t.Context(), testKey, OnboardRequest{})
@@ -137,7 +137,7 @@ func TestError_ServerErrorIsBothRefusalAndVerdict(t *testing.T) {
 func TestError_RefusedWriteHadNoEffect(t *testing.T) {
 	t.Parallel()
 	for _, status := range []int{302, 400, 401, 403, 404, 409, 413, 422, 429} {
-		c := answering(t, status, `{}`).client(t)
+		c := answering(t, status, `{}`).client(t, noRetries)
 		if err := c.CancelOrder(t.Context(), testKey, "o"); errors.Is(err, ErrOutcomeUnknown) || errors.Is(err, ErrUnavailable) {
 			t.Errorf("%d: %v", status, err)
 		}

@@ -123,6 +123,6 @@ func (o *Operations) TriggerSendOut(ctx context.Context, req Request, orderID, c
 // tooLate refuses a repeat whose key Klarna may have forgotten, where nothing that can be read tells whether the first
 // attempt had its effect: a second effect was promised not to happen.
 func tooLate() error {
-	return refuseField("request_id", "REQUEST_ID_REUSED",
-		"was first tried so long ago that a repeat could have a second effect; look at Klarna's whether it was done, and use another request_id if not")
+	return refuse("OPERATION_NOT_ALLOWED", "the first attempt is too long ago to be repeated safely: it might be done twice; "+
+		"make sure at Klarna that it was not done, then ask under a new request_id")
 }

@@ -1,6 +1,7 @@
 package operation_test
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -46,6 +47,44 @@ func TestPlaceOrder_WhoeverTriesGetsTheOneOrder(t *testing.T) {
 	if kinds := w.Kinds(store.Payments); slices.IndexFunc(kinds, created) != len(kinds)-1 {
 		t.Errorf("events %v", kinds)
 	}
+}
+
+func TestPlaceOrder_OneCallersWishDoesNotFailAnother(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	w.Tell(session, w.Authorize(session))
+	w.Fail(klarnatest.Fault{Operation: "readSession", Delay: 100 * time.Millisecond})
+	mistaken := make(chan error, 1)
+	go func() {
+		amount := int64(1)
+		_, err := create(w, "o-1", operation.NewOrder{SessionID: session, ExpectedAmount: &amount, Currency: "EUR"})
+		mistaken <- err
+	}()
+	w.Eventually("the mistaken call", func() bool { return w.Klarna.CallCount("readSession") == 1 })
+	_, err := w.Operations.PlaceOrder(t.Context(), Shop, operation.NewOrder{SessionID: session}) // waits for it
+	w.Must(err)
+	w.Refused(<-mistaken, "DIFFERS_FROM_AUTHORIZATION", "expected_amount")
+}
+
+func TestPlaceOrder_WhatIsSentIsOnRecordBeforeKlarnaHearsOfIt(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	token := w.Authorize(session)
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Delay: 100 * time.Millisecond})
+	made := make(chan error, 1)
+	go func() {
+		_, err := create(w, "o-1", operation.NewOrder{SessionID: session, Reference1: "SO-1"})
+		made <- err
+	}()
+	w.Eventually("the call", func() bool { return w.Klarna.CallCount("placeOrder") == 1 })
+	row, err := w.Store.Request(t.Context(), store.RequestID{MerchantAccount: Shop, Operation: "placeOrder", ID: session})
+	w.Must(err)
+	if row.State != store.RequestOpen || !bytes.Contains(row.Answer, []byte(token)) || !bytes.Contains(row.Answer, []byte("SO-1")) {
+		t.Errorf("on record: %s, %s", row.State, row.Answer)
+	}
+	w.Must(<-made)
 }
 
 func TestPlaceOrder_ReplicasPlaceOneOrder(t *testing.T) {

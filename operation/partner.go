@@ -164,11 +164,14 @@ func (o *Operations) UpdateBrand(ctx context.Context, req Request, accountID, br
 }
 
 // manageable refuses changes to an account that Klarna has not finished setting up, saying what to wait for. An
-// account that is not on record is left to Klarna to judge.
+// account that is not on record is read first.
 func (o *Operations) manageable(ctx context.Context, merchantAccount, accountID string) error {
 	account, err := o.journal.AccountBy(ctx, merchantAccount, journal.KeyAccount, accountID)
 	if errors.Is(err, store.ErrNotFound) {
-		return o.Partner(ctx, merchantAccount, accountID)
+		if err := o.Partner(ctx, merchantAccount, accountID); err != nil {
+			return err
+		}
+		account, err = o.journal.AccountBy(ctx, merchantAccount, journal.KeyAccount, accountID)
 	}
 	switch {
 	case err != nil:

@@ -22,11 +22,13 @@ type account struct {
 	contact                    doc
 	product                    paymentProduct
 	brands, entities, groups   []*item
+	decisions                  []doc
 }
 
 // paymentProduct is the product of an account.
 type paymentProduct struct {
 	id, profile, state, reason string
+	byKlarna                   bool // Klarna moved it there
 	accounts                   []*item
 }
 
@@ -80,7 +82,7 @@ func (a *account) document(expand ...string) doc {
 		case "store_groups":
 			d[list] = documents(a.groups, a.groupDocument)
 		case "partner_business_entities":
-			d[list] = documents(a.entities, func(e *item) doc { return e.input.with(doc{"partner_business_entity_id": e.id}) })
+			d[list] = documents(a.entities, entityDocument)
 		}
 	}
 	return d
@@ -100,9 +102,7 @@ func (a *account) groupDocument(group *item) doc {
 	return group.input.with(doc{
 		"store_group_id": group.id,
 		"brand_id":       find(a.brands, group.input.str("brand_reference")).id,
-		"stores": documents(group.items, func(store *item) doc {
-			return store.input.with(doc{"store_id": store.id, "store_group_id": group.id})
-		}),
+		"stores":         documents(group.items, func(store *item) doc { return storeDocument(group, store) }),
 	})
 }
 

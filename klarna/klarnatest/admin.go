@@ -18,6 +18,7 @@ type adminRequest struct {
 	EventID        string `json:"event_id"`
 	Status         string `json:"status"`
 	Accepted       bool   `json:"accepted"`
+	Details        doc    `json:"details"`
 }
 
 // adminFault is a Fault with its delay in words.
@@ -82,6 +83,10 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 	onAccount("product/enable", s.EnableProduct)
 	handle("POST /admin/accounts/{id}/brand-incomplete", func(r *http.Request, req adminRequest) (any, error) {
 		return nil, s.BrandIncomplete(r.PathValue("id"), req.BrandReference)
+	})
+	handle("POST /admin/accounts/{id}/decide", func(r *http.Request, req adminRequest) (any, error) {
+		id, err := s.Decide(r.PathValue("id"), req.Details)
+		return doc{"decision_id": id}, err
 	})
 	simple("hooks/hold", func(adminRequest) { s.Hold() })
 	simple("hooks/release", func(req adminRequest) { s.release(req.Reversed) })

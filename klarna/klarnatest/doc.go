@@ -43,6 +43,8 @@
 //	POST /admin/accounts/{account_id}/product/disable
 //	POST /admin/accounts/{account_id}/product/enable
 //	POST /admin/accounts/{account_id}/brand-incomplete   {"brand_reference": "..."}
+//	POST /admin/accounts/{account_id}/decide             {"details": {...}} is a compliance decision; answers
+//	                                                     {"decision_id": "..."}
 //	POST /admin/hooks/hold
 //	POST /admin/hooks/release                            {} or {"reversed": true}
 //	POST /admin/hooks/duplicate-next                     {"count": 1}

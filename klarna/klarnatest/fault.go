@@ -9,7 +9,10 @@ import (
 // Fault is something that goes wrong with the next calls of an operation. Delay comes first and combines with the
 // rest; a Fault with nothing but a Delay is merely slow.
 type Fault struct {
-	// Operation is one of onboard, readAccount, updateAccount, listBrands, readBrand, updateBrand, listProducts,
+	// Operation is one of onboard, readAccount, updateAccount, createEntity, listEntities, readEntity, updateEntity,
+	// createBrand, listBrands, readBrand, updateBrand, createStoreGroup, listStoreGroups, readStoreGroup,
+	// updateStoreGroup, createStore, listStores, readStore, updateStore, listProducts, disableProduct, enableProduct,
+	// createPaymentAccount, readPaymentAccount, updatePaymentAccount, listPaymentProfiles, listDecisions, readDecision,
 	// createSession, updateSession, readSession, cancelAuthorization, placeOrder, readOrder, acknowledge,
 	// cancelOrder, extendAuthorization, releaseRemaining, updateReferences, updateAuthorization, updateCustomer,
 	// addOrderShipping, capture, listCaptures, readCapture, addCaptureShipping, sendOut, dueDateOptions,

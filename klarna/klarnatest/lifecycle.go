@@ -141,13 +141,25 @@ func (s *Server) becomeOperational(a *account) {
 	})
 }
 
+// turnProduct lets Klarna enable the product, or disable it for risk.
 func (s *Server) turnProduct(a *account, state string) {
-	payload := doc{"product_id": a.product.id, "state": state, "previous_state": a.product.state}
-	event := EventProductEnabled
-	a.product.state, a.product.reason = state, ""
+	reason := ""
 	if state == productDisabled {
-		event, a.product.reason = EventProductDisabled, "RISK"
-		payload["state_reason"] = a.product.reason
+		reason = "RISK"
+	}
+	s.moveProduct(a, state, reason, true)
+}
+
+// moveProduct changes the product's state. That Klarna tells of it too when it was us is possible; here it does.
+func (s *Server) moveProduct(a *account, state, reason string, byKlarna bool) {
+	payload := doc{"product_id": a.product.id, "state": state, "previous_state": a.product.state}
+	a.product.state, a.product.reason, a.product.byKlarna = state, reason, byKlarna
+	if reason != "" {
+		payload["state_reason"] = reason
+	}
+	event := EventProductEnabled
+	if state == productDisabled {
+		event = EventProductDisabled
 	}
 	s.notifyNetwork(a, event, a.product.id, payload)
 }

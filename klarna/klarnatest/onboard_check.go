@@ -217,10 +217,14 @@ func (k *checker) products(list []located, entities, groups map[string]bool) {
 		accounts := k.list(product, "payment_accounts", false)
 		k.unique(accounts, "payment_account_reference", map[string]bool{})
 		for _, account := range accounts {
-			k.texts(account, "payment_account_reference", "payment_acquiring_account_id", "default_merchant_category_code",
-				"partner_business_entity_reference", "default_store_group_reference")
-			k.refers(account, "partner_business_entity_reference", entities)
-			k.refers(account, "default_store_group_reference", groups)
+			k.paymentAccount(account, entities, groups)
 		}
 	}
+}
+
+func (k *checker) paymentAccount(account located, entities, groups map[string]bool) {
+	k.texts(account, "payment_account_reference", "payment_acquiring_account_id", "default_merchant_category_code",
+		"partner_business_entity_reference", "default_store_group_reference")
+	k.refers(account, "partner_business_entity_reference", entities)
+	k.refers(account, "default_store_group_reference", groups)
 }

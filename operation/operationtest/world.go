@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -37,7 +38,7 @@ type Options struct {
 	AutoCapture      bool                            // the contract allows it
 	Replicas         bool                            // other processes may share the store
 	OperationalAfter time.Duration                   // of onboarded accounts; 0 means never by themselves
-	Callbacks        bool                            // sessions name a callback, to an address where nobody listens
+	Callbacks        bool                            // Klarna is told addresses to call back, where nobody listens
 	Engine           func(store.Engine) store.Engine // stands in for the store's
 }
 
@@ -122,11 +123,27 @@ func (w *World) Reopen() {
 	w.open()
 }
 
+// OnDisk is everything that the database has written.
+func (w *World) OnDisk() (all []byte) {
+	w.T.Helper()
+	files, err := filepath.Glob(filepath.Join(w.dir, "gateway.db*"))
+	w.Must(err)
+	for _, file := range files {
+		content, err := os.ReadFile(file)
+		w.Must(err)
+		all = append(all, content...)
+	}
+	return all
+}
+
 // Replica returns further operations over the same store.
 func (w *World) Replica() *operation.Operations {
 	cfg := operation.Config{Journal: w.Journal, Accounts: w.accounts, SingleReplica: !w.options.Replicas, Logger: w.Log}
 	if w.options.Callbacks {
 		cfg.CallbackURL = func(secret string) string { return "http://127.0.0.1:9/" + secret }
+		cfg.HostedPageURL = func(secret string) string { return "http://127.0.0.1:9/page/" + secret }
+		cfg.NotificationURL = func(secret string) string { return "http://127.0.0.1:9/pending/" + secret }
+		cfg.PushURL = func(string) string { return "http://127.0.0.1:9/push/secret/{checkout.order.id}" }
 	}
 	return operation.New(cfg)
 }
