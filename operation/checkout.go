@@ -87,11 +87,18 @@ func (o *Operations) AbortCheckoutOrder(ctx context.Context, req Request, orderI
 		return err
 	}
 	_, err = once(ctx, o, "abortCheckoutOrder", req, func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
-		err = account.Klarna.AbortCheckoutOrder(ctx, orderID)
-		if err != nil && (try.first || !notFound(err)) { // gone on a repeat: our first attempt did it
-			return done, fmt.Errorf("abort checkout order %s: %w", orderID, err)
+		unsettled := len(try.row.Answer) > 0 // it was sent before, and not refused
+		if err := o.sending(ctx, try, orderID); err != nil {
+			return done, err
 		}
-		return done, nil
+		err = account.Klarna.AbortCheckoutOrder(ctx, orderID)
+		switch {
+		case err == nil || unsettled && notFound(err): // gone: what was sent before did it
+			return done, nil
+		case !unsettled && !errors.Is(err, klarna.ErrOutcomeUnknown):
+			try.row.Answer = nil
+		}
+		return done, fmt.Errorf("abort checkout order %s: %w", orderID, err)
 	})
 	return err
 }

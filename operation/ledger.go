@@ -243,7 +243,8 @@ func (o *Operations) sending(ctx context.Context, try attempt, what any) (err er
 }
 
 // release gives a request that failed back for another try. What was refused for its content, by Klarna or, before
-// anything was sent, by us, may be corrected.
+// anything was sent, by us, may be corrected. Calls read before they write, so ErrUnavailable means that nothing was
+// written.
 func (o *Operations) release(ctx context.Context, try attempt, cause error) error {
 	var refused *klarna.Error
 	var ours *Refusal

@@ -40,7 +40,7 @@ func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSessi
 	}
 	return once(ctx, o, "createSession", req, func(ctx context.Context, _ attempt) (done effect[SessionAnswer], err error) {
 		session := in.Session
-		if session.MerchantURLs, err = o.withCallback(ctx, req, session.MerchantURLs); err != nil {
+		if session.MerchantURLs, err = o.withCallback(ctx, req, "", session.MerchantURLs); err != nil {
 			return done, err
 		}
 		asked := o.store.Now()
@@ -60,7 +60,13 @@ func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSessi
 		session.SessionID, session.ClientToken, session.ExpiresAt = created.SessionID, created.ClientToken, created.ExpiresAt
 		session.PaymentMethodCategories, session.Status, session.MerchantURLs = created.PaymentMethodCategories, created.Status, nil
 		done.answer = SessionAnswer{Session: session}
-		done.record = o.recordPayment(fact)
+		done.record = func(ctx context.Context, tx store.Tx) error {
+			_, secret := o.secretOf(journal.PurposeAuthorization, req, created.SessionID)
+			if err := tx.PutSecret(ctx, secret); err != nil { // from now on it proves nothing about another session
+				return fmt.Errorf("bind callback secret: %w", err)
+			}
+			return o.recordPayment(fact)(ctx, tx)
+		}
 		return done, nil
 	})
 }
@@ -72,7 +78,7 @@ func (o *Operations) UpdateSession(ctx context.Context, req Request, sessionID s
 		return err
 	}
 	_, err = once(ctx, o, "updateSession", req, func(ctx context.Context, _ attempt) (done effect[struct{}], err error) {
-		if session.MerchantURLs, err = o.withCallback(ctx, req, session.MerchantURLs); err != nil {
+		if session.MerchantURLs, err = o.withCallback(ctx, req, sessionID, session.MerchantURLs); err != nil {
 			return done, err
 		}
 		asked := o.store.Now()
@@ -170,7 +176,7 @@ func (o *Operations) ReleaseToken(ctx context.Context, merchantAccount, token st
 
 // withCallback adds the one-time callback of a request, and where decisions on a pending order are told. The callback's
 // secret is on record before Klarna hears of it, since it may come before the answer.
-func (o *Operations) withCallback(ctx context.Context, req Request, urls *klarna.MerchantURLs) (*klarna.MerchantURLs, error) {
+func (o *Operations) withCallback(ctx context.Context, req Request, sessionID string, urls *klarna.MerchantURLs) (*klarna.MerchantURLs, error) {
 	with := klarna.MerchantURLs{}
 	if urls != nil {
 		with = *urls
@@ -182,7 +188,7 @@ func (o *Operations) withCallback(ctx context.Context, req Request, urls *klarna
 	if o.callback == nil {
 		return &with, nil
 	}
-	secret, err := o.oneTimeSecret(ctx, journal.PurposeAuthorization, req, "")
+	secret, err := o.oneTimeSecret(ctx, journal.PurposeAuthorization, req, sessionID)
 	if err != nil {
 		return nil, err
 	}
@@ -193,18 +199,20 @@ func (o *Operations) withCallback(ctx context.Context, req Request, urls *klarna
 // oneTimeSecret puts the secret of a request's callback on record. It is derived, so a repeat gets the same one. The key
 // is what it proves something about, if that is known before.
 func (o *Operations) oneTimeSecret(ctx context.Context, purpose string, req Request, key string) (string, error) {
-	secret := o.store.Derive(purpose, req.MerchantAccount+"|"+req.ID)
-	hash := sha256.Sum256([]byte(secret))
-	err := o.store.Do(ctx, func(tx store.Tx) error {
-		return tx.PutSecret(ctx, store.Secret{
-			Hash: hash[:], Purpose: purpose, MerchantAccount: req.MerchantAccount, Key: key,
-			ExpiresAt: o.store.Now().Add(sessionLife + time.Hour),
-		})
-	})
-	if err != nil {
+	secret, row := o.secretOf(purpose, req, key)
+	if err := o.store.Do(ctx, func(tx store.Tx) error { return tx.PutSecret(ctx, row) }); err != nil {
 		return "", fmt.Errorf("record callback secret: %w", err)
 	}
 	return secret, nil
+}
+
+func (o *Operations) secretOf(purpose string, req Request, key string) (string, store.Secret) {
+	secret := o.store.Derive(purpose, req.MerchantAccount+"|"+req.ID)
+	hash := sha256.Sum256([]byte(secret))
+	return secret, store.Secret{
+		Hash: hash[:], Purpose: purpose, MerchantAccount: req.MerchantAccount, Key: key,
+		ExpiresAt: o.store.Now().Add(sessionLife + time.Hour),
+	}
 }
 
 // notificationURL is where Klarna tells of decisions on a merchant account's pending orders; empty without callbacks.

@@ -79,6 +79,19 @@ func TestCreateSession_ItsCallbackSecretIsOnRecordBeforeKlarnaHearsOfIt(t *testi
 	}
 }
 
+func TestCreateSession_ItsCallbackSecretProvesNothingAboutAnotherSession(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{Callbacks: true})
+	made, err := w.Operations.CreateSession(t.Context(), Request("s-1", "cart"), operation.NewSession{Session: Cart()})
+	w.Must(err)
+	hash := sha256.Sum256([]byte(w.Store.Derive(journal.PurposeAuthorization, Request("", "").MerchantAccount+"|s-1")))
+	secret, err := w.Store.Secret(t.Context(), hash[:])
+	w.Must(err)
+	if secret.Key != made.Session.SessionID {
+		t.Errorf("bound to %q", secret.Key)
+	}
+}
+
 func TestUpdateSession_KeepsWhatItDoesNotName(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})

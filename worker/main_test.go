@@ -35,7 +35,7 @@ func pool(w *World, change ...func(*worker.Config)) (stop func()) {
 	return stop
 }
 
-// pass lets time go by, as many steps as needed for each to be short, and whatever is due be worked after each.
+// pass lets time go by in steps, and after each waits until what is due has been worked.
 func pass(w *World, d, step time.Duration) {
 	w.T.Helper()
 	w.Settle()
