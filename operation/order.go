@@ -99,20 +99,13 @@ func (o *Operations) placeOrder(ctx context.Context, account Account, in NewOrde
 		return done, o.notPlaced(context.WithoutCancel(ctx), try, repeated, payment, session, p.Token, err)
 	}
 	done.answer = OrderAnswer{SessionID: in.SessionID, OrderID: placed.OrderID, RedirectURL: placed.RedirectURL}
-	done.record = func(ctx context.Context, tx store.Tx) error {
-		_, err := o.journal.PaymentIn(ctx, tx, journal.PaymentFact{
-			EventID:         fmt.Sprintf("call:%s:placeOrder:%s", account.Name, placed.OrderID),
-			MerchantAccount: account.Name, Cause: journal.Call, At: asked, Raw: placed.Raw,
-			SessionID: in.SessionID, OrderID: placed.OrderID,
-			Order: &journal.OrderFacts{FraudStatus: string(placed.FraudStatus), RedirectURL: placed.RedirectURL},
-		})
-		if err != nil || !p.Order.AutoCapture {
-			return err
-		}
-		return tx.AddJob(ctx, store.Job{ // what was captured with it, Order Management knows
-			Kind: journal.JobReadOrder, MerchantAccount: account.Name, Key: placed.OrderID, RunAt: o.store.Now(), CreatedAt: o.store.Now(),
-		})
-	}
+	// What was captured with it, Order Management knows.
+	done.record = o.recordOrder(p.Order.AutoCapture, journal.PaymentFact{
+		EventID:         fmt.Sprintf("call:%s:placeOrder:%s", account.Name, placed.OrderID),
+		MerchantAccount: account.Name, Cause: journal.Call, At: asked, Raw: placed.Raw,
+		SessionID: in.SessionID, OrderID: placed.OrderID,
+		Order: &journal.OrderFacts{FraudStatus: string(placed.FraudStatus), RedirectURL: placed.RedirectURL},
+	})
 	return done, nil
 }
 

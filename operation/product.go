@@ -150,7 +150,12 @@ func (o *Operations) CreatePaymentAccount(ctx context.Context, req Request, acco
 				return p.PaymentAccountReference == in.PaymentAccountReference && p.PaymentAcquiringAccountID == in.PaymentAcquiringAccountID
 			})
 		},
-		show: func(a *klarna.PartnerAccount, made klarna.PaymentAccount) { putPaymentAccount(a, productID, made) },
+		show: func(a *klarna.PartnerAccount, made klarna.PaymentAccount) {
+			if made.PartnerBusinessEntityID != "" && made.DefaultStoreGroupID != "" { // on record by id, as references may change
+				made.PartnerBusinessEntityReference, made.DefaultStoreGroupReference = "", ""
+			}
+			putPaymentAccount(a, productID, made)
+		},
 	})
 }
 

@@ -52,14 +52,40 @@ var refusals = map[refusal]gatewayv1.ErrorReason{
 	{family: klarna.OrderManagement, status: 403, code: "UPDATE_NOT_ALLOWED"}:                gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
 	{family: klarna.OrderManagement, status: 403, code: "NOT_ALLOWED"}:                       gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
 
-	// Klarna Network. A 404 of onboarding is about an id inside the request (a profile, an acquiring account), one of
-	// updating a brand about the brand or its account, and NOT_FOUND, unlike RESOURCE_NOT_FOUND, about the route.
-	{family: klarna.Network, status: 400, code: "INVALID_CONTENT_TYPE"}:                         gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNEXPECTED,
-	{family: klarna.Network, status: 404, code: "NOT_FOUND"}:                                    gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNEXPECTED,
-	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND"}:                           gatewayv1.ErrorReason_ERROR_REASON_PARTNER_NOT_FOUND,
-	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "onboard"}:     gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA,
-	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updateBrand"}: gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
-	{family: klarna.Network, status: 409, operation: "onboard"}:                                 gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS,
+	// Klarna Network. A 404 of onboarding is about an id inside the request (a profile, an acquiring account), and
+	// NOT_FOUND, unlike RESOURCE_NOT_FOUND, about the route.
+	{family: klarna.Network, status: 400, code: "INVALID_CONTENT_TYPE"}:                     gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNEXPECTED,
+	{family: klarna.Network, status: 404, code: "NOT_FOUND"}:                                gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNEXPECTED,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND"}:                       gatewayv1.ErrorReason_ERROR_REASON_PARTNER_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "onboard"}: gatewayv1.ErrorReason_ERROR_REASON_REFUSED_BY_KLARNA,
+	{family: klarna.Network, status: 409, operation: "onboard"}:                             gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS,
+
+	// Parts of a partner account. What names a part may also name an account that is not there. Which refusal tells that a
+	// product may not be moved is not documented: 403 or 409.
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "readPartnerBusinessEntity"}:   gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updatePartnerBusinessEntity"}: gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "readBrand"}:                   gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updateBrand"}:                 gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "readStoreGroup"}:              gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updateStoreGroup"}:            gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "createStore"}:                 gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "readStore"}:                   gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updateStore"}:                 gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "disablePaymentProduct"}:       gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "enablePaymentProduct"}:        gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "createPaymentAccount"}:        gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "readPaymentAccount"}:          gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updatePaymentAccount"}:        gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "readComplianceDecision"}:      gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND,
+	{family: klarna.Network, status: 409, operation: "createPartnerBusinessEntity"}:                             gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS,
+	{family: klarna.Network, status: 409, operation: "createBrand"}:                                             gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS,
+	{family: klarna.Network, status: 409, operation: "createStoreGroup"}:                                        gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS,
+	{family: klarna.Network, status: 409, operation: "createStore"}:                                             gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS,
+	{family: klarna.Network, status: 409, operation: "createPaymentAccount"}:                                    gatewayv1.ErrorReason_ERROR_REASON_PARTNER_DIFFERS,
+	{family: klarna.Network, status: 403, code: "OPERATION_FORBIDDEN", operation: "disablePaymentProduct"}:      gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
+	{family: klarna.Network, status: 409, operation: "disablePaymentProduct"}:                                   gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
+	{family: klarna.Network, status: 403, code: "OPERATION_FORBIDDEN", operation: "enablePaymentProduct"}:       gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
+	{family: klarna.Network, status: 409, operation: "enablePaymentProduct"}:                                    gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
 
 	// Customer tokens. A refused charge that lets the customer step up is about the purchase, whatever else it says.
 	{family: klarna.CustomerTokens, status: 403, code: "TOKEN_SUSPENDED"}:            gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE,
@@ -153,7 +179,7 @@ func klarnaViolations(e *klarna.Error, r gatewayv1.ErrorReason) []*errdetails.Ba
 	}
 	var violations []*errdetails.BadRequest_FieldViolation
 	for _, parameter := range parameters {
-		field := ourField(parameter)
+		field := ourPart(e.Operation, ourField(parameter))
 		if e.Operation == "purchaseToken" && parameter == "purchase_currency" { // there is no amount that would have it
 			field = parameter
 		}

@@ -81,7 +81,7 @@ func TestToStatus_MapsEveryDocumentedRefusalOfKlarna(t *testing.T) {
 		{kn, "onboard", 404, "RESOURCE_NOT_FOUND", codes.InvalidArgument, "REFUSED_BY_KLARNA"},
 		{kn, "readPartnerAccount", 404, "RESOURCE_NOT_FOUND", codes.NotFound, "PARTNER_NOT_FOUND"},
 		{kn, "updatePartnerAccount", 404, "RESOURCE_NOT_FOUND", codes.NotFound, "PARTNER_NOT_FOUND"},
-		{kn, "updateBrand", 404, "RESOURCE_NOT_FOUND", codes.NotFound, "NOT_FOUND"},
+		{kn, "updateBrand", 404, "RESOURCE_NOT_FOUND", codes.NotFound, "PARTNER_RESOURCE_NOT_FOUND"},
 		{kn, "readPartnerAccount", 404, "NOT_FOUND", codes.Internal, "KLARNA_UNEXPECTED"},
 		{kn, "onboard", 409, "RESOURCE_CONFLICT", codes.AlreadyExists, "PARTNER_DIFFERS"},
 		{kn, "updatePartnerAccount", 409, "RESOURCE_CONFLICT", codes.Aborted, "CONFLICT"},

@@ -51,15 +51,17 @@ func productToKlarna(p *gatewayv1.OnboardProduct) klarna.Product {
 	return klarna.Product{
 		Type:             p.GetType(),
 		PaymentProfileID: p.GetPaymentProfileId(),
-		PaymentAccounts: convertAll(p.GetPaymentAccounts(), func(a *gatewayv1.PaymentAccount) klarna.PaymentAccount {
-			return klarna.PaymentAccount{
-				PaymentAccountReference:        a.GetPaymentAccountReference(),
-				PaymentAcquiringAccountID:      a.GetPaymentAcquiringAccountId(),
-				DefaultMerchantCategoryCode:    a.GetDefaultMerchantCategoryCode(),
-				PartnerBusinessEntityReference: a.GetPartnerBusinessEntityReference(),
-				DefaultStoreGroupReference:     a.GetDefaultStoreGroupReference(),
-			}
-		}),
+		PaymentAccounts:  convertAll(p.GetPaymentAccounts(), paymentAccountToKlarna),
+	}
+}
+
+func paymentAccountToKlarna(a *gatewayv1.PaymentAccount) klarna.PaymentAccount {
+	return klarna.PaymentAccount{
+		PaymentAccountReference:        a.GetPaymentAccountReference(),
+		PaymentAcquiringAccountID:      a.GetPaymentAcquiringAccountId(),
+		DefaultMerchantCategoryCode:    a.GetDefaultMerchantCategoryCode(),
+		PartnerBusinessEntityReference: a.GetPartnerBusinessEntityReference(),
+		DefaultStoreGroupReference:     a.GetDefaultStoreGroupReference(),
 	}
 }
 
@@ -77,18 +79,24 @@ func brandElementToKlarna(e *gatewayv1.BrandElement) *klarna.BrandElement {
 }
 
 func storeGroupToKlarna(g *gatewayv1.StoreGroup) klarna.StoreGroup {
-	group := klarna.StoreGroup{
+	return klarna.StoreGroup{
 		StoreGroupReference: g.GetStoreGroupReference(),
 		BrandReference:      g.GetBrandReference(),
-		SocialMediaLinks: convertAll(g.GetSocialMediaLinks(), func(l *gatewayv1.SocialMediaLink) klarna.SocialMediaLink {
-			return klarna.SocialMediaLink{Provider: l.GetProvider(), URL: l.GetUrl()}
-		}),
-		Stores: convertAll(g.GetStores(), storeToKlarna),
+		SupportContact:      supportContactToKlarna(g.GetSupportContact()),
+		SocialMediaLinks:    convertAll(g.GetSocialMediaLinks(), socialMediaLinkToKlarna),
+		Stores:              convertAll(g.GetStores(), storeToKlarna),
 	}
-	if c := g.GetSupportContact(); c != nil {
-		group.SupportContact = &klarna.SupportContact{Email: c.GetEmail(), Phone: c.GetPhone(), ContactForm: c.GetContactForm()}
+}
+
+func supportContactToKlarna(c *gatewayv1.SupportContact) *klarna.SupportContact {
+	if c == nil {
+		return nil
 	}
-	return group
+	return &klarna.SupportContact{Email: c.GetEmail(), Phone: c.GetPhone(), ContactForm: c.GetContactForm()}
+}
+
+func socialMediaLinkToKlarna(l *gatewayv1.SocialMediaLink) klarna.SocialMediaLink {
+	return klarna.SocialMediaLink{Provider: l.GetProvider(), URL: l.GetUrl()}
 }
 
 func storeToKlarna(s *gatewayv1.Store) klarna.Store {
@@ -103,23 +111,27 @@ func storeToKlarna(s *gatewayv1.Store) klarna.Store {
 }
 
 func businessEntityToKlarna(e *gatewayv1.BusinessEntity) klarna.BusinessEntity {
-	entity := klarna.BusinessEntity{
+	return klarna.BusinessEntity{
 		PartnerBusinessEntityReference: e.GetPartnerBusinessEntityReference(),
 		LegalRegisteredEntityName:      e.GetLegalRegisteredEntityName(),
 		LegalRegistrationCountry:       e.GetLegalRegistrationCountry(),
 		EnabledMerchantCategoryCodes:   e.GetEnabledMerchantCategoryCodes(),
+		SupplementaryBusinessData:      businessDataToKlarna(e.GetSupplementaryBusinessData()),
 	}
-	if s := e.GetSupplementaryBusinessData(); s != nil {
-		entity.SupplementaryBusinessData = &klarna.SupplementaryBusinessData{
-			LegalRegistration: legalRegistrationToKlarna(s.GetLegalRegistration()),
-			OperatingAddresses: convertAll(s.GetOperatingAddresses(), func(a *gatewayv1.Address) klarna.Address {
-				return *placeToKlarna(a)
-			}),
-			Stakeholders:        convertAll(s.GetStakeholders(), stakeholderToKlarna),
-			PartnerPayoutsState: payoutsToKlarna(s.GetPartnerPayoutsState()),
-		}
+}
+
+func businessDataToKlarna(s *gatewayv1.SupplementaryBusinessData) *klarna.SupplementaryBusinessData {
+	if s == nil {
+		return nil
 	}
-	return entity
+	return &klarna.SupplementaryBusinessData{
+		LegalRegistration: legalRegistrationToKlarna(s.GetLegalRegistration()),
+		OperatingAddresses: convertAll(s.GetOperatingAddresses(), func(a *gatewayv1.Address) klarna.Address {
+			return *placeToKlarna(a)
+		}),
+		Stakeholders:        convertAll(s.GetStakeholders(), stakeholderToKlarna),
+		PartnerPayoutsState: payoutsToKlarna(s.GetPartnerPayoutsState()),
+	}
 }
 
 func legalRegistrationToKlarna(r *gatewayv1.LegalRegistration) *klarna.LegalRegistration {

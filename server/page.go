@@ -24,6 +24,7 @@ type page struct {
 	size    int
 	after   store.Position // where the last page ended, 0 on the first
 	offset  int64          // the same in a list that Klarna keeps
+	cursor  string         // likewise
 }
 
 // page opens the page that a request asks for.
@@ -44,7 +45,7 @@ func (s *Server) page(ctx context.Context, rpc, merchantAccount string, req page
 		if err != nil {
 			return p, err
 		}
-		p.after, p.offset = at.After, at.Offset
+		p.after, p.offset, p.cursor = at.After, at.Offset, at.Cursor
 	}
 	return p, nil
 }

@@ -29,6 +29,7 @@ type purchase interface {
 func sessionToKlarna(req *gatewayv1.CreatePaymentSessionRequest) klarna.Session {
 	session := purchaseToKlarna(req)
 	session.Intent = cmp.Or(req.GetIntent(), klarna.IntentBuy)
+	session.StepUpID = req.GetStepUpId()
 	return session
 }
 

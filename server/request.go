@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"fmt"
+	"strings"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
@@ -20,7 +21,8 @@ type mutation interface {
 }
 
 // once makes the record of a mutation: who asks for what. The content leaves out the request_id, and the merchant
-// account is the resolved one, so that naming the default is no different from leaving it out.
+// account is the resolved one, so that naming the default is no different from leaving it out. A UUID is the same in
+// upper and lower case.
 func once(ctx context.Context, merchantAccount string, req mutation) (operation.Request, error) {
 	content := proto.Clone(req)
 	m := content.ProtoReflect()
@@ -32,7 +34,7 @@ func once(ctx context.Context, merchantAccount string, req mutation) (operation.
 		return operation.Request{}, fmt.Errorf("encode request: %w", err)
 	}
 	return operation.Request{
-		MerchantAccount: merchantAccount, ID: req.GetRequestId(), Caller: callerOf(ctx).name, Content: encoded,
+		MerchantAccount: merchantAccount, ID: strings.ToLower(req.GetRequestId()), Caller: callerOf(ctx).name, Content: encoded,
 	}, nil
 }
 

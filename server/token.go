@@ -33,6 +33,7 @@ type place struct {
 	Snapshot bool           `json:"s,omitempty"`
 	UpTo     store.Position `json:"u,omitempty"`
 	Offset   int64          `json:"o,omitempty"` // Klarna's own, in a list that Klarna keeps
+	Cursor   string         `json:"c,omitempty"` // likewise, where Klarna counts by items
 }
 
 const (

@@ -59,7 +59,7 @@ func TestWatch_EndsWhereTheRequestSays(t *testing.T) {
 func TestWatch_EndsAlthoughTheEndWasReachedBeforeTheToken(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	s.record(opened("SO-0"), opened("SO-1"), placed("SO-1"), told("SO-1", journal.StatusClosed), placed("SO-0"))
+	s.record(opened("SO-0"), opened("SO-1"), opened("SO-2"), placed("SO-1"), told("SO-1", journal.StatusClosed), placed("SO-0"))
 	for name, req := range map[string]*gatewayv1.WatchPaymentStatusRequest{
 		"final":           {UntilFinal: true},
 		"state":           {UntilStates: []gatewayv1.Payment_State{gatewayv1.Payment_STATE_CLOSED}},
@@ -69,7 +69,7 @@ func TestWatch_EndsAlthoughTheEndWasReachedBeforeTheToken(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := s.on(t)
-			req.From, req.SessionIds = fromStart(earliest), []string{id("session SO-0"), id("session SO-1")} // the older one goes on
+			req.From, req.SessionIds = fromStart(earliest), []string{id("session SO-0"), id("session SO-1"), id("session SO-2")}
 			all := s.watchPayments(req).ending()
 			end := all[len(all)-1]
 			again := s.watchPayments(resumed(req, end.token)).ending()

@@ -522,7 +522,9 @@ type CreatePaymentSessionRequest struct {
 	// Who turns the authorisation into an order.
 	OrderPolicy OrderPolicy `protobuf:"varint,16,opt,name=order_policy,json=orderPolicy,proto3,enum=gateway.v1.OrderPolicy" json:"order_policy,omitempty"`
 	// With the automatic policy: capture the order when it is created. Only where the contract allows it.
-	AutoCapture   bool `protobuf:"varint,17,opt,name=auto_capture,json=autoCapture,proto3" json:"auto_capture,omitempty"`
+	AutoCapture bool `protobuf:"varint,17,opt,name=auto_capture,json=autoCapture,proto3" json:"auto_capture,omitempty"`
+	// The step_up_id of a refused ChargeCustomerToken: this session asks the customer.
+	StepUpId      string `protobuf:"bytes,18,opt,name=step_up_id,json=stepUpId,proto3" json:"step_up_id,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -674,6 +676,13 @@ func (x *CreatePaymentSessionRequest) GetAutoCapture() bool {
 		return x.AutoCapture
 	}
 	return false
+}
+
+func (x *CreatePaymentSessionRequest) GetStepUpId() string {
+	if x != nil {
+		return x.StepUpId
+	}
+	return ""
 }
 
 // CreatePaymentSessionResponse holds the session and its payment.
@@ -3389,7 +3398,7 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"identifier\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x122\n" +
 	"\x15descriptive_asset_url\x18\x03 \x01(\tR\x13descriptiveAssetUrl\x12,\n" +
-	"\x12standard_asset_url\x18\x04 \x01(\tR\x10standardAssetUrl\"\xc1\b\n" +
+	"\x12standard_asset_url\x18\x04 \x01(\tR\x10standardAssetUrl\"\xe9\b\n" +
 	"\x1bCreatePaymentSessionRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -3412,7 +3421,9 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\x06intent\x18\x0e \x01(\tB\a\xbaH\x04r\x02\x18@R\x06intent\x12A\n" +
 	"\x10confirmation_url\x18\x0f \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e\x18\xd0\x0f2\t^https://R\x0fconfirmationUrl\x12D\n" +
 	"\forder_policy\x18\x10 \x01(\x0e2\x17.gateway.v1.OrderPolicyB\b\xbaH\x05\x82\x01\x02\x10\x01R\vorderPolicy\x12!\n" +
-	"\fauto_capture\x18\x11 \x01(\bR\vautoCapture\"\x83\x01\n" +
+	"\fauto_capture\x18\x11 \x01(\bR\vautoCapture\x12&\n" +
+	"\n" +
+	"step_up_id\x18\x12 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\bstepUpId\"\x83\x01\n" +
 	"\x1cCreatePaymentSessionResponse\x124\n" +
 	"\asession\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentSessionR\asession\x12-\n" +
 	"\apayment\x18\x02 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xe5\a\n" +
