@@ -202,18 +202,20 @@ func TestStores_ArePagedByCursor(t *testing.T) {
 	for n := range 3 {
 		w.want(201, "POST", account+"/stores", doc{"store_group_id": group, "store_reference": fmt.Sprint("s", n), "type": "WEBSITE", "url": "https://s.example"})
 	}
-	var references []string
-	after, pages := "", 0
-	for ; pages == 0 || after != ""; pages++ {
-		res := w.want(200, "GET", account+"/stores?size=4&starting_after="+after, nil).json
-		stores, _ := res.objects("stores")
-		for _, s := range stores {
-			references = append(references, s.str("store_reference"))
+	for size, want := range map[int]int{1: 6, 3: 2, 4: 2, 6: 1, 100: 1} {
+		var references []string
+		after, pages := "", 0
+		for ; pages == 0 || after != ""; pages++ {
+			res := w.want(200, "GET", fmt.Sprintf("%s/stores?size=%d&starting_after=%s", account, size, after), nil).json
+			stores, _ := res.objects("stores")
+			for _, s := range stores {
+				references = append(references, s.str("store_reference"))
+			}
+			after = res.object("pagination").str("last_item")
 		}
-		after = res.object("pagination").str("last_item")
-	}
-	if got := strings.Join(references, " "); got != "web-de app-ios berlin-01 s0 s1 s2" || pages != 2 {
-		t.Errorf("%s on %d pages", got, pages)
+		if got := strings.Join(references, " "); got != "web-de app-ios berlin-01 s0 s1 s2" || pages != want {
+			t.Errorf("size %d: %s on %d pages, want %d", size, got, pages, want)
+		}
 	}
 }
 
