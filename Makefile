@@ -8,7 +8,7 @@ BASE     ?= main
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help all build run demo test race fuzz check lint breaking fresh vet generate clean
+.PHONY: help all build run demo test race fuzz check lint breaking fresh vet generate module clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,7 +32,7 @@ race: ## every test with the race detector, three times over, nothing from the c
 
 # go test fuzzes one target at a time.
 fuzz: ## every fuzz target for FUZZTIME
-	@grep -rhoE '^func Fuzz\w+' --include='*_test.go' --with-filename . | sed 's/:func / /' | while read -r file target; do \
+	@grep -roE '^func Fuzz\w+' --include='*_test.go' . | sed 's/:func / /' | while read -r file target; do \
 		echo "fuzz: $$target"; \
 		$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
 	done
@@ -64,6 +64,12 @@ generate: $(DEPS)/.stamp ## Go messages, gRPC, REST gateway and OpenAPI under ge
 
 $(DEPS)/.stamp: go.mod proto/internal/protodeps/main.go
 	rm -rf $(DEPS) && $(GO) run ./proto/internal/protodeps $(DEPS) && touch $@
+
+# The module path is a name under .internal, which nobody else can publish. This moves the project to another one.
+module: ## another module path: make module NAME=example.internal/klarna-gateway
+	@test -n "$(NAME)" || { echo "NAME is missing"; exit 1; }
+	old=$$($(GO) list -m) && git grep -lF "$$old" -- . ':!go.sum' | xargs sed -i "s#$$old#$(NAME)#g"
+	$(MAKE) generate && gofmt -w $$(git ls-files '*.go') && $(GO) vet ./...
 
 clean: ## what the other targets made
 	rm -rf .build bin

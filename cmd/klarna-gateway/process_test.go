@@ -69,12 +69,16 @@ func newStage(t *testing.T, grace time.Duration) *stage {
 
 // shop adds a merchant account for orders, and returns its Klarna behind a handler of the test's choice.
 func (s *stage) shop(before func(klarna http.Handler) http.Handler) *klarnatest.Server {
-	sim := s.play(klarnatest.Config{Username: localUsername, Password: "shop-password"})
+	const password, pushSecret = "shop-password", "push-secret-of-the-shop"
+	sim := s.play(klarnatest.Config{
+		Username: localUsername, Password: password, HTTPClient: &http.Client{Transport: s.posts},
+		PushURL: publicURL + "/klarna/push/" + pushSecret + "/{checkout.order.id}",
+	})
 	web := httptest.NewServer(before(sim))
 	s.t.Cleanup(web.Close)
-	s.env = append(s.env, "SHOP_PASSWORD=shop-password")
-	fmt.Fprintf(&s.config, "  - {name: %s, api: regional, default: true, base_url: '%s', username: %s, password: env:SHOP_PASSWORD}\n",
-		localShop, web.URL, localUsername)
+	s.env = append(s.env, "SHOP_PASSWORD="+password)
+	fmt.Fprintf(&s.config, "  - {name: %s, api: regional, default: true, base_url: '%s', username: %s, password: env:SHOP_PASSWORD, push_secrets: [%s]}\n",
+		localShop, web.URL, localUsername, pushSecret)
 	return sim
 }
 

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"io"
@@ -132,30 +133,21 @@ func (l restLine) eventIDs() []string {
 	return []string{l.Result.Event.EventID}
 }
 
-// The grace is kept whatever hangs: a Klarna that does not answer, and connections of which nothing comes. Watchers do
-// not suffer from either.
+// The grace is kept whatever hangs: a Klarna that answers neither a call nor a job, and connections of which nothing
+// comes. Watchers do not suffer from any of it.
 func TestTerminate_EndsWithinTheGraceWhateverHangs(t *testing.T) {
 	t.Parallel()
 	const grace = time.Second
 	s := newStage(t, grace)
-	asked, over := make(chan struct{}), make(chan struct{})
-	sim := s.shop(func(sim http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasSuffix(r.URL.Path, "/captures") {
-				close(asked)
-				<-over
-				panic(http.ErrAbortHandler)
-			}
-			sim.ServeHTTP(w, r)
-		})
-	})
-	t.Cleanup(func() { close(over) }) // before the server is closed, which waits
+	klarna := newDeafKlarna()
+	sim := s.shop(klarna.before)
+	t.Cleanup(klarna.goOn) // before the server is closed, which waits
 	p := s.start()
 	for _, address := range []string{p.hooks, p.rest} {
 		silent := must[net.Conn](t)(net.Dial("tcp", address))
 		t.Cleanup(func() { _ = silent.Close() })
 	}
-	payments := gatewayv1.NewPaymentServiceClient(p.dial(t))
+	orders, payments := gatewayv1.NewOrderServiceClient(p.dial(t)), gatewayv1.NewPaymentServiceClient(p.dial(t))
 	watch, err := payments.WatchPaymentStatus(t.Context(), &gatewayv1.WatchPaymentStatusRequest{
 		From: &gatewayv1.WatchPaymentStatusRequest_Start{Start: gatewayv1.WatchStart_WATCH_START_NOW},
 	})
@@ -165,13 +157,11 @@ func TestTerminate_EndsWithinTheGraceWhateverHangs(t *testing.T) {
 	if _, err := watch.Recv(); err != nil {
 		t.Fatal(err)
 	}
-	captured := make(chan error, 1)
-	order := must[string](t)(sim.CompleteCheckout(klarnatest.CheckoutOrder{Amount: 5000, Currency: "EUR", Country: "DE", Reference: "KCO-7002"}))
-	go func() {
-		_, err := gatewayv1.NewOrderServiceClient(p.dial(t)).CaptureOrder(context.WithoutCancel(t.Context()),
-			&gatewayv1.CaptureOrderRequest{RequestId: newRequestID(), OrderId: order, Amount: eur(2000)})
-		captured <- err
-	}()
+	asked := klarna.hang("/captures")
+	captured := capture(t, orders, completeCheckout(t, sim))
+	<-asked
+	asked = klarna.hang("/orders/" + completeCheckout(t, sim))
+	sim.Advance(2*time.Minute + time.Second) // Klarna pushes, and a job reads the order
 	<-asked
 	began := time.Now()
 	p.signal(syscall.SIGTERM)
@@ -189,25 +179,17 @@ func TestTerminate_EndsWithinTheGraceWhateverHangs(t *testing.T) {
 	if err := <-captured; status.Code(err) != codes.Unavailable {
 		t.Errorf("the caller of the capture got %v", err)
 	}
-	if p.err == nil || !strings.Contains(p.log.String(), "shutdown_grace of 1s was too short") {
+	if want := "shutdown_grace of 1s was too short"; p.err == nil || !strings.Contains(p.log.String(), want) || !strings.Contains(p.log.String(), "jobs were cut off") {
 		t.Errorf("the gateway ended with %v and says\n%s", p.err, p.log.String())
 	}
 }
 
-// From the signal on, load balancers are told to go elsewhere, while the calls in hand are finished.
+// From the signal on, load balancers are told to go elsewhere, whatever is still in hand; and that is finished.
 func TestTerminate_FinishesCallsInHandAndSaysNotServing(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, patience)
-	asked, goOn := make(chan struct{}), make(chan struct{})
-	sim := s.shop(func(sim http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if strings.HasSuffix(r.URL.Path, "/captures") {
-				close(asked)
-				<-goOn
-			}
-			sim.ServeHTTP(w, r)
-		})
-	})
+	klarna := newDeafKlarna()
+	sim := s.shop(klarna.before)
 	p := s.start()
 	conn := p.dial(t)
 	watching, leave := context.WithCancel(t.Context())
@@ -219,22 +201,86 @@ func TestTerminate_FinishesCallsInHandAndSaysNotServing(t *testing.T) {
 	if now := must[*healthv1.HealthCheckResponse](t)(health.Recv()).GetStatus(); now != healthv1.HealthCheckResponse_SERVING {
 		t.Fatalf("health is %v", now)
 	}
-	order := must[string](t)(sim.CompleteCheckout(klarnatest.CheckoutOrder{Amount: 5000, Currency: "EUR", Country: "DE", Reference: "KCO-7003"}))
-	captured := make(chan error, 1)
-	go func() {
-		_, err := gatewayv1.NewOrderServiceClient(conn).CaptureOrder(context.WithoutCancel(t.Context()),
-			&gatewayv1.CaptureOrderRequest{RequestId: newRequestID(), OrderId: order, Amount: eur(2000)})
-		captured <- err
-	}()
+	trickle := must[net.Conn](t)(tls.Dial("tcp", p.hooks, s.posts.TLSClientConfig))
+	defer trickle.Close()
+	must[int](t)(io.WriteString(trickle, "POST /klarna/network HTTP/1.1\r\nHost: localhost\r\nContent-Length: 10\r\n\r\n{"))
+	asked := klarna.hang("/captures")
+	captured := capture(t, gatewayv1.NewOrderServiceClient(conn), completeCheckout(t, sim))
 	<-asked
+	began := time.Now()
 	p.signal(syscall.SIGTERM)
 	if now := must[*healthv1.HealthCheckResponse](t)(health.Recv()).GetStatus(); now != healthv1.HealthCheckResponse_NOT_SERVING {
 		t.Errorf("health is %v after the signal", now)
 	}
-	close(goOn)
+	if took := time.Since(began); took > 5*time.Second { // a webhook may take 10 s to arrive
+		t.Errorf("health was told after %s: it waited for a webhook", took)
+	}
+	klarna.goOn()
 	if err := <-captured; err != nil {
 		t.Errorf("the capture in hand got %v", err)
 	}
 	leave()
+	_ = trickle.Close()
 	p.terminate(t)
+}
+
+// deafKlarna is a Klarna that leaves some requests without an answer until it goes on.
+type deafKlarna struct {
+	over chan struct{}
+	goOn func()
+
+	mu    sync.Mutex
+	asked map[string]func() // by end of the path
+}
+
+func newDeafKlarna() *deafKlarna {
+	h := &deafKlarna{over: make(chan struct{}), asked: map[string]func(){}}
+	h.goOn = sync.OnceFunc(func() { close(h.over) })
+	return h
+}
+
+// hang names requests by the end of their path. The channel is closed when one came.
+func (h *deafKlarna) hang(path string) <-chan struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	asked := make(chan struct{})
+	h.asked[path] = sync.OnceFunc(func() { close(asked) })
+	return asked
+}
+
+func (h *deafKlarna) before(klarna http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if h.hangs(r.URL.Path) {
+			<-h.over
+		}
+		klarna.ServeHTTP(w, r)
+	})
+}
+
+func (h *deafKlarna) hangs(path string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for end, asked := range h.asked {
+		if strings.HasSuffix(path, end) {
+			asked()
+			return true
+		}
+	}
+	return false
+}
+
+func completeCheckout(t *testing.T, sim *klarnatest.Server) string {
+	t.Helper()
+	return must[string](t)(sim.CompleteCheckout(klarnatest.CheckoutOrder{Amount: 5000, Currency: "EUR", Country: "DE", Reference: "KCO-7002"}))
+}
+
+// capture captures part of an order beside the test, whose end does not end the call.
+func capture(t *testing.T, orders gatewayv1.OrderServiceClient, order string) <-chan error {
+	captured := make(chan error, 1)
+	go func() {
+		_, err := orders.CaptureOrder(context.WithoutCancel(t.Context()),
+			&gatewayv1.CaptureOrderRequest{RequestId: newRequestID(), OrderId: order, Amount: eur(2000)})
+		captured <- err
+	}()
+	return captured
 }
