@@ -21,6 +21,15 @@ type Request struct {
 	ID              string // the caller's request_id
 	Caller          string // who asks; a repeat must come from the same
 	Content         []byte // what is asked for, in a canonical form: a repeat must be equal
+
+	trace string // set by about
+}
+
+// about says what has to be read to learn what became of the request, should nobody be left to tell: a kind of job and
+// its key.
+func (r Request) about(job, key string) Request {
+	r.trace = job + " " + key
+	return r
 }
 
 // keyNamespace is the UUID namespace of every idempotency key. It and the recipe in IdempotencyKey never change:
@@ -174,7 +183,7 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 	if first {
 		row.FirstSent = now
 	}
-	row.Fingerprint = o.store.Fingerprint(req.Content)
+	row.Fingerprint, row.Subject = o.store.Fingerprint(req.Content), req.trace
 	row.LeasedUntil = now.Add(leaseTime)
 	if err := tx.PutRequest(ctx, row); err != nil {
 		return c, fmt.Errorf("record request: %w", err)

@@ -51,7 +51,7 @@ func (o *Operations) move(ctx context.Context, operation string, req Request, or
 	if err != nil {
 		return MovementAnswer{}, err
 	}
-	return once(ctx, o, operation, req, func(ctx context.Context, try attempt) (done effect[MovementAnswer], err error) {
+	return once(ctx, o, operation, req.about(journal.JobReadOrder, orderID), func(ctx context.Context, try attempt) (done effect[MovementAnswer], err error) {
 		payment, err := o.known(ctx, account, orderID)
 		if err == nil && try.stale { // Klarna may have forgotten the key: what the order shows decides
 			if _, err = o.Order(ctx, account.Name, orderID, journal.Reconciled); err == nil {

@@ -69,7 +69,7 @@ func (o *Operations) PlaceOrder(ctx context.Context, merchantAccount string, in 
 		return OrderAnswer{}, err
 	}
 	flight := Request{MerchantAccount: merchantAccount, ID: in.SessionID}
-	return once(ctx, o, "placeOrder", flight, func(ctx context.Context, try attempt) (effect[OrderAnswer], error) {
+	return once(ctx, o, "placeOrder", flight.about(journal.JobReadSession, in.SessionID), func(ctx context.Context, try attempt) (effect[OrderAnswer], error) {
 		return o.placeOrder(ctx, account, in, try)
 	})
 }
@@ -295,7 +295,7 @@ func (o *Operations) CancelOrder(ctx context.Context, req Request, orderID strin
 	if err != nil {
 		return err
 	}
-	_, err = once(ctx, o, "cancelOrder", req, func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
+	_, err = once(ctx, o, "cancelOrder", req.about(journal.JobReadOrder, orderID), func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
 		if _, err := o.known(ctx, account, orderID); err != nil {
 			return done, err
 		}

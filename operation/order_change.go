@@ -95,7 +95,7 @@ func (o *Operations) writeOrder(ctx context.Context, req Request, w orderWrite, 
 	if err != nil {
 		return err
 	}
-	_, err = once(ctx, o, w.operation, req, func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
+	_, err = once(ctx, o, w.operation, req.about(journal.JobReadOrder, w.orderID), func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
 		if w.shows { // else there would be no payment to answer with if reading fails below
 			if _, err := o.known(ctx, account, w.orderID); err != nil {
 				return done, err

@@ -30,7 +30,7 @@ func changePart[A any](ctx context.Context, o *Operations, req Request, change p
 	if err != nil {
 		return answer, err
 	}
-	return once(ctx, o, change.operation, req, func(ctx context.Context, try attempt) (done effect[A], err error) {
+	return once(ctx, o, change.operation, req.about(journal.JobReadAccount, change.accountID), func(ctx context.Context, try attempt) (done effect[A], err error) {
 		if err := o.manageable(ctx, account.Name, change.accountID); err != nil {
 			return done, err
 		}

@@ -96,7 +96,7 @@ func (o *Operations) UpdatePartner(ctx context.Context, req Request, accountID s
 	if err != nil {
 		return err
 	}
-	_, err = once(ctx, o, "updatePartner", req, func(ctx context.Context, try attempt) (done effect[PartnerAnswer], err error) {
+	_, err = once(ctx, o, "updatePartner", req.about(journal.JobReadAccount, accountID), func(ctx context.Context, try attempt) (done effect[PartnerAnswer], err error) {
 		if err := o.manageable(ctx, account.Name, accountID); err != nil {
 			return done, err
 		}
@@ -147,7 +147,7 @@ func (o *Operations) UpdateBrand(ctx context.Context, req Request, accountID, br
 	if err != nil {
 		return klarna.Brand{}, err
 	}
-	return once(ctx, o, "updateBrand", req, func(ctx context.Context, try attempt) (done effect[klarna.Brand], err error) {
+	return once(ctx, o, "updateBrand", req.about(journal.JobReadAccount, accountID), func(ctx context.Context, try attempt) (done effect[klarna.Brand], err error) {
 		if err := o.manageable(ctx, account.Name, accountID); err != nil {
 			return done, err
 		}

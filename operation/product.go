@@ -74,7 +74,7 @@ func (o *Operations) turnProduct(ctx context.Context, req Request, turn productT
 	if err != nil {
 		return err
 	}
-	_, err = once(ctx, o, turn.operation, req, func(ctx context.Context, try attempt) (done effect[PartnerAnswer], err error) {
+	_, err = once(ctx, o, turn.operation, req.about(journal.JobReadAccount, turn.accountID), func(ctx context.Context, try attempt) (done effect[PartnerAnswer], err error) {
 		if err := o.manageable(ctx, account.Name, turn.accountID); err != nil {
 			return done, err
 		}

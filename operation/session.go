@@ -132,7 +132,7 @@ func (o *Operations) CancelAuthorization(ctx context.Context, req Request, sessi
 	if err != nil {
 		return err
 	}
-	_, err = once(ctx, o, "cancelAuthorization", req, func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
+	_, err = once(ctx, o, "cancelAuthorization", req.about(journal.JobReadSession, sessionID), func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
 		payment, err := o.paymentBy(ctx, account.Name, journal.KeySession, sessionID)
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return done, err

@@ -55,6 +55,9 @@ type Engine interface {
 	Subject(ctx context.Context, id string) (Subject, error)
 	// Request returns a recorded request. ErrNotFound if unknown.
 	Request(ctx context.Context, id RequestID) (Request, error)
+	// Abandoned returns open requests whose lease ran out before the given time, longest ago first: whoever worked on
+	// them is gone.
+	Abandoned(ctx context.Context, before time.Time, limit int) ([]Request, error)
 	// Secret returns a secret by its digest. ErrNotFound if unknown.
 	Secret(ctx context.Context, hash []byte) (Secret, error)
 

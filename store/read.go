@@ -67,6 +67,18 @@ func (s *Store) Request(ctx context.Context, id RequestID) (Request, error) {
 	return r, nil
 }
 
+// Abandoned returns open requests that whoever worked on them has left behind: see Engine.Abandoned.
+func (s *Store) Abandoned(ctx context.Context, before time.Time, limit int) ([]Request, error) {
+	found, err := s.engine.Abandoned(ctx, before, limit)
+	if err != nil {
+		return nil, err
+	}
+	if err := openAll(found, s.keys.openRequest); err != nil {
+		return nil, fmt.Errorf("read abandoned requests: %w", err)
+	}
+	return found, nil
+}
+
 // Secret returns a secret by its digest. ErrNotFound if unknown.
 func (s *Store) Secret(ctx context.Context, hash []byte) (Secret, error) {
 	return s.engine.Secret(ctx, hash)

@@ -24,7 +24,7 @@ type Request struct {
 	RequestID
 	Caller      string // identity of the caller, empty without authentication
 	Fingerprint []byte // keyed digest of the request's content
-	Subject     string // key of the resource it is about, for those who look for its traces; may be empty
+	Subject     string // what to read to learn what became of it, in its owner's words; may be empty
 	KlarnaKey   string // Klarna-Idempotency-Key of every attempt
 	State       RequestState
 	Answer      []byte    // sealed at rest; while open, what was sent, if a repeat has to be the very same

@@ -68,8 +68,10 @@ func (p *Pool) Run(ctx context.Context) error {
 	defer working.Wait()
 	slots := make(chan struct{}, p.parallel)
 	freed := make(chan struct{}, 1)
-	tick := time.NewTicker(p.poll)
+	tick, sweep := time.NewTicker(p.poll), time.NewTicker(sweepEvery)
 	defer tick.Stop()
+	defer sweep.Stop()
+	p.sweep(ctx)
 	for {
 		if err := p.start(ctx, &working, slots, freed); err != nil && ctx.Err() == nil {
 			p.log.ErrorContext(ctx, "lease jobs", "error", err)
@@ -80,7 +82,29 @@ func (p *Pool) Run(ctx context.Context) error {
 		case <-p.store.JobBell():
 		case <-freed:
 		case <-tick.C:
+		case <-sweep.C:
+			p.sweep(ctx)
 		}
+	}
+}
+
+// sweepEvery is how often requests are looked for that a crash left behind, here or on another replica.
+const sweepEvery = 30 * time.Second
+
+func (p *Pool) sweep(ctx context.Context) {
+	err := func() (err error) {
+		defer caught("sweep", &err)
+		return p.operations.Sweep(ctx)
+	}()
+	if err != nil && ctx.Err() == nil {
+		p.log.ErrorContext(ctx, "sweep requests", "error", err)
+	}
+}
+
+// caught turns a panic into the error of the function that defers it.
+func caught(what string, err *error) {
+	if r := recover(); r != nil {
+		*err = fmt.Errorf("%s panicked: %v\n%s", what, r, debug.Stack())
 	}
 }
 
@@ -135,11 +159,7 @@ func (p *Pool) work(ctx context.Context, job store.Job) {
 func (p *Pool) try(ctx context.Context, job store.Job) (again time.Time, err error) {
 	ctx, cancel := context.WithTimeout(ctx, p.lease*3/4)
 	defer cancel()
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("job %s panicked: %v\n%s", job.Kind, r, debug.Stack())
-		}
-	}()
+	defer caught("job "+job.Kind, &err)
 	return p.handle(ctx, job)
 }
 

@@ -3,18 +3,26 @@ package sqlite
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"payments.internal/klarna-gateway/store"
 )
 
-const requestQuery = `SELECT merchant_account, operation, id, caller, fingerprint, subject, klarna_key, state, answer,
-	first_sent, leased_until, updated_at FROM requests WHERE merchant_account = ? AND operation = ? AND id = ?`
+const requestColumns = `SELECT merchant_account, operation, id, caller, fingerprint, subject, klarna_key, state, answer,
+	first_sent, leased_until, updated_at FROM requests `
+
+const requestQuery = requestColumns + `WHERE merchant_account = ? AND operation = ? AND id = ?`
+
+func requestFields(r *store.Request) []any {
+	return []any{
+		&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Subject, &r.KlarnaKey, &r.State, &r.Answer,
+		instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt},
+	}
+}
 
 func request(ctx context.Context, q querier, id store.RequestID) (store.Request, error) {
 	var r store.Request
-	err := row(ctx, q, requestQuery, []any{id.MerchantAccount, id.Operation, id.ID},
-		&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Subject, &r.KlarnaKey, &r.State, &r.Answer,
-		instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt})
+	err := row(ctx, q, requestQuery, []any{id.MerchantAccount, id.Operation, id.ID}, requestFields(&r)...)
 	if err != nil {
 		return store.Request{}, fmt.Errorf("read request: %w", known(err))
 	}
@@ -24,6 +32,18 @@ func request(ctx context.Context, q querier, id store.RequestID) (store.Request,
 // Request implements store.Engine.
 func (e *Engine) Request(ctx context.Context, id store.RequestID) (store.Request, error) {
 	return request(ctx, e.reader, id)
+}
+
+// Abandoned implements store.Engine.
+func (e *Engine) Abandoned(ctx context.Context, before time.Time, limit int) ([]store.Request, error) {
+	query := requestColumns + `WHERE leased_until <> 0 AND leased_until < ? AND state = ? ORDER BY leased_until LIMIT ?`
+	found, err := rows(ctx, e.reader, query, []any{micros(before), store.RequestOpen, limit}, func(row scanner) (r store.Request, err error) {
+		return r, row.Scan(requestFields(&r)...)
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read abandoned requests: %w", err)
+	}
+	return found, nil
 }
 
 // Request implements store.Tx.

@@ -9,6 +9,7 @@ import (
 
 var recordPromises = []promise{
 	{"RequestIsKeptAndReplaced", requestIsKeptAndReplaced},
+	{"AbandonedRequestsAreFound", abandonedRequestsAreFound},
 	{"SecretIsKeptAndReplaced", secretIsKeptAndReplaced},
 	{"QuarantineIsKept", quarantineIsKept},
 }
@@ -44,6 +45,35 @@ func requestIsKeptAndReplaced(t *testing.T, e store.Engine) {
 		_, err := e.Request(t.Context(), other)
 		isNotFound(t, "other request", err)
 	}
+}
+
+func abandonedRequestsAreFound(t *testing.T, e store.Engine) {
+	put := func(id string, state store.RequestState, leased int) {
+		r := store.Request{
+			RequestID: store.RequestID{MerchantAccount: account, Operation: "capture", ID: id}, State: state, Subject: "order-" + id, UpdatedAt: at(1),
+		}
+		if leased > 0 {
+			r.LeasedUntil = at(leased)
+		}
+		commit(t, e, func(tx store.Tx) error { return tx.PutRequest(t.Context(), r) })
+	}
+	put("held", store.RequestOpen, 30)
+	put("second", store.RequestOpen, 9)
+	put("given back", store.RequestOpen, 0)
+	put("first", store.RequestOpen, 5)
+	put("answered", store.RequestDone, 5)
+	found := func(limit int) (ids []string) {
+		abandoned, err := e.Abandoned(t.Context(), at(30), limit)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, r := range abandoned {
+			ids = append(ids, r.ID+" "+r.Subject)
+		}
+		return ids
+	}
+	equal(t, "abandoned", found(10), []string{"first order-first", "second order-second"})
+	equal(t, "abandoned, the first", found(1), []string{"first order-first"})
 }
 
 func secretIsKeptAndReplaced(t *testing.T, e store.Engine) {

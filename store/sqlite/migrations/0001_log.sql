@@ -117,6 +117,8 @@ CREATE TABLE requests (
   PRIMARY KEY (merchant_account, operation, id)
 ) STRICT, WITHOUT ROWID;
 
+CREATE INDEX requests_leased ON requests (leased_until) WHERE leased_until <> 0;
+
 CREATE TABLE secrets (
   hash BLOB PRIMARY KEY,
   purpose TEXT NOT NULL,
