@@ -9,7 +9,7 @@ import (
 )
 
 func (s *orderService) ListCaptures(ctx context.Context, req *gatewayv1.ListCapturesRequest) (*gatewayv1.ListCapturesResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -23,7 +23,7 @@ func (s *orderService) ListCaptures(ctx context.Context, req *gatewayv1.ListCapt
 }
 
 func (s *orderService) GetCapture(ctx context.Context, req *gatewayv1.GetCaptureRequest) (*gatewayv1.GetCaptureResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (s *orderService) GetCapture(ctx context.Context, req *gatewayv1.GetCapture
 }
 
 func (s *orderService) GetRefund(ctx context.Context, req *gatewayv1.GetRefundRequest) (*gatewayv1.GetRefundResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *orderService) AddCaptureShippingInfo(ctx context.Context, req *gatewayv
 }
 
 func (s *orderService) ListDueDateOptions(ctx context.Context, req *gatewayv1.ListDueDateOptionsRequest) (*gatewayv1.ListDueDateOptionsResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}

@@ -24,7 +24,7 @@ func (s *orderService) CreateCheckoutOrder(ctx context.Context, req *gatewayv1.C
 }
 
 func (s *orderService) GetCheckoutOrder(ctx context.Context, req *gatewayv1.GetCheckoutOrderRequest) (*gatewayv1.GetCheckoutOrderResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}

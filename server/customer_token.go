@@ -24,7 +24,7 @@ func (s *paymentService) CreateCustomerToken(ctx context.Context, req *gatewayv1
 }
 
 func (s *paymentService) GetCustomerToken(ctx context.Context, req *gatewayv1.GetCustomerTokenRequest) (*gatewayv1.GetCustomerTokenResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}

@@ -67,8 +67,12 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNAVAILABLE:         {code: codes.Unavailable, message: "Klarna could not be reached or failed; nothing happened there", retry: 5 * time.Second},
 	gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNEXPECTED:          {code: codes.Internal, message: "Klarna answered in a way this gateway does not understand"},
 
-	gatewayv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED:           {code: codes.Unauthenticated, message: "no or a wrong bearer token"},
+	gatewayv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED:           {code: codes.Unauthenticated, message: "neither a good bearer token nor a trusted certificate"},
 	gatewayv1.ErrorReason_ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED: {code: codes.PermissionDenied, message: "debtors' names and account numbers are not for this caller"},
 	gatewayv1.ErrorReason_ERROR_REASON_DRAINING:                  {code: codes.Unavailable, message: "the gateway is shutting down; go on with another instance"},
 	gatewayv1.ErrorReason_ERROR_REASON_INTERNAL:                  {code: codes.Internal, message: "internal error"},
+
+	gatewayv1.ErrorReason_ERROR_REASON_PERMISSION_MISSING:  {code: codes.PermissionDenied, message: "the caller has no role for this; see permission, merchant_account, partner_account and scope in the metadata"},
+	gatewayv1.ErrorReason_ERROR_REASON_CREDENTIALS_REVOKED: {code: codes.Unauthenticated, message: "the caller, its certificate or its token is revoked"},
+	gatewayv1.ErrorReason_ERROR_REASON_TICKET_INVALID:      {code: codes.Unauthenticated, message: "the watch ticket is unknown, spent or has run out; get another one"},
 }

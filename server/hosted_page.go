@@ -22,7 +22,7 @@ func (s *paymentService) CreateHostedPage(ctx context.Context, req *gatewayv1.Cr
 }
 
 func (s *paymentService) GetHostedPage(ctx context.Context, req *gatewayv1.GetHostedPageRequest) (*gatewayv1.GetHostedPageResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}

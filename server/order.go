@@ -16,7 +16,7 @@ type orderService struct {
 }
 
 func (s *orderService) CreateOrder(ctx context.Context, req *gatewayv1.CreateOrderRequest) (*gatewayv1.CreateOrderResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -33,7 +33,7 @@ func (s *orderService) CreateOrder(ctx context.Context, req *gatewayv1.CreateOrd
 }
 
 func (s *orderService) GetOrder(ctx context.Context, req *gatewayv1.GetOrderRequest) (*gatewayv1.GetOrderResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -45,7 +45,7 @@ func (s *orderService) GetOrder(ctx context.Context, req *gatewayv1.GetOrderRequ
 }
 
 func (s *orderService) AcknowledgeOrder(ctx context.Context, req *gatewayv1.AcknowledgeOrderRequest) (*gatewayv1.AcknowledgeOrderResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -62,7 +62,7 @@ func (s *orderService) AcknowledgeOrder(ctx context.Context, req *gatewayv1.Ackn
 }
 
 func (s *orderService) CancelOrder(ctx context.Context, req *gatewayv1.CancelOrderRequest) (*gatewayv1.CancelOrderResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -78,7 +78,7 @@ func (s *orderService) CancelOrder(ctx context.Context, req *gatewayv1.CancelOrd
 }
 
 func (s *orderService) CaptureOrder(ctx context.Context, req *gatewayv1.CaptureOrderRequest) (*gatewayv1.CaptureOrderResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -98,7 +98,7 @@ func (s *orderService) CaptureOrder(ctx context.Context, req *gatewayv1.CaptureO
 }
 
 func (s *orderService) RefundOrder(ctx context.Context, req *gatewayv1.RefundOrderRequest) (*gatewayv1.RefundOrderResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}

@@ -103,7 +103,7 @@ func (s *Server) write(ctx context.Context, req interface {
 	GetMerchantAccount() string
 },
 ) (operation.Request, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return operation.Request{}, err
 	}

@@ -21,7 +21,7 @@ type partnerService struct {
 }
 
 func (s *partnerService) OnboardPartner(ctx context.Context, req *gatewayv1.OnboardPartnerRequest) (*gatewayv1.OnboardPartnerResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.NetworkAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (s *partnerService) OnboardPartner(ctx context.Context, req *gatewayv1.Onbo
 }
 
 func (s *partnerService) GetPartner(ctx context.Context, req *gatewayv1.GetPartnerRequest) (*gatewayv1.GetPartnerResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.NetworkAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -53,7 +53,7 @@ func (s *partnerService) GetPartner(ctx context.Context, req *gatewayv1.GetPartn
 }
 
 func (s *partnerService) ListPartners(ctx context.Context, req *gatewayv1.ListPartnersRequest) (*gatewayv1.ListPartnersResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.NetworkAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (s *partnerService) ListPartners(ctx context.Context, req *gatewayv1.ListPa
 }
 
 func (s *partnerService) UpdatePartner(ctx context.Context, req *gatewayv1.UpdatePartnerRequest) (*gatewayv1.UpdatePartnerResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.NetworkAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (s *partnerService) UpdatePartner(ctx context.Context, req *gatewayv1.Updat
 }
 
 func (s *partnerService) UpdateBrand(ctx context.Context, req *gatewayv1.UpdateBrandRequest) (*gatewayv1.UpdateBrandResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.NetworkAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func (s *partnerService) UpdateBrand(ctx context.Context, req *gatewayv1.UpdateB
 
 func (s *partnerService) WatchAccountState(req *gatewayv1.WatchAccountStateRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchAccountStateResponse]) error {
 	ctx := stream.Context()
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.NetworkAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI)
 	if err != nil {
 		return err
 	}

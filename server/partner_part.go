@@ -17,8 +17,8 @@ import (
 type accountRequest interface{ GetMerchantAccount() string }
 
 // parts opens the parts of partner accounts for the merchant account that a request names.
-func (s *partnerService) parts(req accountRequest) (account string, source operation.PartnerParts, err error) {
-	if account, err = s.merchantAccount(req.GetMerchantAccount(), operation.NetworkAPI); err != nil {
+func (s *partnerService) parts(ctx context.Context, req accountRequest) (account string, source operation.PartnerParts, err error) {
+	if account, err = s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI); err != nil {
 		return "", nil, err
 	}
 	source, err = s.operations.PartnerParts(account)
@@ -30,7 +30,7 @@ func (s *partnerService) change(ctx context.Context, req interface {
 	mutation
 	accountRequest
 }) (operation.Request, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.NetworkAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI)
 	if err != nil {
 		return operation.Request{}, err
 	}
@@ -83,7 +83,7 @@ func (s *partnerService) CreateBusinessEntity(ctx context.Context, req *gatewayv
 }
 
 func (s *partnerService) ListBusinessEntities(ctx context.Context, req *gatewayv1.ListBusinessEntitiesRequest) (*gatewayv1.ListBusinessEntitiesResponse, error) {
-	_, source, err := s.parts(req)
+	_, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (s *partnerService) ListBusinessEntities(ctx context.Context, req *gatewayv
 }
 
 func (s *partnerService) GetBusinessEntity(ctx context.Context, req *gatewayv1.GetBusinessEntityRequest) (*gatewayv1.GetBusinessEntityResponse, error) {
-	_, source, err := s.parts(req)
+	_, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -135,7 +135,7 @@ func (s *partnerService) CreateBrand(ctx context.Context, req *gatewayv1.CreateB
 }
 
 func (s *partnerService) ListBrands(ctx context.Context, req *gatewayv1.ListBrandsRequest) (*gatewayv1.ListBrandsResponse, error) {
-	_, source, err := s.parts(req)
+	_, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -147,7 +147,7 @@ func (s *partnerService) ListBrands(ctx context.Context, req *gatewayv1.ListBran
 }
 
 func (s *partnerService) GetBrand(ctx context.Context, req *gatewayv1.GetBrandRequest) (*gatewayv1.GetBrandResponse, error) {
-	_, source, err := s.parts(req)
+	_, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}

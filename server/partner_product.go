@@ -8,7 +8,7 @@ import (
 )
 
 func (s *partnerService) ListPaymentProducts(ctx context.Context, req *gatewayv1.ListPaymentProductsRequest) (*gatewayv1.ListPaymentProductsResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.NetworkAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +60,7 @@ func (s *partnerService) CreatePaymentAccount(ctx context.Context, req *gatewayv
 }
 
 func (s *partnerService) GetPaymentAccount(ctx context.Context, req *gatewayv1.GetPaymentAccountRequest) (*gatewayv1.GetPaymentAccountResponse, error) {
-	account, source, err := s.parts(req)
+	account, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func (s *partnerService) UpdatePaymentAccount(ctx context.Context, req *gatewayv
 }
 
 func (s *partnerService) ListPaymentProfiles(ctx context.Context, req *gatewayv1.ListPaymentProfilesRequest) (*gatewayv1.ListPaymentProfilesResponse, error) {
-	_, source, err := s.parts(req)
+	_, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (s *partnerService) ListPaymentProfiles(ctx context.Context, req *gatewayv1
 }
 
 func (s *partnerService) ListComplianceDecisions(ctx context.Context, req *gatewayv1.ListComplianceDecisionsRequest) (*gatewayv1.ListComplianceDecisionsResponse, error) {
-	account, source, err := s.parts(req)
+	account, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +126,7 @@ func (s *partnerService) ListComplianceDecisions(ctx context.Context, req *gatew
 }
 
 func (s *partnerService) GetComplianceDecision(ctx context.Context, req *gatewayv1.GetComplianceDecisionRequest) (*gatewayv1.GetComplianceDecisionResponse, error) {
-	_, source, err := s.parts(req)
+	_, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ func (s *partnerService) CreateStoreGroup(ctx context.Context, req *gatewayv1.Cr
 }
 
 func (s *partnerService) ListStoreGroups(ctx context.Context, req *gatewayv1.ListStoreGroupsRequest) (*gatewayv1.ListStoreGroupsResponse, error) {
-	account, source, err := s.parts(req)
+	account, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (s *partnerService) ListStoreGroups(ctx context.Context, req *gatewayv1.Lis
 }
 
 func (s *partnerService) GetStoreGroup(ctx context.Context, req *gatewayv1.GetStoreGroupRequest) (*gatewayv1.GetStoreGroupResponse, error) {
-	account, source, err := s.parts(req)
+	account, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (s *partnerService) CreateStore(ctx context.Context, req *gatewayv1.CreateS
 }
 
 func (s *partnerService) ListStores(ctx context.Context, req *gatewayv1.ListStoresRequest) (*gatewayv1.ListStoresResponse, error) {
-	account, source, err := s.parts(req)
+	account, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -108,7 +108,7 @@ func (s *partnerService) ListStores(ctx context.Context, req *gatewayv1.ListStor
 }
 
 func (s *partnerService) GetStore(ctx context.Context, req *gatewayv1.GetStoreRequest) (*gatewayv1.GetStoreResponse, error) {
-	_, source, err := s.parts(req)
+	_, source, err := s.parts(ctx, req)
 	if err != nil {
 		return nil, err
 	}

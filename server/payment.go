@@ -22,7 +22,7 @@ type paymentService struct {
 }
 
 func (s *paymentService) CreatePaymentSession(ctx context.Context, req *gatewayv1.CreatePaymentSessionRequest) (*gatewayv1.CreatePaymentSessionResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +44,7 @@ func (s *paymentService) CreatePaymentSession(ctx context.Context, req *gatewayv
 }
 
 func (s *paymentService) UpdatePaymentSession(ctx context.Context, req *gatewayv1.UpdatePaymentSessionRequest) (*gatewayv1.UpdatePaymentSessionResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -63,7 +63,7 @@ func (s *paymentService) UpdatePaymentSession(ctx context.Context, req *gatewayv
 }
 
 func (s *paymentService) GetPaymentSession(ctx context.Context, req *gatewayv1.GetPaymentSessionRequest) (*gatewayv1.GetPaymentSessionResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -76,7 +76,7 @@ func (s *paymentService) GetPaymentSession(ctx context.Context, req *gatewayv1.G
 }
 
 func (s *paymentService) CancelAuthorization(ctx context.Context, req *gatewayv1.CancelAuthorizationRequest) (*gatewayv1.CancelAuthorizationResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -92,7 +92,7 @@ func (s *paymentService) CancelAuthorization(ctx context.Context, req *gatewayv1
 }
 
 func (s *paymentService) GetPaymentStatus(ctx context.Context, req *gatewayv1.GetPaymentStatusRequest) (*gatewayv1.GetPaymentStatusResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -116,7 +116,7 @@ func (s *paymentService) GetPaymentStatus(ctx context.Context, req *gatewayv1.Ge
 }
 
 func (s *paymentService) ListPayments(ctx context.Context, req *gatewayv1.ListPaymentsRequest) (*gatewayv1.ListPaymentsResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -136,7 +136,7 @@ func (s *paymentService) ListPayments(ctx context.Context, req *gatewayv1.ListPa
 }
 
 func (s *paymentService) ListPaymentEvents(ctx context.Context, req *gatewayv1.ListPaymentEventsRequest) (*gatewayv1.ListPaymentEventsResponse, error) {
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return nil, err
 	}
@@ -168,7 +168,7 @@ func (s *paymentService) ListPaymentEvents(ctx context.Context, req *gatewayv1.L
 
 func (s *paymentService) WatchPaymentStatus(req *gatewayv1.WatchPaymentStatusRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchPaymentStatusResponse]) error {
 	ctx := stream.Context()
-	account, err := s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return err
 	}

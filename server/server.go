@@ -144,7 +144,7 @@ func (s *Server) Shutdown(ctx context.Context) {
 }
 
 // merchantAccount resolves the merchant account that a request names, or the default one.
-func (s *Server) merchantAccount(name string, api operation.API) (string, error) {
+func (s *Server) merchantAccount(ctx context.Context, name string, api operation.API) (string, error) {
 	if name == "" {
 		name = s.defaults[api]
 		if name == "" {

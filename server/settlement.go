@@ -22,8 +22,8 @@ type settlementService struct {
 }
 
 // settlements opens Klarna's settlements for the merchant account that a request names.
-func (s *settlementService) settlements(req interface{ GetMerchantAccount() string }) (account string, source operation.Settlements, err error) {
-	if account, err = s.merchantAccount(req.GetMerchantAccount(), operation.RegionalAPI); err != nil {
+func (s *settlementService) settlements(ctx context.Context, req interface{ GetMerchantAccount() string }) (account string, source operation.Settlements, err error) {
+	if account, err = s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI); err != nil {
 		return "", nil, err
 	}
 	source, err = s.operations.Settlements(account)
@@ -31,7 +31,7 @@ func (s *settlementService) settlements(req interface{ GetMerchantAccount() stri
 }
 
 func (s *settlementService) ListPayouts(ctx context.Context, req *gatewayv1.ListPayoutsRequest) (*gatewayv1.ListPayoutsResponse, error) {
-	account, source, err := s.settlements(req)
+	account, source, err := s.settlements(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -47,7 +47,7 @@ func (s *settlementService) ListPayouts(ctx context.Context, req *gatewayv1.List
 }
 
 func (s *settlementService) GetPayout(ctx context.Context, req *gatewayv1.GetPayoutRequest) (*gatewayv1.GetPayoutResponse, error) {
-	_, source, err := s.settlements(req)
+	_, source, err := s.settlements(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -59,7 +59,7 @@ func (s *settlementService) GetPayout(ctx context.Context, req *gatewayv1.GetPay
 }
 
 func (s *settlementService) GetPayoutSummary(ctx context.Context, req *gatewayv1.GetPayoutSummaryRequest) (*gatewayv1.GetPayoutSummaryResponse, error) {
-	_, source, err := s.settlements(req)
+	_, source, err := s.settlements(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -71,7 +71,7 @@ func (s *settlementService) GetPayoutSummary(ctx context.Context, req *gatewayv1
 }
 
 func (s *settlementService) ListSettlementTransactions(ctx context.Context, req *gatewayv1.ListSettlementTransactionsRequest) (*gatewayv1.ListSettlementTransactionsResponse, error) {
-	account, source, err := s.settlements(req)
+	account, source, err := s.settlements(ctx, req)
 	if err != nil {
 		return nil, err
 	}
@@ -119,7 +119,7 @@ const reportPiece = 32 << 10
 // DownloadReport hands a report on piece by piece: no more than one is held, and Klarna is read no faster than the
 // caller takes them. A report that breaks off ends in an error, after whatever was sent.
 func (s *settlementService) DownloadReport(req *gatewayv1.DownloadReportRequest, stream grpc.ServerStreamingServer[gatewayv1.DownloadReportResponse]) error {
-	_, source, err := s.settlements(req)
+	_, source, err := s.settlements(stream.Context(), req)
 	if err != nil {
 		return err
 	}

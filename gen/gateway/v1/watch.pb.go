@@ -95,6 +95,12 @@ const (
 	StreamEnd_REASON_DRAINING StreamEnd_Reason = 3
 	// The stream reached its configured age: go on with the resume token at once.
 	StreamEnd_REASON_MAX_AGE StreamEnd_Reason = 4
+	// The caller no longer has the grant that the watch was opened with, or its credentials were revoked. The resume
+	// token is good again once the grant is back. Told at most 5 s after the policy was changed.
+	StreamEnd_REASON_PERMISSION_REVOKED StreamEnd_Reason = 5
+	// The caller's token or certificate has run out: go on with the resume token and new credentials. Told at most 5 s
+	// after that.
+	StreamEnd_REASON_CREDENTIALS_EXPIRED StreamEnd_Reason = 6
 )
 
 // Enum value maps for StreamEnd_Reason.
@@ -105,13 +111,17 @@ var (
 		2: "REASON_FINAL",
 		3: "REASON_DRAINING",
 		4: "REASON_MAX_AGE",
+		5: "REASON_PERMISSION_REVOKED",
+		6: "REASON_CREDENTIALS_EXPIRED",
 	}
 	StreamEnd_Reason_value = map[string]int32{
-		"REASON_UNSPECIFIED":   0,
-		"REASON_UNTIL_REACHED": 1,
-		"REASON_FINAL":         2,
-		"REASON_DRAINING":      3,
-		"REASON_MAX_AGE":       4,
+		"REASON_UNSPECIFIED":         0,
+		"REASON_UNTIL_REACHED":       1,
+		"REASON_FINAL":               2,
+		"REASON_DRAINING":            3,
+		"REASON_MAX_AGE":             4,
+		"REASON_PERMISSION_REVOKED":  5,
+		"REASON_CREDENTIALS_EXPIRED": 6,
 	}
 )
 
@@ -312,17 +322,19 @@ const file_gateway_v1_watch_proto_rawDesc = "" +
 	"\vserver_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"serverTime\")\n" +
 	"\vSnapshotEnd\x12\x1a\n" +
-	"\bposition\x18\x01 \x01(\x03R\bposition\"\xf4\x01\n" +
+	"\bposition\x18\x01 \x01(\x03R\bposition\"\xb4\x02\n" +
 	"\tStreamEnd\x124\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1c.gateway.v1.StreamEnd.ReasonR\x06reason\x12:\n" +
 	"\vretry_delay\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\n" +
-	"retryDelay\"u\n" +
+	"retryDelay\"\xb4\x01\n" +
 	"\x06Reason\x12\x16\n" +
 	"\x12REASON_UNSPECIFIED\x10\x00\x12\x18\n" +
 	"\x14REASON_UNTIL_REACHED\x10\x01\x12\x10\n" +
 	"\fREASON_FINAL\x10\x02\x12\x13\n" +
 	"\x0fREASON_DRAINING\x10\x03\x12\x12\n" +
-	"\x0eREASON_MAX_AGE\x10\x04*r\n" +
+	"\x0eREASON_MAX_AGE\x10\x04\x12\x1d\n" +
+	"\x19REASON_PERMISSION_REVOKED\x10\x05\x12\x1e\n" +
+	"\x1aREASON_CREDENTIALS_EXPIRED\x10\x06*r\n" +
 	"\n" +
 	"WatchStart\x12\x1b\n" +
 	"\x17WATCH_START_UNSPECIFIED\x10\x00\x12\x18\n" +
