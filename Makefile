@@ -8,7 +8,7 @@ BASE     ?= main
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help all build run demo test race fuzz check lint breaking fresh vet generate module clean
+.PHONY: help all build run demo test race fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,7 +37,7 @@ fuzz: ## every fuzz target for FUZZTIME
 		$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
 	done
 
-check: lint breaking fresh vet ## everything that needs no test to run
+check: lint breaking fresh vet licences manifests ## everything that needs no test to run
 
 lint: $(DEPS)/.stamp ## style of the protos and of the Go code
 	$(BUF) lint
@@ -56,8 +56,49 @@ breaking: $(DEPS)/.stamp ## nothing in the contract breaks callers of BASE
 fresh: $(DEPS)/.stamp ## gen/ is what the protos say
 	@rm -rf .build/fresh && $(BUF) generate -o .build/fresh && diff -r gen .build/fresh/gen && echo "fresh: gen/ is up to date"
 
-vet: ## go vet
+vet: ## go vet and staticcheck
 	$(GO) vet ./...
+	@$(call tool,staticcheck,honnef.co/go/tools/cmd/staticcheck) && .build/tools/staticcheck ./...
+
+# Tools for checks and releases have a module of their own, .ci/tools, so that the product's stays its own.
+tool = cd .ci/tools && $(GO) build -o ../../.build/tools/$(1) $(2) && cd ../..
+sbom = $(call tool,cyclonedx-gomod,github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod) && \
+	.build/tools/cyclonedx-gomod app -licenses -json -output $(1) -main cmd/klarna-gateway .
+
+licences: ## every module in the binary is permissively licensed (reads the history: not in a second work tree of git)
+	@mkdir -p .build && $(call sbom,.build/sbom.json)
+	@$(GO) -C .ci/tools run ./licences < .build/sbom.json
+
+manifests: ## the Dockerfile, Kubernetes manifests and systemd unit under deploy/, as far as that goes without running them
+	@$(GO) -C .ci/tools run ./dockerfile ../../deploy/Dockerfile
+	@$(call tool,kustomize,sigs.k8s.io/kustomize/kustomize/v5)
+	@$(call tool,manifests,./manifests)
+	@for flavour in sqlite postgres; do \
+		.build/tools/kustomize build deploy/kubernetes/$$flavour | .build/tools/manifests || exit 1; \
+	done
+	@if command -v systemd-analyze >/dev/null; then \
+		sed 's#^ExecStart=[^ ]*#ExecStart=/bin/true#' deploy/systemd/klarna-gateway.service > .build/klarna-gateway.service && \
+		out=$$(systemd-analyze verify .build/klarna-gateway.service 2>&1); \
+		test -z "$$out" || { echo "$$out"; exit 1; }; echo "systemd: the unit is sound"; \
+	else echo "systemd: no systemd-analyze here, the unit was not checked"; fi
+
+vuln: ## known vulnerabilities in what the binary calls; needs the vulnerability database
+	@$(call tool,govulncheck,golang.org/x/vuln/cmd/govulncheck)
+	@out=$$(.build/tools/govulncheck ./... 2>&1); code=$$?; echo "$$out"; \
+	if [ $$code -eq 0 ] || [ $$code -eq 3 ]; then exit $$code; fi; \
+	echo "vuln: NOTHING WAS CHECKED: govulncheck could not do its work, most likely because its database cannot be reached from here."; \
+	echo "vuln: run it where the internet is, or set GOVULNDB to a copy of the database."; exit 2
+
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/arm64
+release: ## dist/: a static binary per platform, their checksums, and a bill of materials (CycloneDX)
+	@test -z "$$(git status --porcelain)" || { echo "release: there are changes that are not committed"; exit 1; }
+	@rm -rf dist && mkdir -p dist .build
+	@for platform in $(PLATFORMS); do \
+		out=dist/klarna-gateway-$${platform%/*}-$${platform#*/}; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -trimpath -ldflags='-s -w' -o $$out ./cmd/klarna-gateway || exit 1; \
+	done
+	@$(call sbom,dist/klarna-gateway.cdx.json)
+	@cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS
 
 generate: $(DEPS)/.stamp ## Go messages, gRPC, REST gateway and OpenAPI under gen/
 	$(BUF) generate
@@ -72,4 +113,4 @@ module: ## another module path: make module NAME=example.internal/klarna-gateway
 	$(MAKE) generate && gofmt -w $$(git ls-files '*.go') && $(GO) vet ./...
 
 clean: ## what the other targets made
-	rm -rf .build bin
+	rm -rf .build bin dist
