@@ -14,7 +14,7 @@ type AmountFlaw struct {
 	Want, Got int64  // minor units, or the field's own unit; Want is held within int64
 }
 
-// The rules of CheckOrder.
+// The rules of CheckOrder and its kin.
 const (
 	RuleNotNegative = "not_negative" // quantity, tax_rate, total_discount_amount, order_amount, order_tax_amount
 	RuleLineTotal   = "line_total"   // total_amount = quantity × unit_price − total_discount_amount
@@ -23,17 +23,15 @@ const (
 	RuleOrderTax    = "order_tax"    // order_tax_amount = sum of total_tax_amount, ±1 a line; US: of the sales_tax lines
 	RuleUSLineTax   = "us_line_tax"  // US: lines carry neither tax_rate nor total_tax_amount
 	RuleReturnFee   = "return_fee"   // return_fee lines are for refunds
+	RuleFeeSign     = "fee_sign"     // return_fee lines are negative
 )
 
 // CheckOrder tells what Klarna would refuse about a cart's amounts, before it is asked. It is no more severe than
 // Klarna's documents: where they leave room, the cart passes. Amounts of any size are safe. Nil means no flaw.
 func CheckOrder(country string, orderAmount int64, orderTaxAmount int64, lines []OrderLine) []AmountFlaw {
-	var flaws []AmountFlaw
 	us := strings.EqualFold(country, "US")
-	total, tax := new(big.Int), new(big.Int)
-	for i, line := range lines {
-		flaws = append(flaws, checkLine(fmt.Sprintf("order_lines[%d].", i), us, line)...)
-		total.Add(total, big.NewInt(line.TotalAmount))
+	flaws, tax := checkLines(lines, us, false), new(big.Int)
+	for _, line := range lines {
 		switch {
 		case !us:
 			tax.Add(tax, big.NewInt(line.TotalTaxAmount))
@@ -45,21 +43,61 @@ func CheckOrder(country string, orderAmount int64, orderTaxAmount int64, lines [
 	if us {
 		tolerance = 0
 	}
-	flaws = append(flaws, checkNotNegative("order_amount", orderAmount)...)
-	flaws = append(flaws, checkWithin("order_amount", RuleOrderTotal, total, orderAmount, 0)...)
+	flaws = append(flaws, checkTotal("order_amount", orderAmount, lines)...)
 	flaws = append(flaws, checkNotNegative("order_tax_amount", orderTaxAmount)...)
-	flaws = append(flaws, checkWithin("order_tax_amount", RuleOrderTax, tax, orderTaxAmount, tolerance)...)
+	return append(flaws, checkWithin("order_tax_amount", RuleOrderTax, tax, orderTaxAmount, tolerance)...)
+}
+
+// CheckAuthorization is CheckOrder for the change of an order, which has no tax total and no country.
+func CheckAuthorization(orderAmount int64, lines []OrderLine) []AmountFlaw {
+	return append(checkLines(lines, false, false), checkTotal("order_amount", orderAmount, lines)...)
+}
+
+// CheckCapture is CheckOrder for the lines of a capture, which are optional.
+func CheckCapture(capturedAmount int64, lines []OrderLine) []AmountFlaw {
+	if len(lines) == 0 {
+		return nil
+	}
+	return append(checkLines(lines, false, false), checkTotal("captured_amount", capturedAmount, lines)...)
+}
+
+// CheckRefund is CheckCapture for a refund, which may hold return fees. Klarna: they are negative.
+func CheckRefund(refundedAmount int64, lines []OrderLine) []AmountFlaw {
+	if len(lines) == 0 {
+		return nil
+	}
+	return append(checkLines(lines, false, true), checkTotal("refunded_amount", refundedAmount, lines)...)
+}
+
+// checkTotal checks that the lines make up an amount.
+func checkTotal(parameter string, amount int64, lines []OrderLine) []AmountFlaw {
+	total := new(big.Int)
+	for _, line := range lines {
+		total.Add(total, big.NewInt(line.TotalAmount))
+	}
+	return append(checkNotNegative(parameter, amount), checkWithin(parameter, RuleOrderTotal, total, amount, 0)...)
+}
+
+// checkLines checks each line by itself.
+func checkLines(lines []OrderLine, us, fees bool) (flaws []AmountFlaw) {
+	for i, line := range lines {
+		flaws = append(flaws, checkLine(fmt.Sprintf("order_lines[%d].", i), us, fees, line)...)
+	}
 	return flaws
 }
 
 // checkLine checks one line. A line with a forbidden negative value gets no flaws that only follow from it.
-func checkLine(prefix string, us bool, line OrderLine) []AmountFlaw {
+func checkLine(prefix string, us, fees bool, line OrderLine) []AmountFlaw {
 	var flaws []AmountFlaw
 	flaws = append(flaws, checkNotNegative(prefix+"quantity", line.Quantity)...)
 	flaws = append(flaws, checkNotNegative(prefix+"tax_rate", line.TaxRate)...)
 	flaws = append(flaws, checkNotNegative(prefix+"total_discount_amount", line.TotalDiscountAmount)...)
-	if line.Type == LineReturnFee {
+	switch {
+	case line.Type != LineReturnFee:
+	case !fees:
 		flaws = append(flaws, AmountFlaw{Parameter: prefix + "type", Rule: RuleReturnFee, Got: line.TotalAmount})
+	case line.TotalAmount > 0:
+		flaws = append(flaws, AmountFlaw{Parameter: prefix + "total_amount", Rule: RuleFeeSign, Want: -line.TotalAmount, Got: line.TotalAmount})
 	}
 	if len(flaws) > 0 {
 		return flaws

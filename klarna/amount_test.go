@@ -57,6 +57,41 @@ func TestCheckOrder_FindsWhatDoesNotAddUp(t *testing.T) {
 	}
 }
 
+func TestCheck_PartsOfAnOrder(t *testing.T) {
+	t.Parallel()
+	tent := OrderLine{Name: "Zelt", Quantity: 1, UnitPrice: 10000, TaxRate: 2500, TotalAmount: 10000, TotalTaxAmount: 2000}
+	fee := OrderLine{Type: LineReturnFee, Name: "Rücksendung", Quantity: 1, UnitPrice: -500, TaxRate: 2500, TotalAmount: -500, TotalTaxAmount: -100}
+	credit := OrderLine{Type: LineReturnFee, Name: "Rücksendung", Quantity: 1, UnitPrice: 500, TotalAmount: 500}
+	usTent := OrderLine{Name: "Tent", Quantity: 1, UnitPrice: 10000, TotalAmount: 10000}
+	salesTax := OrderLine{Type: LineSalesTax, Name: "Tax", Quantity: 1, UnitPrice: 500, TotalAmount: 500}
+	taxed := tent
+	taxed.TotalTaxAmount = 1900
+	for name, test := range map[string]struct {
+		check  func(int64, []OrderLine) []AmountFlaw
+		amount int64
+		lines  []OrderLine
+		want   []AmountFlaw
+	}{
+		"capture without lines":       {CheckCapture, 5, nil, nil},
+		"capture":                     {CheckCapture, 10000, []OrderLine{tent}, nil},
+		"capture in the US":           {CheckCapture, 10500, []OrderLine{usTent, salesTax}, nil},
+		"capture of another amount":   {CheckCapture, 9999, []OrderLine{tent}, []AmountFlaw{{"captured_amount", RuleOrderTotal, 10000, 9999}}},
+		"capture with wrong tax":      {CheckCapture, 10000, []OrderLine{taxed}, []AmountFlaw{{"order_lines[0].total_tax_amount", RuleLineTax, 2000, 1900}}},
+		"capture with a return fee":   {CheckCapture, 9500, []OrderLine{tent, fee}, []AmountFlaw{{"order_lines[1].type", RuleReturnFee, 0, -500}}},
+		"refund without lines":        {CheckRefund, 5, nil, nil},
+		"refund less a return fee":    {CheckRefund, 9500, []OrderLine{tent, fee}, nil},
+		"refund of another amount":    {CheckRefund, 10000, []OrderLine{tent, fee}, []AmountFlaw{{"refunded_amount", RuleOrderTotal, 9500, 10000}}},
+		"refund with a positive fee":  {CheckRefund, 10500, []OrderLine{tent, credit}, []AmountFlaw{{"order_lines[1].total_amount", RuleFeeSign, -500, 500}}},
+		"authorisation":               {CheckAuthorization, 10000, []OrderLine{tent}, nil},
+		"authorisation without lines": {CheckAuthorization, 1, nil, []AmountFlaw{{"order_amount", RuleOrderTotal, 0, 1}}},
+		"authorisation with a fee":    {CheckAuthorization, 9500, []OrderLine{tent, fee}, []AmountFlaw{{"order_lines[1].type", RuleReturnFee, 0, -500}}},
+	} {
+		if diff := cmp.Diff(test.want, test.check(test.amount, test.lines)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // TestCheckOrder_AcceptsExactCartsAndFindsEveryChange makes carts by the rules and then breaks one amount.
 func TestCheckOrder_AcceptsExactCartsAndFindsEveryChange(t *testing.T) {
 	t.Parallel()

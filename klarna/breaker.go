@@ -2,9 +2,38 @@ package klarna
 
 import (
 	"errors"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 )
+
+// Circuits keeps one circuit per host, for the clients that share it by Config.Circuits. Its zero value is ready. A
+// host's circuit is as the first client of that host wants it.
+type Circuits struct {
+	mu    sync.Mutex
+	hosts map[string]*breaker
+}
+
+// of returns the circuit of base's host.
+func (c *Circuits) of(base string, after int, delay time.Duration) *breaker {
+	if c == nil {
+		return &breaker{after: after, delay: delay}
+	}
+	host := base // of a base url that is none; New refuses it
+	if u, err := url.Parse(base); err == nil {
+		host = strings.ToLower(u.Host)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.hosts == nil {
+		c.hosts = map[string]*breaker{}
+	}
+	if c.hosts[host] == nil {
+		c.hosts[host] = &breaker{after: after, delay: delay}
+	}
+	return c.hosts[host]
+}
 
 // errCircuitOpen is why a call was not sent while Klarna is down.
 var errCircuitOpen = errors.New("circuit open after repeated failures")
@@ -19,7 +48,7 @@ const (
 )
 
 // breaker keeps calls from a Klarna that is down. It opens after so many failures in a row, and after a delay lets one
-// call try, whose outcome closes or opens it again. One serves one client, which is one credential at one host.
+// call try, whose outcome closes or opens it again. One serves one host: what is down is down for every credential.
 //
 // It is our own because little is left once it fits: it has to be asked before a call queues for its rate as well as
 // after, and a caller's impatience must neither open it nor end a probe as a failure.

@@ -144,3 +144,28 @@ func TestCircuit_CanBeLeftOut(t *testing.T) {
 		}
 	})
 }
+
+func TestCircuit_IsTheHostsWhoeverCalls(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		klarna := scripting("503")
+		circuits := &Circuits{}
+		at := func(base string) func(*Config) {
+			return func(cfg *Config) { cfg.BaseURL, cfg.Circuits = base, circuits }
+		}
+		shop := klarna.client(t, noRetries, at("https://api.klarna.com"))
+		outlet := klarna.client(t, noRetries, at("https://API.klarna.com/"))
+		overseas := klarna.client(t, noRetries, at("https://api-oc.klarna.com"))
+		for range 3 {
+			_ = read(t.Context(), shop)
+		}
+		_ = read(t.Context(), outlet)
+		if n := len(klarna.requests()); n != 3 {
+			t.Errorf("another account of a host that is down sent %d times", n-3)
+		}
+		_ = read(t.Context(), overseas)
+		if n := len(klarna.requests()); n != 4 {
+			t.Error("another host's circuit is open as well")
+		}
+	})
+}

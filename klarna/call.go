@@ -272,9 +272,13 @@ func (c *Client) metadata(key string) string {
 		key = randomHex()
 	}
 	var meta struct {
-		Integrator party `json:"integrator"`
+		Integrator  party   `json:"integrator"`
+		Originators []party `json:"originators,omitempty"`
 	}
 	meta.Integrator = party{Name: c.integrator, SessionReference: key, ModuleName: moduleName, ModuleVersion: c.version}
+	for _, o := range c.originators {
+		meta.Originators = append(meta.Originators, party{Name: o.Name, SessionReference: key, ModuleName: o.ModuleName, ModuleVersion: o.ModuleVersion})
+	}
 	encoded, _ := json.Marshal(meta) // strings only: cannot fail
 	return string(encoded)
 }

@@ -41,6 +41,24 @@ func TestClient_SendsNetworkHeaders(t *testing.T) {
 	}
 }
 
+func TestClient_NamesTheOriginatorsBehindIt(t *testing.T) {
+	t.Parallel()
+	klarna := answering(t, 201, `{"partner_account_id":"krn:a"}`)
+	c := klarna.client(t, func(cfg *Config) {
+		cfg.Integrator = "NORDLICHT_PAYMENTS"
+		cfg.Originators = []Originator{{Name: "NORDLICHT_SHOP", ModuleName: "checkout", ModuleVersion: "2.1"}, {Name: "TILL"}}
+	})
+	if _, err := c.Onboard(t.Context(), "01JH2K7Q9B", OnboardRequest{}); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"integrator":{"name":"NORDLICHT_PAYMENTS","session_reference":"01JH2K7Q9B","module_name":"klarna-gateway"},` +
+		`"originators":[{"name":"NORDLICHT_SHOP","session_reference":"01JH2K7Q9B","module_name":"checkout","module_version":"2.1"},` +
+		`{"name":"TILL","session_reference":"01JH2K7Q9B"}]}`
+	if got := klarna.only(t).header.Get("Klarna-Integration-Metadata"); got != want {
+		t.Errorf("metadata %s", got)
+	}
+}
+
 func TestClient_NamesASessionWithoutAKey(t *testing.T) {
 	t.Parallel()
 	klarna := answering(t, 200, `{"partner_account_id":"krn:a"}`)

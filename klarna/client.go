@@ -70,6 +70,7 @@ type Config struct {
 
 	HTTPClient  *http.Client  // nil: http.DefaultClient. Copied; redirects are never followed
 	Integrator  string        // our name in the Network's integration metadata, upper snake case; zero: DefaultIntegrator
+	Originators []Originator  // who stands behind us there, such as a shop system; at most 10
 	Version     string        // our version there and in the User-Agent; may be empty
 	Timeout     time.Duration // of one call with all its attempts and waits; zero: DefaultTimeout
 	MaxResponse int64         // bytes of an answer's body; zero: DefaultMaxResponse
@@ -78,16 +79,26 @@ type Config struct {
 	// Retries is how often at most a call is repeated: one without a second effect, after no answer, 5xx or 429. The
 	// deadline and a budget for all calls together bound it too. Zero: DefaultRetries; negative: none.
 	Retries int
-	// Rates are quotas that differ from those Klarna publishes for its hosts. Several processes with one merchant account
-	// share its quota: give each its part, or leave it to what Klarna's answers say.
+	// Rates are quotas that differ from those Klarna publishes for its hosts. Where there is none, the client goes by what
+	// Klarna's answers state. Several processes with one merchant account share its quota: give each its part, or leave it
+	// to what Klarna's answers say is left.
 	Rates map[Category]Rate
 	// CircuitFailures is after how many failures in a row nothing is sent for CircuitDelay; then one call tries. Calls
 	// meanwhile fail with ErrUnavailable. Zero: DefaultCircuitFailures; negative: never.
 	CircuitFailures int
 	CircuitDelay    time.Duration // zero: DefaultCircuitDelay
+	// Circuits shares the circuit with other clients of the same host; nil: the client has one of its own.
+	Circuits *Circuits
 
 	// Observe is told of every attempt, after it ended; nil: nobody is. It must not block.
 	Observe func(ctx context.Context, call Call)
+}
+
+// Originator is a party behind the integrator, as the Network's integration metadata names it.
+type Originator struct {
+	Name          string // Klarna: the public product name in A-Z, 0-9 and _, at most 50
+	ModuleName    string // at most 50; may be empty
+	ModuleVersion string // at most 50; may be empty
 }
 
 // Call is one attempt of a call to Klarna as metrics see it.
@@ -108,6 +119,7 @@ type Client struct {
 	authorization Secret
 	http          *http.Client
 	integrator    string
+	originators   []Originator
 	version       string
 	timeout       time.Duration
 	least         time.Duration // no attempt is begun with less time left
@@ -116,7 +128,7 @@ type Client struct {
 	retries       int
 	budget        budget
 	rates         map[Category]*bucket
-	breaker       breaker
+	breaker       *breaker // the host's
 	log           *slog.Logger
 	observe       func(context.Context, Call)
 }
@@ -132,28 +144,27 @@ func New(cfg Config) (*Client, error) {
 		base:          base,
 		authorization: authorization,
 		http:          &http.Client{},
-		integrator:    cfg.Integrator,
+		integrator:    cmp.Or(cfg.Integrator, DefaultIntegrator),
+		originators:   cfg.Originators,
 		version:       cfg.Version,
 		timeout:       cfg.Timeout,
 		maxResponse:   cfg.MaxResponse,
 		retries:       cmp.Or(cfg.Retries, DefaultRetries),
 		budget:        newBudget(),
 		rates:         map[Category]*bucket{},
-		breaker:       breaker{after: cmp.Or(cfg.CircuitFailures, DefaultCircuitFailures), delay: cmp.Or(cfg.CircuitDelay, DefaultCircuitDelay)},
+		breaker:       cfg.Circuits.of(base, cmp.Or(cfg.CircuitFailures, DefaultCircuitFailures), cmp.Or(cfg.CircuitDelay, DefaultCircuitDelay)),
 		log:           cfg.Logger,
 		observe:       cfg.Observe,
 	}
 	defaults := defaultRates(base)
 	for _, category := range categories {
 		c.rates[category] = newBucket(cmp.Or(cfg.Rates[category], defaults[category]))
+		c.rates[category].agreed = cfg.Rates[category] != 0
 	}
 	if cfg.HTTPClient != nil {
 		*c.http = *cfg.HTTPClient
 	}
 	c.http.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
-	if c.integrator == "" {
-		c.integrator = DefaultIntegrator
-	}
 	if c.timeout == 0 {
 		c.timeout = DefaultTimeout
 	}
@@ -243,6 +254,17 @@ func checkNames(cfg Config) error {
 	var flaws []error
 	if cfg.Integrator != "" && !integratorName.MatchString(cfg.Integrator) {
 		flaws = append(flaws, errors.New("integrator: not 1 to 50 of A-Z, 0-9 and _"))
+	}
+	if len(cfg.Originators) > 10 {
+		flaws = append(flaws, errors.New("originators: more than 10"))
+	}
+	for i, o := range cfg.Originators {
+		if !integratorName.MatchString(o.Name) {
+			flaws = append(flaws, fmt.Errorf("originators[%d]: name: not 1 to 50 of A-Z, 0-9 and _", i))
+		}
+		if len(o.ModuleName) > 50 || len(o.ModuleVersion) > 50 || !visible(o.ModuleName) || !visible(o.ModuleVersion) {
+			flaws = append(flaws, fmt.Errorf("originators[%d]: module name or version longer than 50 or not visible ascii", i))
+		}
 	}
 	if len(cfg.Version) > 50 || !visible(cfg.Version) {
 		flaws = append(flaws, errors.New("version: longer than 50 or not visible ascii"))

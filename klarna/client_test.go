@@ -12,13 +12,14 @@ func TestNew_ReportsEveryFlaw(t *testing.T) {
 	_, err := New(Config{
 		BaseURL: "ftp://me:hush@api.klarna.com?x=1", Username: "a:b", Password: "pass word", APIKey: "key\n",
 		AuthStyle: "digest", Integrator: "acme shop", Version: strings.Repeat("9", 51), Timeout: -1, MaxResponse: -1,
+		Originators: append(make([]Originator, 10), Originator{Name: "SHOP", ModuleName: "a module"}),
 	})
 	if err == nil {
 		t.Fatal("no error")
 	}
 	for _, want := range []string{
 		"neither https nor http", "holds a user", "holds a query", "both an api key and a password",
-		"unknown auth style", "colon in the username", "not visible ascii", "integrator:", "version:", "timeout:", "max response:",
+		"unknown auth style", "colon in the username", "not visible ascii", "integrator:", "originators: more than 10", "originators[0]: name", "originators[10]: module", "version:", "timeout:", "max response:",
 	} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("error lacks %q", want)

@@ -133,10 +133,11 @@ const (
 //
 // Calls that have to wait stand in lanes. The timer belongs to the bucket; it runs only while somebody waits.
 type bucket struct {
-	flow float64 // a second; 0: no quota, which leaves what Klarna says
-	most float64
+	agreed bool // the quota was agreed on: Klarna's answers do not change it
 
 	mu      sync.Mutex
+	flow    float64 // a second; 0: no quota, which leaves what Klarna says
+	most    float64
 	tokens  float64
 	at      time.Time // when tokens was right; in the future while Klarna halts us
 	waiting [lanes][]*waiter
@@ -151,11 +152,36 @@ type waiter struct {
 
 func newBucket(quota Rate) *bucket {
 	b := &bucket{at: time.Now()}
+	b.adopt(quota)
+	return b
+}
+
+// adopt makes quota the bucket's, with all of it that may be saved up. Callers hold mu.
+func (b *bucket) adopt(quota Rate) {
 	if quota > 0 {
 		b.flow, b.most = float64(quota)*4/5, max(1, float64(quota)/5)
 		b.tokens = b.most
 	}
-	return b
+}
+
+// statedQuota reads the quota of an answer. Klarna: X-Ratelimit-Limit is "40, 40;w=1", the quota and then its policies, each
+// with its window in seconds; of several the tightest counts. Zero: none that could be read.
+func statedQuota(header http.Header) (quota Rate) {
+	for policy := range strings.SplitSeq(header.Get("X-Ratelimit-Limit"), ",") {
+		parameters := strings.Split(policy, ";")
+		calls, err := strconv.ParseUint(strings.TrimSpace(parameters[0]), 10, 31)
+		for _, p := range parameters[1:] {
+			window, isWindow := strings.CutPrefix(strings.TrimSpace(p), "w=")
+			seconds, notANumber := strconv.ParseUint(window, 10, 31)
+			if !isWindow || err != nil || notANumber != nil || calls == 0 || seconds == 0 {
+				continue
+			}
+			if rate := Rate(calls) / Rate(seconds); quota == 0 || rate < quota {
+				quota = rate
+			}
+		}
+	}
+	return quota
 }
 
 // take waits for a token. What ctx leaves no time for fails at once: late then says how long it would have taken.
@@ -254,16 +280,28 @@ func (b *bucket) ring(after time.Duration) {
 	b.timer.Reset(after)
 }
 
-// learn takes what an answer tells about the quota, which other replicas use too. Klarna: X-Ratelimit-Remaining, and
-// X-Ratelimit-Reset in seconds, on every answer; approximate.
+// learn takes what an answer tells about the quota, which other replicas use too. Klarna: X-Ratelimit-Limit,
+// X-Ratelimit-Remaining, and X-Ratelimit-Reset in seconds, on every answer; approximate.
 func (b *bucket) learn(status int, header http.Header) {
 	remaining, err := strconv.ParseUint(header.Get("X-Ratelimit-Remaining"), 10, 32)
-	if status != http.StatusTooManyRequests && err != nil {
+	stated := statedQuota(header)
+	if status != http.StatusTooManyRequests && err != nil && stated == 0 {
 		return
 	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.wait(0) // brings tokens up to date
+	if flow := float64(stated) * 4 / 5; !b.agreed && stated > 0 && flow != b.flow {
+		saved := b.tokens
+		had := b.flow > 0
+		if b.adopt(stated); had {
+			b.tokens = min(saved, b.most)
+		}
+	}
+	if status != http.StatusTooManyRequests && err != nil {
+		b.share()
+		return
+	}
 	if status == http.StatusTooManyRequests || remaining == 0 {
 		halt := retryAfter(header, time.Now())
 		if halt == 0 {

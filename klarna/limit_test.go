@@ -3,6 +3,7 @@ package klarna
 import (
 	"context"
 	"errors"
+	"io"
 	"maps"
 	"math"
 	"net/http"
@@ -398,3 +399,45 @@ func TestRate_TokenOfACallerThatLeftAsItCameIsNotLost(t *testing.T) {
 		}
 	})
 }
+
+func TestRate_KlarnasStatedQuotaIsKeptUnlessAnotherWasAgreed(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		limit  string
+		agreed Rate
+		want   time.Duration // until the fifth call has been sent, after the one that told
+	}{
+		"stated":             {"2, 2;w=1", 0, 2500 * time.Millisecond}, // one saved up, three at 1.6 a second, and the one on hand
+		"a longer window":    {`120, 120;w=60;name="management"`, 0, 2500 * time.Millisecond},
+		"the tightest":       {"40, 40;w=1, 60;w=30", 0, 2500 * time.Millisecond},
+		"another was agreed": {"2, 2;w=1", -1, 0},
+		"without a window":   {"2", 0, 0},
+		"not a quota":        {"lots, 2;w=0, -3;w=1, ;w=1", 0, 0},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			c, err := New(Config{
+				BaseURL: "https://simulator.example", APIKey: "k", Rates: map[Category]Rate{Regional: test.agreed},
+				HTTPClient: &http.Client{Transport: transport(func(*http.Request) *http.Response {
+					return &http.Response{StatusCode: 200, Header: http.Header{"X-Ratelimit-Limit": {test.limit}}, Body: io.NopCloser(strings.NewReader(`{"order_id":"o"}`))}
+				})},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = read(t.Context(), c)
+			start := time.Now()
+			for range 5 {
+				if got := read(t.Context(), c); got != "ok" {
+					t.Errorf("%s: %s", name, got)
+				}
+			}
+			if took := time.Since(start); took != test.want {
+				t.Errorf("%s: five calls took %v, want %v", name, took, test.want)
+			}
+		})
+	}
+}
+
+type transport func(*http.Request) *http.Response
+
+func (f transport) RoundTrip(r *http.Request) (*http.Response, error) { return f(r), nil }

@@ -81,13 +81,14 @@ func ourField(parameter string) string {
 	})
 }
 
-// amountRules are the rules of klarna.CheckOrder, in this API's words.
+// amountRules are the rules of klarna.CheckOrder and its kin, in this API's words.
 var amountRules = map[string]string{
 	klarna.RuleLineTotal:  "quantity × unit_price_minor − total_discount_amount_minor",
 	klarna.RuleLineTax:    "the tax contained in total_amount_minor at tax_rate_basis_points",
 	klarna.RuleOrderTotal: "the sum of the lines' total_amount_minor",
 	klarna.RuleOrderTax:   "the sum of the lines' total_tax_amount_minor; in the US that of the sales_tax lines",
 	klarna.RuleUSLineTax:  "in the US tax goes into a sales_tax line",
+	klarna.RuleFeeSign:    "return fees are negative",
 }
 
 // amountFlaws is INVALID_ARGUMENT with a violation for each amount that does not add up; nil without one. The prefix

@@ -82,7 +82,7 @@ func (s *orderService) CaptureOrder(ctx context.Context, req *gatewayv1.CaptureO
 	if err != nil {
 		return nil, err
 	}
-	if err := movementAddsUp(req); err != nil {
+	if err := amountFlaws(klarna.CheckCapture(req.GetAmount().GetAmountMinor(), linesToKlarna(req.GetOrderLines())), ""); err != nil {
 		return nil, err
 	}
 	what, err := once(ctx, account, req)
@@ -102,7 +102,7 @@ func (s *orderService) RefundOrder(ctx context.Context, req *gatewayv1.RefundOrd
 	if err != nil {
 		return nil, err
 	}
-	if err := movementAddsUp(req); err != nil {
+	if err := amountFlaws(klarna.CheckRefund(req.GetAmount().GetAmountMinor(), linesToKlarna(req.GetOrderLines())), ""); err != nil {
 		return nil, err
 	}
 	what, err := once(ctx, account, req)
@@ -115,33 +115,4 @@ func (s *orderService) RefundOrder(ctx context.Context, req *gatewayv1.RefundOrd
 	}
 	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId())
 	return &gatewayv1.RefundOrderResponse{Refund: refundMade(made, req), Payment: payment}, err
-}
-
-// movement is what capture and refund requests share.
-type movement interface {
-	GetAmount() *gatewayv1.Money
-	GetOrderLines() []*gatewayv1.OrderLine
-}
-
-// movementAddsUp checks that lines, where given, make up the amount.
-func movementAddsUp(m movement) error {
-	if len(m.GetOrderLines()) == 0 {
-		return nil
-	}
-	lines := linesToKlarna(m.GetOrderLines())
-	var tax int64
-	for _, l := range lines {
-		tax += l.TotalTaxAmount
-	}
-	var flaws []klarna.AmountFlaw
-	for _, flaw := range klarna.CheckOrder("", m.GetAmount().GetAmountMinor(), tax, lines) {
-		switch {
-		case flaw.Rule == klarna.RuleReturnFee, flaw.Parameter == "order_tax_amount":
-			continue // rules for whole orders: a refund may hold return fees, and has no tax total of its own
-		case flaw.Parameter == "order_amount":
-			flaw.Parameter = "captured_amount"
-		}
-		flaws = append(flaws, flaw)
-	}
-	return amountFlaws(flaws, "")
 }

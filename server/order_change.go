@@ -2,7 +2,6 @@ package server
 
 import (
 	"context"
-	"slices"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/journal"
@@ -26,15 +25,12 @@ func (s *orderService) UpdateAuthorization(ctx context.Context, req *gatewayv1.U
 	return &gatewayv1.UpdateAuthorizationResponse{Payment: payment}, err
 }
 
-// authorizationAddsUp checks that the lines make up the amount. There is no tax total in this call of Klarna's.
+// authorizationAddsUp checks that the lines make up the amount.
 func authorizationAddsUp(req *gatewayv1.UpdateAuthorizationRequest) error {
 	if req.GetRemoveOrderLines() {
 		return nil
 	}
-	flaws := klarna.CheckOrder("", req.GetOrderAmount().GetAmountMinor(), 0, linesToKlarna(req.GetOrderLines()))
-	return amountFlaws(slices.DeleteFunc(flaws, func(flaw klarna.AmountFlaw) bool {
-		return flaw.Parameter == "order_tax_amount"
-	}), "")
+	return amountFlaws(klarna.CheckAuthorization(req.GetOrderAmount().GetAmountMinor(), linesToKlarna(req.GetOrderLines())), "")
 }
 
 func (s *orderService) ExtendAuthorization(ctx context.Context, req *gatewayv1.ExtendAuthorizationRequest) (*gatewayv1.ExtendAuthorizationResponse, error) {

@@ -102,6 +102,12 @@ func TestAPI_RefusesInvalidRequestsNamingFieldAndRule(t *testing.T) {
 			map[string]string{"order_tax_amount_minor": "is 2000, must be 2075 (off by -75 minor units)"}},
 		"capture lines off": {capture(eur(5000), sessionRequest("").GetOrderLines()...), mismatch,
 			map[string]string{"amount.amount_minor": "is 5000, must be 12995 (off by -7995 minor units)"}},
+		"capture with a return fee": {capture(eur(12495), append(sessionRequest("").GetOrderLines(), &gatewayv1.OrderLine{
+			Type: "return_fee", Name: "Rücksendung", Quantity: 1, UnitPriceMinor: -500, TotalAmountMinor: -500})...), mismatch,
+			map[string]string{"order_lines[1].type": "return_fee lines are for refunds"}},
+		"refund with a positive return fee": {&gatewayv1.RefundOrderRequest{RequestId: uuid.NewString(), OrderId: id("order"), Amount: eur(500), OrderLines: []*gatewayv1.OrderLine{{
+			Type: "return_fee", Name: "Rücksendung", Quantity: 1, UnitPriceMinor: 500, TotalAmountMinor: 500}}}, mismatch,
+			map[string]string{"order_lines[0].total_amount_minor": "is 500, must be -500 (off by +1000 minor units): return fees are negative"}},
 		"no request_id": {session(func(r *gatewayv1.CreatePaymentSessionRequest) { r.RequestId = "" }), invalid,
 			map[string]string{"request_id": "UUID"}},
 		"request_id that is no UUID": {session(func(r *gatewayv1.CreatePaymentSessionRequest) { r.RequestId = "order-7" }), invalid,

@@ -133,9 +133,10 @@ func (g *gatewayProcess) accounts() (views, error) {
 		policies: map[string]journal.Policy{}, apis: map[string]operation.API{}, defaults: map[operation.API]string{},
 		doors: map[string]webhook.Account{}, networkKeys: map[string]webhook.NetworkKey{},
 	}
+	var circuits klarna.Circuits // of all accounts: a host that is down is down for each
 	for _, a := range g.cfg.MerchantAccounts {
 		with := a.klarna()
-		with.HTTPClient, with.Version, with.Logger = klarnaHTTP(), version(), g.log
+		with.HTTPClient, with.Version, with.Logger, with.Circuits = klarnaHTTP(), version(), g.log, &circuits
 		client, err := klarna.New(with)
 		if err != nil {
 			return v, fmt.Errorf("merchant account %q: %w", a.Name, err)

@@ -3105,6 +3105,136 @@ func (*AbortCheckoutOrderResponse) Descriptor() ([]byte, []int) {
 	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{47}
 }
 
+// AllocateAmountRequest says what is split over which lines.
+type AllocateAmountRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What is split. Negative for credits; a discount is not negative.
+	Amount *Money `protobuf:"bytes,1,opt,name=amount,proto3" json:"amount,omitempty"`
+	// The lines of the whole, by whose total_amount_minor the amount is split. Their own sums are not checked.
+	OrderLines []*OrderLine `protobuf:"bytes,2,rep,name=order_lines,json=orderLines,proto3" json:"order_lines,omitempty"`
+	// The amount is a discount on the whole cart, to be spread over what the lines sell: the answer is the cart less the
+	// discount. Otherwise the amount is a part of the cart, and the answer is the lines that make it up.
+	Discount      bool `protobuf:"varint,3,opt,name=discount,proto3" json:"discount,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *AllocateAmountRequest) Reset() {
+	*x = AllocateAmountRequest{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[48]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllocateAmountRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllocateAmountRequest) ProtoMessage() {}
+
+func (x *AllocateAmountRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[48]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllocateAmountRequest.ProtoReflect.Descriptor instead.
+func (*AllocateAmountRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{48}
+}
+
+func (x *AllocateAmountRequest) GetAmount() *Money {
+	if x != nil {
+		return x.Amount
+	}
+	return nil
+}
+
+func (x *AllocateAmountRequest) GetOrderLines() []*OrderLine {
+	if x != nil {
+		return x.OrderLines
+	}
+	return nil
+}
+
+func (x *AllocateAmountRequest) GetDiscount() bool {
+	if x != nil {
+		return x.Discount
+	}
+	return false
+}
+
+// AllocateAmountResponse holds lines that add up.
+type AllocateAmountResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The lines, in the same order. Of a part: each with its share of the amount and the tax contained in it; lines
+	// without a share are left out, and a line whose share is no multiple of its quantity is one piece at that price.
+	OrderLines []*OrderLine `protobuf:"bytes,1,rep,name=order_lines,json=orderLines,proto3" json:"order_lines,omitempty"`
+	// The sum of the lines' total_amount_minor, in the currency of the request.
+	OrderAmount *Money `protobuf:"bytes,2,opt,name=order_amount,json=orderAmount,proto3" json:"order_amount,omitempty"`
+	// The sum of the lines' total_tax_amount_minor, and of the total_amount_minor of sales_tax lines.
+	OrderTaxAmountMinor int64 `protobuf:"varint,3,opt,name=order_tax_amount_minor,json=orderTaxAmountMinor,proto3" json:"order_tax_amount_minor,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *AllocateAmountResponse) Reset() {
+	*x = AllocateAmountResponse{}
+	mi := &file_gateway_v1_order_service_proto_msgTypes[49]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *AllocateAmountResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*AllocateAmountResponse) ProtoMessage() {}
+
+func (x *AllocateAmountResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_order_service_proto_msgTypes[49]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use AllocateAmountResponse.ProtoReflect.Descriptor instead.
+func (*AllocateAmountResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_order_service_proto_rawDescGZIP(), []int{49}
+}
+
+func (x *AllocateAmountResponse) GetOrderLines() []*OrderLine {
+	if x != nil {
+		return x.OrderLines
+	}
+	return nil
+}
+
+func (x *AllocateAmountResponse) GetOrderAmount() *Money {
+	if x != nil {
+		return x.OrderAmount
+	}
+	return nil
+}
+
+func (x *AllocateAmountResponse) GetOrderTaxAmountMinor() int64 {
+	if x != nil {
+		return x.OrderTaxAmountMinor
+	}
+	return 0
+}
+
 var File_gateway_v1_order_service_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_order_service_proto_rawDesc = "" +
@@ -3350,7 +3480,17 @@ const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12(\n" +
 	"\border_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\aorderId\"\x1c\n" +
-	"\x1aAbortCheckoutOrderResponse2\xaa\x1a\n" +
+	"\x1aAbortCheckoutOrderResponse\"\xae\x01\n" +
+	"\x15AllocateAmountRequest\x124\n" +
+	"\x06amount\x18\x01 \x01(\v2\x11.gateway.v1.MoneyB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x06amount\x12C\n" +
+	"\vorder_lines\x18\x02 \x03(\v2\x15.gateway.v1.OrderLineB\v\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\n" +
+	"orderLines\x12\x1a\n" +
+	"\bdiscount\x18\x03 \x01(\bR\bdiscount\"\xbb\x01\n" +
+	"\x16AllocateAmountResponse\x126\n" +
+	"\vorder_lines\x18\x01 \x03(\v2\x15.gateway.v1.OrderLineR\n" +
+	"orderLines\x124\n" +
+	"\forder_amount\x18\x02 \x01(\v2\x11.gateway.v1.MoneyR\vorderAmount\x123\n" +
+	"\x16order_tax_amount_minor\x18\x03 \x01(\x03R\x13orderTaxAmountMinor2\xa7\x1b\n" +
 	"\fOrderService\x12e\n" +
 	"\vCreateOrder\x12\x1e.gateway.v1.CreateOrderRequest\x1a\x1f.gateway.v1.CreateOrderResponse\"\x15\x82\xd3\xe4\x93\x02\x0f:\x01*\"\n" +
 	"/v1/orders\x12d\n" +
@@ -3376,7 +3516,8 @@ const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"\x13CreateCheckoutOrder\x12&.gateway.v1.CreateCheckoutOrderRequest\x1a'.gateway.v1.CreateCheckoutOrderResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/checkoutOrders\x12\x84\x01\n" +
 	"\x10GetCheckoutOrder\x12#.gateway.v1.GetCheckoutOrderRequest\x1a$.gateway.v1.GetCheckoutOrderResponse\"%\x82\xd3\xe4\x93\x02\x1f\x12\x1d/v1/checkoutOrders/{order_id}\x12\x90\x01\n" +
 	"\x13UpdateCheckoutOrder\x12&.gateway.v1.UpdateCheckoutOrderRequest\x1a'.gateway.v1.UpdateCheckoutOrderResponse\"(\x82\xd3\xe4\x93\x02\":\x01*2\x1d/v1/checkoutOrders/{order_id}\x12\x93\x01\n" +
-	"\x12AbortCheckoutOrder\x12%.gateway.v1.AbortCheckoutOrderRequest\x1a&.gateway.v1.AbortCheckoutOrderResponse\".\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/checkoutOrders/{order_id}:abortB\xa7\x01\n" +
+	"\x12AbortCheckoutOrder\x12%.gateway.v1.AbortCheckoutOrderRequest\x1a&.gateway.v1.AbortCheckoutOrderResponse\".\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/checkoutOrders/{order_id}:abort\x12{\n" +
+	"\x0eAllocateAmount\x12!.gateway.v1.AllocateAmountRequest\x1a\".gateway.v1.AllocateAmountResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/orderLines:allocateB\xa7\x01\n" +
 	"\x0ecom.gateway.v1B\x11OrderServiceProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"
@@ -3393,7 +3534,7 @@ func file_gateway_v1_order_service_proto_rawDescGZIP() []byte {
 	return file_gateway_v1_order_service_proto_rawDescData
 }
 
-var file_gateway_v1_order_service_proto_msgTypes = make([]protoimpl.MessageInfo, 48)
+var file_gateway_v1_order_service_proto_msgTypes = make([]protoimpl.MessageInfo, 50)
 var file_gateway_v1_order_service_proto_goTypes = []any{
 	(*CreateOrderRequest)(nil),                    // 0: gateway.v1.CreateOrderRequest
 	(*CreateOrderResponse)(nil),                   // 1: gateway.v1.CreateOrderResponse
@@ -3443,106 +3584,114 @@ var file_gateway_v1_order_service_proto_goTypes = []any{
 	(*UpdateCheckoutOrderResponse)(nil),           // 45: gateway.v1.UpdateCheckoutOrderResponse
 	(*AbortCheckoutOrderRequest)(nil),             // 46: gateway.v1.AbortCheckoutOrderRequest
 	(*AbortCheckoutOrderResponse)(nil),            // 47: gateway.v1.AbortCheckoutOrderResponse
-	(*Money)(nil),                                 // 48: gateway.v1.Money
-	(*Payment)(nil),                               // 49: gateway.v1.Payment
-	(*Order)(nil),                                 // 50: gateway.v1.Order
-	(*OrderLine)(nil),                             // 51: gateway.v1.OrderLine
-	(*ShippingInfo)(nil),                          // 52: gateway.v1.ShippingInfo
-	(*Capture)(nil),                               // 53: gateway.v1.Capture
-	(*Refund)(nil),                                // 54: gateway.v1.Refund
-	(*Address)(nil),                               // 55: gateway.v1.Address
+	(*AllocateAmountRequest)(nil),                 // 48: gateway.v1.AllocateAmountRequest
+	(*AllocateAmountResponse)(nil),                // 49: gateway.v1.AllocateAmountResponse
+	(*Money)(nil),                                 // 50: gateway.v1.Money
+	(*Payment)(nil),                               // 51: gateway.v1.Payment
+	(*Order)(nil),                                 // 52: gateway.v1.Order
+	(*OrderLine)(nil),                             // 53: gateway.v1.OrderLine
+	(*ShippingInfo)(nil),                          // 54: gateway.v1.ShippingInfo
+	(*Capture)(nil),                               // 55: gateway.v1.Capture
+	(*Refund)(nil),                                // 56: gateway.v1.Refund
+	(*Address)(nil),                               // 57: gateway.v1.Address
 }
 var file_gateway_v1_order_service_proto_depIdxs = []int32{
-	48, // 0: gateway.v1.CreateOrderRequest.expected_amount:type_name -> gateway.v1.Money
-	49, // 1: gateway.v1.CreateOrderResponse.payment:type_name -> gateway.v1.Payment
-	50, // 2: gateway.v1.GetOrderResponse.order:type_name -> gateway.v1.Order
-	49, // 3: gateway.v1.AcknowledgeOrderResponse.payment:type_name -> gateway.v1.Payment
-	49, // 4: gateway.v1.CancelOrderResponse.payment:type_name -> gateway.v1.Payment
-	48, // 5: gateway.v1.CaptureOrderRequest.amount:type_name -> gateway.v1.Money
-	51, // 6: gateway.v1.CaptureOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
-	52, // 7: gateway.v1.CaptureOrderRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
-	53, // 8: gateway.v1.CaptureOrderResponse.capture:type_name -> gateway.v1.Capture
-	49, // 9: gateway.v1.CaptureOrderResponse.payment:type_name -> gateway.v1.Payment
-	48, // 10: gateway.v1.RefundOrderRequest.amount:type_name -> gateway.v1.Money
-	51, // 11: gateway.v1.RefundOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
-	54, // 12: gateway.v1.RefundOrderResponse.refund:type_name -> gateway.v1.Refund
-	49, // 13: gateway.v1.RefundOrderResponse.payment:type_name -> gateway.v1.Payment
-	53, // 14: gateway.v1.ListCapturesResponse.captures:type_name -> gateway.v1.Capture
-	53, // 15: gateway.v1.GetCaptureResponse.capture:type_name -> gateway.v1.Capture
-	54, // 16: gateway.v1.GetRefundResponse.refund:type_name -> gateway.v1.Refund
-	52, // 17: gateway.v1.AddOrderShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
-	52, // 18: gateway.v1.AddCaptureShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
-	48, // 19: gateway.v1.UpdateAuthorizationRequest.order_amount:type_name -> gateway.v1.Money
-	51, // 20: gateway.v1.UpdateAuthorizationRequest.order_lines:type_name -> gateway.v1.OrderLine
-	49, // 21: gateway.v1.UpdateAuthorizationResponse.payment:type_name -> gateway.v1.Payment
-	49, // 22: gateway.v1.ExtendAuthorizationResponse.payment:type_name -> gateway.v1.Payment
-	49, // 23: gateway.v1.ReleaseRemainingAuthorizationResponse.payment:type_name -> gateway.v1.Payment
-	49, // 24: gateway.v1.UpdateMerchantReferencesResponse.payment:type_name -> gateway.v1.Payment
-	55, // 25: gateway.v1.UpdateCustomerDetailsRequest.shipping_address:type_name -> gateway.v1.Address
+	50, // 0: gateway.v1.CreateOrderRequest.expected_amount:type_name -> gateway.v1.Money
+	51, // 1: gateway.v1.CreateOrderResponse.payment:type_name -> gateway.v1.Payment
+	52, // 2: gateway.v1.GetOrderResponse.order:type_name -> gateway.v1.Order
+	51, // 3: gateway.v1.AcknowledgeOrderResponse.payment:type_name -> gateway.v1.Payment
+	51, // 4: gateway.v1.CancelOrderResponse.payment:type_name -> gateway.v1.Payment
+	50, // 5: gateway.v1.CaptureOrderRequest.amount:type_name -> gateway.v1.Money
+	53, // 6: gateway.v1.CaptureOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	54, // 7: gateway.v1.CaptureOrderRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
+	55, // 8: gateway.v1.CaptureOrderResponse.capture:type_name -> gateway.v1.Capture
+	51, // 9: gateway.v1.CaptureOrderResponse.payment:type_name -> gateway.v1.Payment
+	50, // 10: gateway.v1.RefundOrderRequest.amount:type_name -> gateway.v1.Money
+	53, // 11: gateway.v1.RefundOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	56, // 12: gateway.v1.RefundOrderResponse.refund:type_name -> gateway.v1.Refund
+	51, // 13: gateway.v1.RefundOrderResponse.payment:type_name -> gateway.v1.Payment
+	55, // 14: gateway.v1.ListCapturesResponse.captures:type_name -> gateway.v1.Capture
+	55, // 15: gateway.v1.GetCaptureResponse.capture:type_name -> gateway.v1.Capture
+	56, // 16: gateway.v1.GetRefundResponse.refund:type_name -> gateway.v1.Refund
+	54, // 17: gateway.v1.AddOrderShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
+	54, // 18: gateway.v1.AddCaptureShippingInfoRequest.shipping_info:type_name -> gateway.v1.ShippingInfo
+	50, // 19: gateway.v1.UpdateAuthorizationRequest.order_amount:type_name -> gateway.v1.Money
+	53, // 20: gateway.v1.UpdateAuthorizationRequest.order_lines:type_name -> gateway.v1.OrderLine
+	51, // 21: gateway.v1.UpdateAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	51, // 22: gateway.v1.ExtendAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	51, // 23: gateway.v1.ReleaseRemainingAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	51, // 24: gateway.v1.UpdateMerchantReferencesResponse.payment:type_name -> gateway.v1.Payment
+	57, // 25: gateway.v1.UpdateCustomerDetailsRequest.shipping_address:type_name -> gateway.v1.Address
 	34, // 26: gateway.v1.ListDueDateOptionsResponse.options:type_name -> gateway.v1.DueDateOption
-	48, // 27: gateway.v1.DueDateOption.fee:type_name -> gateway.v1.Money
-	48, // 28: gateway.v1.CheckoutOrder.order_amount:type_name -> gateway.v1.Money
-	51, // 29: gateway.v1.CheckoutOrder.order_lines:type_name -> gateway.v1.OrderLine
-	48, // 30: gateway.v1.CreateCheckoutOrderRequest.order_amount:type_name -> gateway.v1.Money
-	51, // 31: gateway.v1.CreateCheckoutOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
-	55, // 32: gateway.v1.CreateCheckoutOrderRequest.billing_address:type_name -> gateway.v1.Address
-	55, // 33: gateway.v1.CreateCheckoutOrderRequest.shipping_address:type_name -> gateway.v1.Address
+	50, // 27: gateway.v1.DueDateOption.fee:type_name -> gateway.v1.Money
+	50, // 28: gateway.v1.CheckoutOrder.order_amount:type_name -> gateway.v1.Money
+	53, // 29: gateway.v1.CheckoutOrder.order_lines:type_name -> gateway.v1.OrderLine
+	50, // 30: gateway.v1.CreateCheckoutOrderRequest.order_amount:type_name -> gateway.v1.Money
+	53, // 31: gateway.v1.CreateCheckoutOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	57, // 32: gateway.v1.CreateCheckoutOrderRequest.billing_address:type_name -> gateway.v1.Address
+	57, // 33: gateway.v1.CreateCheckoutOrderRequest.shipping_address:type_name -> gateway.v1.Address
 	39, // 34: gateway.v1.CreateCheckoutOrderResponse.checkout_order:type_name -> gateway.v1.CheckoutOrder
 	39, // 35: gateway.v1.GetCheckoutOrderResponse.checkout_order:type_name -> gateway.v1.CheckoutOrder
-	48, // 36: gateway.v1.UpdateCheckoutOrderRequest.order_amount:type_name -> gateway.v1.Money
-	51, // 37: gateway.v1.UpdateCheckoutOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
+	50, // 36: gateway.v1.UpdateCheckoutOrderRequest.order_amount:type_name -> gateway.v1.Money
+	53, // 37: gateway.v1.UpdateCheckoutOrderRequest.order_lines:type_name -> gateway.v1.OrderLine
 	39, // 38: gateway.v1.UpdateCheckoutOrderResponse.checkout_order:type_name -> gateway.v1.CheckoutOrder
-	0,  // 39: gateway.v1.OrderService.CreateOrder:input_type -> gateway.v1.CreateOrderRequest
-	2,  // 40: gateway.v1.OrderService.GetOrder:input_type -> gateway.v1.GetOrderRequest
-	4,  // 41: gateway.v1.OrderService.AcknowledgeOrder:input_type -> gateway.v1.AcknowledgeOrderRequest
-	6,  // 42: gateway.v1.OrderService.CancelOrder:input_type -> gateway.v1.CancelOrderRequest
-	8,  // 43: gateway.v1.OrderService.CaptureOrder:input_type -> gateway.v1.CaptureOrderRequest
-	10, // 44: gateway.v1.OrderService.RefundOrder:input_type -> gateway.v1.RefundOrderRequest
-	12, // 45: gateway.v1.OrderService.ListCaptures:input_type -> gateway.v1.ListCapturesRequest
-	14, // 46: gateway.v1.OrderService.GetCapture:input_type -> gateway.v1.GetCaptureRequest
-	16, // 47: gateway.v1.OrderService.GetRefund:input_type -> gateway.v1.GetRefundRequest
-	18, // 48: gateway.v1.OrderService.AddOrderShippingInfo:input_type -> gateway.v1.AddOrderShippingInfoRequest
-	20, // 49: gateway.v1.OrderService.AddCaptureShippingInfo:input_type -> gateway.v1.AddCaptureShippingInfoRequest
-	22, // 50: gateway.v1.OrderService.UpdateAuthorization:input_type -> gateway.v1.UpdateAuthorizationRequest
-	24, // 51: gateway.v1.OrderService.ExtendAuthorization:input_type -> gateway.v1.ExtendAuthorizationRequest
-	26, // 52: gateway.v1.OrderService.ReleaseRemainingAuthorization:input_type -> gateway.v1.ReleaseRemainingAuthorizationRequest
-	28, // 53: gateway.v1.OrderService.UpdateMerchantReferences:input_type -> gateway.v1.UpdateMerchantReferencesRequest
-	30, // 54: gateway.v1.OrderService.UpdateCustomerDetails:input_type -> gateway.v1.UpdateCustomerDetailsRequest
-	32, // 55: gateway.v1.OrderService.ListDueDateOptions:input_type -> gateway.v1.ListDueDateOptionsRequest
-	35, // 56: gateway.v1.OrderService.ExtendDueDate:input_type -> gateway.v1.ExtendDueDateRequest
-	37, // 57: gateway.v1.OrderService.TriggerSendOut:input_type -> gateway.v1.TriggerSendOutRequest
-	40, // 58: gateway.v1.OrderService.CreateCheckoutOrder:input_type -> gateway.v1.CreateCheckoutOrderRequest
-	42, // 59: gateway.v1.OrderService.GetCheckoutOrder:input_type -> gateway.v1.GetCheckoutOrderRequest
-	44, // 60: gateway.v1.OrderService.UpdateCheckoutOrder:input_type -> gateway.v1.UpdateCheckoutOrderRequest
-	46, // 61: gateway.v1.OrderService.AbortCheckoutOrder:input_type -> gateway.v1.AbortCheckoutOrderRequest
-	1,  // 62: gateway.v1.OrderService.CreateOrder:output_type -> gateway.v1.CreateOrderResponse
-	3,  // 63: gateway.v1.OrderService.GetOrder:output_type -> gateway.v1.GetOrderResponse
-	5,  // 64: gateway.v1.OrderService.AcknowledgeOrder:output_type -> gateway.v1.AcknowledgeOrderResponse
-	7,  // 65: gateway.v1.OrderService.CancelOrder:output_type -> gateway.v1.CancelOrderResponse
-	9,  // 66: gateway.v1.OrderService.CaptureOrder:output_type -> gateway.v1.CaptureOrderResponse
-	11, // 67: gateway.v1.OrderService.RefundOrder:output_type -> gateway.v1.RefundOrderResponse
-	13, // 68: gateway.v1.OrderService.ListCaptures:output_type -> gateway.v1.ListCapturesResponse
-	15, // 69: gateway.v1.OrderService.GetCapture:output_type -> gateway.v1.GetCaptureResponse
-	17, // 70: gateway.v1.OrderService.GetRefund:output_type -> gateway.v1.GetRefundResponse
-	19, // 71: gateway.v1.OrderService.AddOrderShippingInfo:output_type -> gateway.v1.AddOrderShippingInfoResponse
-	21, // 72: gateway.v1.OrderService.AddCaptureShippingInfo:output_type -> gateway.v1.AddCaptureShippingInfoResponse
-	23, // 73: gateway.v1.OrderService.UpdateAuthorization:output_type -> gateway.v1.UpdateAuthorizationResponse
-	25, // 74: gateway.v1.OrderService.ExtendAuthorization:output_type -> gateway.v1.ExtendAuthorizationResponse
-	27, // 75: gateway.v1.OrderService.ReleaseRemainingAuthorization:output_type -> gateway.v1.ReleaseRemainingAuthorizationResponse
-	29, // 76: gateway.v1.OrderService.UpdateMerchantReferences:output_type -> gateway.v1.UpdateMerchantReferencesResponse
-	31, // 77: gateway.v1.OrderService.UpdateCustomerDetails:output_type -> gateway.v1.UpdateCustomerDetailsResponse
-	33, // 78: gateway.v1.OrderService.ListDueDateOptions:output_type -> gateway.v1.ListDueDateOptionsResponse
-	36, // 79: gateway.v1.OrderService.ExtendDueDate:output_type -> gateway.v1.ExtendDueDateResponse
-	38, // 80: gateway.v1.OrderService.TriggerSendOut:output_type -> gateway.v1.TriggerSendOutResponse
-	41, // 81: gateway.v1.OrderService.CreateCheckoutOrder:output_type -> gateway.v1.CreateCheckoutOrderResponse
-	43, // 82: gateway.v1.OrderService.GetCheckoutOrder:output_type -> gateway.v1.GetCheckoutOrderResponse
-	45, // 83: gateway.v1.OrderService.UpdateCheckoutOrder:output_type -> gateway.v1.UpdateCheckoutOrderResponse
-	47, // 84: gateway.v1.OrderService.AbortCheckoutOrder:output_type -> gateway.v1.AbortCheckoutOrderResponse
-	62, // [62:85] is the sub-list for method output_type
-	39, // [39:62] is the sub-list for method input_type
-	39, // [39:39] is the sub-list for extension type_name
-	39, // [39:39] is the sub-list for extension extendee
-	0,  // [0:39] is the sub-list for field type_name
+	50, // 39: gateway.v1.AllocateAmountRequest.amount:type_name -> gateway.v1.Money
+	53, // 40: gateway.v1.AllocateAmountRequest.order_lines:type_name -> gateway.v1.OrderLine
+	53, // 41: gateway.v1.AllocateAmountResponse.order_lines:type_name -> gateway.v1.OrderLine
+	50, // 42: gateway.v1.AllocateAmountResponse.order_amount:type_name -> gateway.v1.Money
+	0,  // 43: gateway.v1.OrderService.CreateOrder:input_type -> gateway.v1.CreateOrderRequest
+	2,  // 44: gateway.v1.OrderService.GetOrder:input_type -> gateway.v1.GetOrderRequest
+	4,  // 45: gateway.v1.OrderService.AcknowledgeOrder:input_type -> gateway.v1.AcknowledgeOrderRequest
+	6,  // 46: gateway.v1.OrderService.CancelOrder:input_type -> gateway.v1.CancelOrderRequest
+	8,  // 47: gateway.v1.OrderService.CaptureOrder:input_type -> gateway.v1.CaptureOrderRequest
+	10, // 48: gateway.v1.OrderService.RefundOrder:input_type -> gateway.v1.RefundOrderRequest
+	12, // 49: gateway.v1.OrderService.ListCaptures:input_type -> gateway.v1.ListCapturesRequest
+	14, // 50: gateway.v1.OrderService.GetCapture:input_type -> gateway.v1.GetCaptureRequest
+	16, // 51: gateway.v1.OrderService.GetRefund:input_type -> gateway.v1.GetRefundRequest
+	18, // 52: gateway.v1.OrderService.AddOrderShippingInfo:input_type -> gateway.v1.AddOrderShippingInfoRequest
+	20, // 53: gateway.v1.OrderService.AddCaptureShippingInfo:input_type -> gateway.v1.AddCaptureShippingInfoRequest
+	22, // 54: gateway.v1.OrderService.UpdateAuthorization:input_type -> gateway.v1.UpdateAuthorizationRequest
+	24, // 55: gateway.v1.OrderService.ExtendAuthorization:input_type -> gateway.v1.ExtendAuthorizationRequest
+	26, // 56: gateway.v1.OrderService.ReleaseRemainingAuthorization:input_type -> gateway.v1.ReleaseRemainingAuthorizationRequest
+	28, // 57: gateway.v1.OrderService.UpdateMerchantReferences:input_type -> gateway.v1.UpdateMerchantReferencesRequest
+	30, // 58: gateway.v1.OrderService.UpdateCustomerDetails:input_type -> gateway.v1.UpdateCustomerDetailsRequest
+	32, // 59: gateway.v1.OrderService.ListDueDateOptions:input_type -> gateway.v1.ListDueDateOptionsRequest
+	35, // 60: gateway.v1.OrderService.ExtendDueDate:input_type -> gateway.v1.ExtendDueDateRequest
+	37, // 61: gateway.v1.OrderService.TriggerSendOut:input_type -> gateway.v1.TriggerSendOutRequest
+	40, // 62: gateway.v1.OrderService.CreateCheckoutOrder:input_type -> gateway.v1.CreateCheckoutOrderRequest
+	42, // 63: gateway.v1.OrderService.GetCheckoutOrder:input_type -> gateway.v1.GetCheckoutOrderRequest
+	44, // 64: gateway.v1.OrderService.UpdateCheckoutOrder:input_type -> gateway.v1.UpdateCheckoutOrderRequest
+	46, // 65: gateway.v1.OrderService.AbortCheckoutOrder:input_type -> gateway.v1.AbortCheckoutOrderRequest
+	48, // 66: gateway.v1.OrderService.AllocateAmount:input_type -> gateway.v1.AllocateAmountRequest
+	1,  // 67: gateway.v1.OrderService.CreateOrder:output_type -> gateway.v1.CreateOrderResponse
+	3,  // 68: gateway.v1.OrderService.GetOrder:output_type -> gateway.v1.GetOrderResponse
+	5,  // 69: gateway.v1.OrderService.AcknowledgeOrder:output_type -> gateway.v1.AcknowledgeOrderResponse
+	7,  // 70: gateway.v1.OrderService.CancelOrder:output_type -> gateway.v1.CancelOrderResponse
+	9,  // 71: gateway.v1.OrderService.CaptureOrder:output_type -> gateway.v1.CaptureOrderResponse
+	11, // 72: gateway.v1.OrderService.RefundOrder:output_type -> gateway.v1.RefundOrderResponse
+	13, // 73: gateway.v1.OrderService.ListCaptures:output_type -> gateway.v1.ListCapturesResponse
+	15, // 74: gateway.v1.OrderService.GetCapture:output_type -> gateway.v1.GetCaptureResponse
+	17, // 75: gateway.v1.OrderService.GetRefund:output_type -> gateway.v1.GetRefundResponse
+	19, // 76: gateway.v1.OrderService.AddOrderShippingInfo:output_type -> gateway.v1.AddOrderShippingInfoResponse
+	21, // 77: gateway.v1.OrderService.AddCaptureShippingInfo:output_type -> gateway.v1.AddCaptureShippingInfoResponse
+	23, // 78: gateway.v1.OrderService.UpdateAuthorization:output_type -> gateway.v1.UpdateAuthorizationResponse
+	25, // 79: gateway.v1.OrderService.ExtendAuthorization:output_type -> gateway.v1.ExtendAuthorizationResponse
+	27, // 80: gateway.v1.OrderService.ReleaseRemainingAuthorization:output_type -> gateway.v1.ReleaseRemainingAuthorizationResponse
+	29, // 81: gateway.v1.OrderService.UpdateMerchantReferences:output_type -> gateway.v1.UpdateMerchantReferencesResponse
+	31, // 82: gateway.v1.OrderService.UpdateCustomerDetails:output_type -> gateway.v1.UpdateCustomerDetailsResponse
+	33, // 83: gateway.v1.OrderService.ListDueDateOptions:output_type -> gateway.v1.ListDueDateOptionsResponse
+	36, // 84: gateway.v1.OrderService.ExtendDueDate:output_type -> gateway.v1.ExtendDueDateResponse
+	38, // 85: gateway.v1.OrderService.TriggerSendOut:output_type -> gateway.v1.TriggerSendOutResponse
+	41, // 86: gateway.v1.OrderService.CreateCheckoutOrder:output_type -> gateway.v1.CreateCheckoutOrderResponse
+	43, // 87: gateway.v1.OrderService.GetCheckoutOrder:output_type -> gateway.v1.GetCheckoutOrderResponse
+	45, // 88: gateway.v1.OrderService.UpdateCheckoutOrder:output_type -> gateway.v1.UpdateCheckoutOrderResponse
+	47, // 89: gateway.v1.OrderService.AbortCheckoutOrder:output_type -> gateway.v1.AbortCheckoutOrderResponse
+	49, // 90: gateway.v1.OrderService.AllocateAmount:output_type -> gateway.v1.AllocateAmountResponse
+	67, // [67:91] is the sub-list for method output_type
+	43, // [43:67] is the sub-list for method input_type
+	43, // [43:43] is the sub-list for extension type_name
+	43, // [43:43] is the sub-list for extension extendee
+	0,  // [0:43] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_order_service_proto_init() }
@@ -3560,7 +3709,7 @@ func file_gateway_v1_order_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_order_service_proto_rawDesc), len(file_gateway_v1_order_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   48,
+			NumMessages:   50,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

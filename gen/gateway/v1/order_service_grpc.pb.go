@@ -42,6 +42,7 @@ const (
 	OrderService_GetCheckoutOrder_FullMethodName              = "/gateway.v1.OrderService/GetCheckoutOrder"
 	OrderService_UpdateCheckoutOrder_FullMethodName           = "/gateway.v1.OrderService/UpdateCheckoutOrder"
 	OrderService_AbortCheckoutOrder_FullMethodName            = "/gateway.v1.OrderService/AbortCheckoutOrder"
+	OrderService_AllocateAmount_FullMethodName                = "/gateway.v1.OrderService/AllocateAmount"
 )
 
 // OrderServiceClient is the client API for OrderService service.
@@ -146,6 +147,11 @@ type OrderServiceClient interface {
 	// (ORDER_NOT_FOUND).
 	// Klarna: POST /checkout/v3/orders/{order_id}/abort.
 	AbortCheckoutOrder(ctx context.Context, in *AbortCheckoutOrderRequest, opts ...grpc.CallOption) (*AbortCheckoutOrderResponse, error)
+	// AllocateAmount splits an amount over order lines in proportion to their totals, so that all sums hold by
+	// construction: the lines of a partial capture or refund, or a discount on the whole cart. It computes and does
+	// nothing else: nothing is asked of Klarna, and nothing is recorded. INVALID_ARGUMENT (INVALID_FIELD) if the lines
+	// have no total to go by, or are not worth the discount.
+	AllocateAmount(ctx context.Context, in *AllocateAmountRequest, opts ...grpc.CallOption) (*AllocateAmountResponse, error)
 }
 
 type orderServiceClient struct {
@@ -386,6 +392,16 @@ func (c *orderServiceClient) AbortCheckoutOrder(ctx context.Context, in *AbortCh
 	return out, nil
 }
 
+func (c *orderServiceClient) AllocateAmount(ctx context.Context, in *AllocateAmountRequest, opts ...grpc.CallOption) (*AllocateAmountResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(AllocateAmountResponse)
+	err := c.cc.Invoke(ctx, OrderService_AllocateAmount_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // OrderServiceServer is the server API for OrderService service.
 // All implementations must embed UnimplementedOrderServiceServer
 // for forward compatibility.
@@ -488,6 +504,11 @@ type OrderServiceServer interface {
 	// (ORDER_NOT_FOUND).
 	// Klarna: POST /checkout/v3/orders/{order_id}/abort.
 	AbortCheckoutOrder(context.Context, *AbortCheckoutOrderRequest) (*AbortCheckoutOrderResponse, error)
+	// AllocateAmount splits an amount over order lines in proportion to their totals, so that all sums hold by
+	// construction: the lines of a partial capture or refund, or a discount on the whole cart. It computes and does
+	// nothing else: nothing is asked of Klarna, and nothing is recorded. INVALID_ARGUMENT (INVALID_FIELD) if the lines
+	// have no total to go by, or are not worth the discount.
+	AllocateAmount(context.Context, *AllocateAmountRequest) (*AllocateAmountResponse, error)
 	mustEmbedUnimplementedOrderServiceServer()
 }
 
@@ -566,6 +587,9 @@ func (UnimplementedOrderServiceServer) UpdateCheckoutOrder(context.Context, *Upd
 }
 func (UnimplementedOrderServiceServer) AbortCheckoutOrder(context.Context, *AbortCheckoutOrderRequest) (*AbortCheckoutOrderResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method AbortCheckoutOrder not implemented")
+}
+func (UnimplementedOrderServiceServer) AllocateAmount(context.Context, *AllocateAmountRequest) (*AllocateAmountResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method AllocateAmount not implemented")
 }
 func (UnimplementedOrderServiceServer) mustEmbedUnimplementedOrderServiceServer() {}
 func (UnimplementedOrderServiceServer) testEmbeddedByValue()                      {}
@@ -1002,6 +1026,24 @@ func _OrderService_AbortCheckoutOrder_Handler(srv interface{}, ctx context.Conte
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OrderService_AllocateAmount_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(AllocateAmountRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OrderServiceServer).AllocateAmount(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OrderService_AllocateAmount_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OrderServiceServer).AllocateAmount(ctx, req.(*AllocateAmountRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // OrderService_ServiceDesc is the grpc.ServiceDesc for OrderService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1100,6 +1142,10 @@ var OrderService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "AbortCheckoutOrder",
 			Handler:    _OrderService_AbortCheckoutOrder_Handler,
+		},
+		{
+			MethodName: "AllocateAmount",
+			Handler:    _OrderService_AllocateAmount_Handler,
 		},
 	},
 	Streams:  []grpc.StreamDesc{},
