@@ -27,6 +27,7 @@ import (
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/klarna/klarnatest"
+	"payments.internal/klarna-gateway/klarna/klarnatest/contract"
 	"payments.internal/klarna-gateway/operation"
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/sqlite"
@@ -51,6 +52,7 @@ type stack struct {
 	*face
 	t          *testing.T
 	klarna     *klarnatest.Server
+	tap        *contract.Tap // reads along between the gateway and Klarna; nil without Klarna's documents
 	store      *store.Store
 	journal    *journal.Journal
 	operations *operation.Operations
@@ -104,6 +106,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 	t.Cleanup(s.klarna.Close)
 	klarnaHTTP := httptest.NewServer(s.klarna)
 	t.Cleanup(klarnaHTTP.Close)
+	s.tap = contract.Under(t, klarnaHTTP.Client())
 	s.openStore(log)
 
 	var accounts []operation.Account

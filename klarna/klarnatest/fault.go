@@ -63,13 +63,18 @@ func (s *Server) takeFault(op string) Fault {
 	return *f
 }
 
+// faultHeader marks an answer that was asked for, so that nobody takes it for what Klarna would say.
+const faultHeader = "Klarnatest-Fault"
+
 // faulty is the refusal a fault asks for.
 func (c *call) faulty(f Fault) answer {
 	code := f.Code
 	if code == "" {
 		code = codeFor(c.route.family, f.Status)
 	}
-	return c.refuse(f.Status, code, "Refused on request")
+	a := c.refuse(f.Status, code, "Refused on request")
+	a.header = map[string]string{faultHeader: "true"}
+	return a
 }
 
 // delay waits for d in real time; false means the server was closed meanwhile. That the caller went away changes

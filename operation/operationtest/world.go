@@ -18,6 +18,7 @@ import (
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/klarna/klarnatest"
+	"payments.internal/klarna-gateway/klarna/klarnatest/contract"
 	"payments.internal/klarna-gateway/operation"
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/sqlite"
@@ -75,6 +76,7 @@ func New(t testing.TB, options Options) *World {
 	// Nothing is repeated by the transport, which does so on reused connections, nor by the client: one fault is one
 	// failed call.
 	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+	contract.Under(t, web)
 	client := func(cfg klarna.Config) *klarna.Client {
 		cfg.BaseURL, cfg.HTTPClient, cfg.Retries, cfg.CircuitFailures = api.URL, web, -1, -1
 		c, err := klarna.New(cfg)
