@@ -199,6 +199,8 @@ const (
 	headerMetadata           = "Klarna-Integration-Metadata"
 	headerPartnerCorrelation = "Partner-Correlation-Id" // Klarna: no hyphens
 	headerCorrelation        = "Klarna-Correlation-Id"
+	headerMTLS               = "Klarna-Mtls-Verification-Status"
+	headerIPValidation       = "Klarna-Ip-Validation-Status"
 )
 
 func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {

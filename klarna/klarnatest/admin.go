@@ -19,6 +19,9 @@ type adminRequest struct {
 	Status         string `json:"status"`
 	Accepted       bool   `json:"accepted"`
 	Details        doc    `json:"details"`
+
+	Mode   string   `json:"mode"`
+	Ranges []string `json:"ranges"`
 }
 
 // adminFault is a Fault with its delay in words.
@@ -96,6 +99,7 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 	handle("POST /admin/hooks/resend", func(_ *http.Request, req adminRequest) (any, error) {
 		return nil, s.Resend(req.EventID)
 	})
+	simple("allowed-ips", func(req adminRequest) { s.AllowIPs(req.Mode, req.Ranges...) })
 	handle("POST /admin/payouts", func(*http.Request, adminRequest) (any, error) { return s.Payout(), nil })
 	handle("GET /admin/calls", func(*http.Request, adminRequest) (any, error) { return s.Calls(), nil })
 	handle("GET /admin/deliveries", func(*http.Request, adminRequest) (any, error) { return s.Deliveries(), nil })

@@ -85,7 +85,7 @@ func apiRoutes() []*route {
 		{"extendDueDate", orderManagement, "PATCH " + om + "/captures/{capture_id}/extend-due-date", true, (*Server).extendDueDate},
 		{"refund", orderManagement, "POST " + om + "/refunds", true, (*Server).refund},
 		{"readRefund", orderManagement, "GET " + om + "/refunds/{refund_id}", false, (*Server).readRefund},
-	}, tokenRoutes(), pageRoutes(), checkoutRoutes(), settlementRoutes(), partRoutes())
+	}, tokenRoutes(), pageRoutes(), checkoutRoutes(), settlementRoutes(), partRoutes(), subscriptionRoutes(), credentialRoutes())
 }
 
 // routes is the whole HTTP surface: the APIs, the admin side, and a refusal in the right family for all else.
@@ -145,7 +145,12 @@ func (s *Server) perform(c *call) answer {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.once(c)
+	header, refusal := s.guard(c)
+	if refusal == nil {
+		a := s.once(c)
+		refusal = &a
+	}
+	return refusal.withHeader(header)
 }
 
 // arrived records a call and takes the fault it meets, if any.
@@ -214,7 +219,7 @@ func (s *Server) authorized(c *call) bool {
 	if plain, err := base64.StdEncoding.DecodeString(credential); err == nil {
 		user, password, _ = strings.Cut(string(plain), ":")
 	}
-	if s.cfg.APIKey != "" && (credential == s.cfg.APIKey || password == s.cfg.APIKey) {
+	if s.knowsKey(credential) || s.knowsKey(password) {
 		return true
 	}
 	return c.route.family != network && s.cfg.Username != "" && user == s.cfg.Username && password == s.cfg.Password

@@ -79,12 +79,17 @@ func (s *Server) DropCallbacks(n int) {
 func (s *Server) Resend(eventID string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	m, known := s.hooks.sent[eventID]
+	known := false
+	for _, m := range s.hooks.sent {
+		if m.eventID == eventID {
+			again := *m
+			s.schedule(entry{at: s.now(), msg: &again})
+			known = true
+		}
+	}
 	if !known {
 		return fmt.Errorf("resend %s: %w", eventID, errUnknown)
 	}
-	again := *m
-	s.schedule(entry{at: s.now(), msg: &again})
 	return nil
 }
 

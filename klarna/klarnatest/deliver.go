@@ -38,7 +38,7 @@ type Delivery struct {
 
 // hooks is what is going out, has gone out, and how it is interfered with. Guarded by Server.mu.
 type hooks struct {
-	sent          map[string]*message // by event id, for Resend
+	sent          map[string]*message // by event and webhook id, for Resend
 	log           []Delivery
 	hold          bool
 	held          []*message // due, kept back, oldest first
@@ -50,6 +50,8 @@ type hooks struct {
 // message is something to send until it is accepted or its schedule ends.
 type message struct {
 	kind, url, eventID, eventType, subject string
+	webhookID                              string     // of a Network notification
+	key                                    signingKey // that signs it, however late it is tried again
 	body                                   []byte
 	schedule                               []time.Duration       // waits after the first, second, ... failed attempt
 	accepted                               func(status int) bool // whether to stop after this answer
@@ -101,7 +103,7 @@ func (s *Server) send(m *message, delay time.Duration) {
 	if m.url == "" {
 		return
 	}
-	s.hooks.sent[m.eventID] = m
+	s.hooks.sent[m.eventID+" "+m.webhookID] = m
 	if s.dropped(m) {
 		s.record(m, s.now(), 0, true)
 		return
@@ -200,8 +202,8 @@ func (s *Server) dress(req *http.Request, m *message, at time.Time) {
 	}
 	switch m.kind {
 	case KindNetwork:
-		req.Header.Set("Klarna-Signing-Key-Id", s.cfg.NetworkKeyID)
-		req.Header.Set("Klarna-Signature", klarna.SignNetwork([]byte(s.cfg.NetworkKey), m.body))
+		req.Header.Set("Klarna-Signing-Key-Id", m.key.id)
+		req.Header.Set("Klarna-Signature", klarna.SignNetwork([]byte(m.key.secret), m.body))
 	case KindPaymentStatus:
 		signature := klarna.SignPaymentStatus([]byte(s.cfg.PaymentStatusKey), s.cfg.PaymentStatusKeyVersion, at, m.body)
 		req.Header.Set("Date", at.Format(http.TimeFormat))

@@ -1,7 +1,7 @@
-// Package klarnatest is a Klarna to test against: an http.Handler that plays Klarna Network onboarding, Klarna
-// Payments, customer tokens, hosted pages, Checkout, Order Management and Settlements on the wire, keeps state, and
-// sends signed notifications, unsigned callbacks and Checkout pushes by itself. It refuses what Klarna would refuse, with
-// Klarna's statuses and error bodies.
+// Package klarnatest is a Klarna to test against: an http.Handler that plays Klarna Network onboarding with its webhooks,
+// signing keys and credentials, Klarna Payments, customer tokens, hosted pages, Checkout, Order Management and
+// Settlements on the wire, keeps state, and sends signed notifications, unsigned callbacks and Checkout pushes by
+// itself. It refuses what Klarna would refuse, with Klarna's statuses and error bodies.
 //
 // It shares no wire types with the klarna client, so that the two check each other; it borrows only the signing
 // functions. Where Klarna's documents are silent a comment beside the code says what was chosen.
@@ -45,6 +45,8 @@
 //	POST /admin/accounts/{account_id}/brand-incomplete   {"brand_reference": "..."}
 //	POST /admin/accounts/{account_id}/decide             {"details": {...}} is a compliance decision; answers
 //	                                                     {"decision_id": "..."}
+//	POST /admin/allowed-ips                              {"mode": "REPORTING", "ranges": ["192.0.2.0/24"]}: where calls may
+//	                                                     come from; ENFORCED, or no mode for anywhere
 //	POST /admin/hooks/hold
 //	POST /admin/hooks/release                            {} or {"reversed": true}
 //	POST /admin/hooks/duplicate-next                     {"count": 1}

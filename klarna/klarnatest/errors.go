@@ -1,6 +1,7 @@
 package klarnatest
 
 import (
+	"maps"
 	"net/http"
 	"strings"
 
@@ -23,6 +24,17 @@ type answer struct {
 	status int
 	header map[string]string
 	body   []byte
+}
+
+// withHeader is the answer with more headers.
+func (a answer) withHeader(more map[string]string) answer {
+	if len(more) == 0 {
+		return a
+	}
+	header := maps.Clone(more)
+	maps.Copy(header, a.header)
+	a.header = header
+	return a
 }
 
 func reply(status int, body any) answer {

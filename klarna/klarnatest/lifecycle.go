@@ -3,14 +3,12 @@ package klarnatest
 import (
 	"errors"
 	"fmt"
-	"time"
-
-	"github.com/google/uuid"
 )
 
-// Who we are towards Klarna: the owner of the subscription and the subscription itself.
-const webhookID = "krn:partner:global:notification:webhook:5d0f7c1a-2b93-4e6d-8a41-6c9b0e7f1234"
+// configuredWebhook is the id of the subscription that a Config asks for.
+const configuredWebhook = "krn:partner:global:notification:webhook:5d0f7c1a-2b93-4e6d-8a41-6c9b0e7f1234"
 
+// recipientID is who we are towards Klarna: the owner of the subscriptions.
 func (s *Server) recipientID() string {
 	return "krn:partner:global:account:" + s.environment() + ":AQ4ZT9WN"
 }
@@ -171,19 +169,11 @@ func (s *Server) brandIncomplete(a *account, brand *item) {
 	})
 }
 
-// notifyNetwork sends a v2 notification about an account. Klarna: account-level events have no product_instance_id.
-// Callers hold mu.
+// notifyNetwork tells about an account. Klarna: account-level events have no product_instance_id. Callers hold mu.
 func (s *Server) notifyNetwork(a *account, eventType, productID string, payload doc) {
-	metadata := doc{
-		"event_id": uuid.NewString(), "event_type": eventType, "event_version": "v2",
-		"occurred_at": s.now().Format(time.RFC3339Nano), "subject_account_id": a.id,
-		"recipient_account_id": s.recipientID(), "webhook_id": webhookID, "live": s.cfg.Live,
-	}
+	more := doc{}
 	if productID != "" {
-		metadata["product_instance_id"] = productID
+		more["product_instance_id"] = productID
 	}
-	s.send(&message{
-		kind: KindNetwork, url: s.cfg.NetworkURL, eventID: metadata.str("event_id"), eventType: eventType, subject: a.id,
-		body: encode(doc{"metadata": metadata, "payload": payload}), schedule: notificationSchedule, accepted: acceptsNotification,
-	}, 0)
+	s.publish(eventType, a.id, more, payload)
 }

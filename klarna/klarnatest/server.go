@@ -27,7 +27,8 @@ type Config struct {
 	// PaymentStatusURL receives payment-status notifications, signed with PaymentStatusKey; PaymentStatusKeyVersion
 	// is sent as v, "1" when empty. Without a URL the states change silently.
 	PaymentStatusURL, PaymentStatusKey, PaymentStatusKeyVersion string
-	// NetworkURL is subscribed to partner.* with the signing key NetworkKey, known to the receiver as NetworkKeyID.
+	// NetworkURL is subscribed to partner.* with the signing key NetworkKey, known to the receiver as NetworkKeyID, as if
+	// somebody had made key and webhook already. Empty leaves that to calls.
 	NetworkURL, NetworkKeyID, NetworkKey string
 	// PushURL receives the push of a completed Checkout order; {checkout.order.id} is replaced by its id.
 	PushURL string
@@ -91,6 +92,8 @@ type Server struct {
 	pages          map[string]*hostedPage
 	checkouts      map[string]*checkoutOrder
 	books          settlements
+	subs           subscriptions
+	creds          credentials
 	replays        map[replayKey]replay
 	faults         []*Fault
 	calls          []Call
@@ -118,6 +121,8 @@ func New(cfg Config) *Server {
 		books:          settlements{booked: map[string]bool{}, debts: map[string]int64{}},
 		replays:        map[replayKey]replay{},
 	}
+	s.subs = s.cfg.configured(s.cfg.Now())
+	s.creds.apiKeys = []*credential{{id: newCredentialID(), description: "initial", created: s.cfg.Now(), secret: s.cfg.APIKey}}
 	s.client = s.deliveryClient()
 	s.handler = s.routes()
 	s.ctx, s.cancel = context.WithCancel(context.Background())
