@@ -25,6 +25,19 @@ func (j *Journal) PaymentBy(ctx context.Context, merchantAccount, kind, value st
 	return entry.Payment, err
 }
 
+// PaymentByIn is PaymentBy for an identifying key, seen from within a unit of work.
+func (j *Journal) PaymentByIn(ctx context.Context, tx store.Tx, merchantAccount, kind, value string) (Payment, error) {
+	found, err := tx.SubjectsByKeys(ctx, store.Payments, merchantAccount, []store.Key{{Kind: kind, Value: value}})
+	if err != nil {
+		return Payment{}, fmt.Errorf("look up %s: %w", kind, err)
+	}
+	if len(found) == 0 {
+		return Payment{}, fmt.Errorf("%s: %w", kind, store.ErrNotFound)
+	}
+	entry, err := DecodePaymentEntry(found[0].Body)
+	return entry.Payment, err
+}
+
 // AccountBy returns the account on record under an identifying key, or store.ErrNotFound.
 func (j *Journal) AccountBy(ctx context.Context, merchantAccount, kind, value string) (Account, error) {
 	subject, err := j.look(ctx, store.Accounts, merchantAccount, kind, value)

@@ -25,6 +25,7 @@ var ErrUnavailable = errors.New("klarna unavailable")
 type Error struct {
 	Family        Family
 	Operation     string // such as "captureOrder"
+	Read          bool   // it was only asked to show something: the answer is no word on any write
 	Status        int
 	Code          string // Klarna's error_code, or HTTP_<status> when the body names none
 	ID            string // Network: error_id, to be quoted to Klarna; else empty
@@ -78,6 +79,7 @@ func newError(k call, res *http.Response, body []byte, correlationID string) *Er
 	e := &Error{
 		Family:        k.family,
 		Operation:     k.operation,
+		Read:          k.method == http.MethodGet,
 		Status:        res.StatusCode,
 		Code:          parsed.ErrorCode,
 		ID:            printable(parsed.ErrorID),

@@ -57,6 +57,7 @@ type attempt struct {
 	first bool           // nothing was sent before
 	stale bool           // the key may be forgotten at Klarna: look before sending again
 	row   *store.Request // as it is on record
+	drew  *bool          // money is reserved for it
 }
 
 // flight is a request that is being worked on here.
@@ -189,7 +190,7 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 		return c, fmt.Errorf("record request: %w", err)
 	}
 	return claim{try: attempt{
-		key: row.KlarnaKey, first: first, stale: now.Sub(row.FirstSent) > keyLife, row: &row,
+		key: row.KlarnaKey, first: first, stale: now.Sub(row.FirstSent) > keyLife, row: &row, drew: new(bool),
 	}}, nil
 }
 
@@ -227,10 +228,12 @@ func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *fl
 		if err := tx.PutRequest(ctx, row); err != nil {
 			return fmt.Errorf("record answer: %w", err)
 		}
-		if done.record == nil {
-			return nil
+		if done.record != nil {
+			if err := done.record(ctx, tx); err != nil {
+				return err
+			}
 		}
-		return done.record(ctx, tx)
+		return try.unreserve(ctx, tx)
 	})
 	if err != nil {
 		// Klarna did it, our record of it failed: the request stays open, and a repeat gets Klarna's first answer.
@@ -255,21 +258,52 @@ func (o *Operations) sending(ctx context.Context, try attempt, what any) (err er
 // anything was sent, by us, may be corrected. Calls read before they write, so ErrUnavailable means that nothing was
 // written.
 func (o *Operations) release(ctx context.Context, try attempt, cause error) error {
-	var refused *klarna.Error
-	var ours *Refusal
+	refused, decided := decision(cause)
 	row := *try.row
-	unsent := try.first && (errors.As(cause, &ours) || errors.Is(cause, klarna.ErrUnavailable))
+	unsent := try.first && nothingSent(cause)
 	if unsent {
 		row.FirstSent = time.Time{}
 	}
-	if unsent || errors.As(cause, &refused) && refused.Status == http.StatusBadRequest && !errors.Is(cause, klarna.ErrOutcomeUnknown) {
+	if unsent || decided && refused.Status == http.StatusBadRequest {
 		row.Fingerprint = nil
 	}
 	row.LeasedUntil = time.Time{}
-	if err := o.store.Do(ctx, func(tx store.Tx) error { return tx.PutRequest(ctx, row) }); err != nil {
+	err := o.store.Do(ctx, func(tx store.Tx) error {
+		if err := tx.PutRequest(ctx, row); err != nil {
+			return err
+		}
+		if unsent || decided && (try.first || settles(refused)) {
+			return try.unreserve(ctx, tx)
+		}
+		return nil // it may still be spent
+	})
+	if err != nil {
 		o.log.ErrorContext(ctx, "release request", "operation", row.Operation, "error", err)
 	}
 	return cause
+}
+
+// decision is Klarna's definite refusal of a write, if that is the cause: this attempt had no effect.
+func decision(cause error) (refused *klarna.Error, decided bool) {
+	decided = errors.As(cause, &refused) && !refused.Read && refused.Status < http.StatusInternalServerError &&
+		!errors.Is(cause, klarna.ErrOutcomeUnknown) && !errors.Is(cause, klarna.ErrRateLimited)
+	return refused, decided
+}
+
+// nothingSent tells whether the attempt ended before a write left for Klarna: by a refusal of ours, at a reading that
+// comes before the write, or for want of a connection or of our share of Klarna's quota.
+func nothingSent(cause error) bool {
+	var ours *Refusal
+	var refused *klarna.Error
+	_, decided := decision(cause)
+	return !decided && !errors.Is(cause, klarna.ErrOutcomeUnknown) && (errors.As(cause, &ours) ||
+		errors.Is(cause, klarna.ErrUnavailable) || errors.Is(cause, klarna.ErrRateLimited) || errors.As(cause, &refused) && refused.Read)
+}
+
+// settles tells whether a refusal is a word on earlier attempts under the same key too: one of our credentials or our
+// rate comes before Klarna looks at the request.
+func settles(refused *klarna.Error) bool {
+	return refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests
 }
 
 func wait(ctx context.Context, landed <-chan struct{}) error {

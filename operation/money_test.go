@@ -59,12 +59,14 @@ func TestMovements_OfUnknownOutcomeLeaveTheOrderToBeReadSoon(t *testing.T) {
 		operation string
 		call      func() error
 	}{
+		{"cancelOrder", func() error { return w.Operations.CancelOrder(t.Context(), Request("x-1", "x"), order) }},
 		{"capture", func() error { _, err := capture(w, Request("c-1", "x"), order); return err }},
 		{"refund", func() error {
-			_, err := w.Operations.Refund(t.Context(), Request("r-1", "x"), order, "EUR", klarna.RefundRequest{RefundedAmount: 100})
+			_, err := capture(w, Request("c-2", "x"), order)
+			w.Must(err)
+			_, err = w.Operations.Refund(t.Context(), Request("r-1", "x"), order, "EUR", klarna.RefundRequest{RefundedAmount: 100})
 			return err
 		}},
-		{"cancelOrder", func() error { return w.Operations.CancelOrder(t.Context(), Request("x-1", "x"), order) }},
 	} {
 		w.Fail(klarnatest.Fault{Operation: c.operation, Cut: true})
 		w.Unknown(c.call())
@@ -126,23 +128,26 @@ func TestMovements_AStaleRepeatLooksBeforeItSendsAgain(t *testing.T) {
 	}
 }
 
-func TestCapture_AStaleRepeatDoesNotTakeAnotherCaptureForItsOwn(t *testing.T) {
+func TestMovements_NeedAReferenceOfTheirOwn(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
 	order := w.Placed()
-	reference := klarna.CaptureRequest{CapturedAmount: 5000, Reference: "delivery"} // the caller uses it twice
-	_, err := w.Operations.Capture(t.Context(), Request("c-1", "x"), order, "EUR", reference)
-	w.Must(err)
-	w.Klarna.Advance(time.Hour)
-	w.Fail(klarnatest.Fault{Operation: "capture", Cut: true})
-	_, err = w.Operations.Capture(t.Context(), Request("c-2", "x"), order, "EUR", reference)
-	w.Unknown(err)
-	w.Klarna.Advance(25 * time.Hour)
-	_, err = w.Operations.Capture(t.Context(), Request("c-2", "x"), order, "EUR", reference)
-	w.Must(err)
-	if got := w.Order(order); got.Captures != 2 || got.Captured != 10000 {
-		t.Errorf("Klarna has %d captures of %d together, want both", got.Captures, got.Captured)
+	capturing := func(id, reference string) error {
+		_, err := w.Operations.Capture(t.Context(), Request(id, "x"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 2000, Reference: reference})
+		return err
 	}
+	w.Must(capturing("c-1", "delivery"))
+	w.Refused(capturing("c-2", "delivery"), "REFERENCE_IN_USE", "reference")
+	w.LoseAnswer("capture")
+	w.Unknown(capturing("c-3", "delivery 2"))
+	w.Refused(capturing("c-4", "delivery 2"), "REFERENCE_IN_USE", "reference")
+	w.Must(capturing("c-3", "delivery 2"))
+	w.Must(capturing("c-5", ""))
+	if made := w.Payment(journal.KeyOrder, order).Captures; len(made) != 3 || made[2].Reference != "c-5" {
+		t.Errorf("captures on record %+v", made)
+	}
+	_, err := w.Operations.Refund(t.Context(), Request("r-1", "x"), order, "EUR", klarna.RefundRequest{RefundedAmount: 2000, Reference: "delivery"})
+	w.Must(err) // a refund is not a capture
 }
 
 func TestCancelOrder_AStaleRepeatSeesThatTheOrderIsCancelled(t *testing.T) {

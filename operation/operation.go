@@ -108,6 +108,7 @@ type Refusal struct {
 	reason, message string
 	field           string
 	retry           time.Duration
+	metadata        map[string]string
 }
 
 // Error tells what is wrong, for the caller.
@@ -121,6 +122,9 @@ func (r *Refusal) Field() string { return r.field }
 
 // RetryDelay is when a repeat makes sense, 0 if it does not.
 func (r *Refusal) RetryDelay() time.Duration { return r.retry }
+
+// Metadata is what a program may want to know, such as the amount that is left; nil if there is nothing.
+func (r *Refusal) Metadata() map[string]string { return r.metadata }
 
 func refuse(reason, format string, args ...any) *Refusal {
 	return &Refusal{reason: reason, message: fmt.Sprintf(format, args...)}

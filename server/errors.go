@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -25,9 +26,10 @@ const errorDomain = "klarna-gateway.internal"
 // written for the caller, unlike that of any other error. The operation package refuses with it.
 type ownRefusal interface {
 	error
-	Reason() string            // name in the ErrorReason enum, without its prefix
-	Field() string             // field of the request that is at fault; may be empty
-	RetryDelay() time.Duration // when a repeat makes sense; 0 if it does not
+	Reason() string              // name in the ErrorReason enum, without its prefix
+	Field() string               // field of the request that is at fault; may be empty
+	RetryDelay() time.Duration   // when a repeat makes sense; 0 if it does not
+	Metadata() map[string]string // what a program may want to know; may be nil
 }
 
 // toStatus is the one place where an error becomes a status. What was made into a status before stays as it is; what
@@ -96,7 +98,14 @@ func ownStatus(ours ownRefusal, refused *klarna.Error) error {
 	if delay == 0 {
 		delay = v.retry
 	}
-	return withInfo(v.code, r, ours.Error(), klarnaMetadata(refused), append(details, retryInfo(delay)...)...)
+	metadata := klarnaMetadata(refused)
+	if more := ours.Metadata(); len(more) > 0 {
+		if metadata == nil {
+			metadata = map[string]string{}
+		}
+		maps.Copy(metadata, more)
+	}
+	return withInfo(v.code, r, ours.Error(), metadata, append(details, retryInfo(delay)...)...)
 }
 
 // reasonStatus is the status that belongs to a reason, with what Klarna told if Klarna is behind it.

@@ -53,6 +53,7 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_PAYOUT_NOT_FOUND:         {code: codes.NotFound, message: "Klarna knows no such payout or report"},
 	gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND: {code: codes.NotFound, message: "Klarna knows no such customer token"},
 	gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE:  {code: codes.FailedPrecondition, message: "the customer token is cancelled or suspended, or its way to pay is not available"},
+	gatewayv1.ErrorReason_ERROR_REASON_REFERENCE_IN_USE:         {code: codes.AlreadyExists, message: "another capture or refund of the order has the same reference"},
 	gatewayv1.ErrorReason_ERROR_REASON_HOSTED_PAGE_NOT_FOUND:    {code: codes.NotFound, message: "Klarna knows no such hosted page, or it has expired"},
 
 	gatewayv1.ErrorReason_ERROR_REASON_ACCOUNT_NOT_OPERATIONAL:    {code: codes.FailedPrecondition, message: "the account is not OPERATIONAL yet; wait for that state on WatchAccountState"},

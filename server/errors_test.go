@@ -116,18 +116,26 @@ func TestToStatus_TellsNothingOfAFaultOfOurs(t *testing.T) {
 type ownError struct {
 	reason, message, field string
 	retry                  time.Duration
+	metadata               map[string]string
 }
 
-func (e ownError) Error() string             { return e.message }
-func (e ownError) Reason() string            { return e.reason }
-func (e ownError) Field() string             { return e.field }
-func (e ownError) RetryDelay() time.Duration { return e.retry }
+func (e ownError) Error() string               { return e.message }
+func (e ownError) Reason() string              { return e.reason }
+func (e ownError) Field() string               { return e.field }
+func (e ownError) RetryDelay() time.Duration   { return e.retry }
+func (e ownError) Metadata() map[string]string { return e.metadata }
 
 func TestToStatus_AnswersRefusalsOfOurs(t *testing.T) {
 	t.Parallel()
 	a := wantStatus(t, fmt.Errorf("create order: %w", ownError{reason: "NOT_AUTHORIZED", message: "not yet"}), codes.FailedPrecondition, "NOT_AUTHORIZED")
 	if a.message != "not yet" || a.violations != nil || a.retry != 0 {
 		t.Errorf("%+v", a)
+	}
+	refused := &klarna.Error{Family: klarna.OrderManagement, Operation: "captureOrder", Status: 403, Code: "CAPTURE_NOT_ALLOWED"}
+	left := ownError{reason: "CAPTURE_NOT_ALLOWED", message: "70 EUR are left", metadata: map[string]string{"remaining_amount_minor": "70"}}
+	a = wantStatus(t, fmt.Errorf("%w: %w", left, refused), codes.FailedPrecondition, "CAPTURE_NOT_ALLOWED")
+	if m := a.info.GetMetadata(); m["remaining_amount_minor"] != "70" || m["klarna_error_code"] != "CAPTURE_NOT_ALLOWED" {
+		t.Errorf("metadata %v", m)
 	}
 	a = wantStatus(t, ownError{reason: "INVALID_FIELD", message: "must be EUR", field: "amount.currency_code"}, codes.InvalidArgument, "INVALID_FIELD")
 	if len(a.violations) != 1 || a.violations[0].GetField() != "amount.currency_code" || a.violations[0].GetDescription() != "must be EUR" {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"cmp"
+	"strings"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/klarna"
@@ -67,7 +68,7 @@ func captureToKlarna(req *gatewayv1.CaptureOrderRequest) klarna.CaptureRequest {
 	return klarna.CaptureRequest{
 		CapturedAmount: req.GetAmount().GetAmountMinor(),
 		Description:    req.GetDescription(),
-		Reference:      cmp.Or(req.GetReference(), req.GetRequestId()),
+		Reference:      cmp.Or(req.GetReference(), strings.ToLower(req.GetRequestId())),
 		OrderLines:     linesToKlarna(req.GetOrderLines()),
 		ShippingInfo:   convertAll(req.GetShippingInfo(), shippingToKlarna),
 	}
@@ -78,7 +79,7 @@ func refundToKlarna(req *gatewayv1.RefundOrderRequest) klarna.RefundRequest {
 	return klarna.RefundRequest{
 		RefundedAmount: req.GetAmount().GetAmountMinor(),
 		Description:    req.GetDescription(),
-		Reference:      cmp.Or(req.GetReference(), req.GetRequestId()),
+		Reference:      cmp.Or(req.GetReference(), strings.ToLower(req.GetRequestId())),
 		OrderLines:     linesToKlarna(req.GetOrderLines()),
 	}
 }

@@ -116,6 +116,17 @@ type Tx interface {
 	// PutRequest inserts or replaces a request.
 	PutRequest(ctx context.Context, r Request) error
 
+	// Reserved returns what is reserved of a fund, oldest first, and locks the fund until the unit is committed: a unit
+	// that locks it next, on any replica, sees what this one wrote, the events it appended included. So of those who
+	// reserve at the same time each sees the ones before. Where rows are locked one by one, the fund needs a row of its
+	// own (there may be no reservation yet), and a deadlock with the log's head is the engine's to resolve, by running
+	// the units again.
+	Reserved(ctx context.Context, fund Fund) ([]Reservation, error)
+	// Reserve inserts the request's reservation of a fund or replaces it. It locks the fund as Reserved does.
+	Reserve(ctx context.Context, r Reservation) error
+	// Unreserve removes all reservations of a request; a no-op if there is none. It locks their funds as Reserved does.
+	Unreserve(ctx context.Context, id RequestID) error
+
 	// PutSecret inserts a secret or replaces the one with its digest.
 	PutSecret(ctx context.Context, s Secret) error
 	// Secret returns a secret by its digest. ErrNotFound if unknown.

@@ -155,6 +155,13 @@ func (t *sealedTx) PutRequest(ctx context.Context, r Request) error {
 	return t.Tx.PutRequest(ctx, r)
 }
 
+func (t *sealedTx) Reserve(ctx context.Context, r Reservation) error {
+	if r.CreatedAt.IsZero() {
+		r.CreatedAt = t.now()
+	}
+	return t.Tx.Reserve(ctx, r)
+}
+
 func (t *sealedTx) Quarantine(ctx context.Context, q Quarantined) error {
 	if q.ReceivedAt.IsZero() {
 		q.ReceivedAt = t.now()

@@ -22,6 +22,16 @@ func Reopen(t *testing.T, prepare func(t *testing.T) (open func() store.Engine))
 		race(t, []store.Engine{one, two}, one)
 		leaseFromAll(t, []store.Engine{one, two}, one)
 	})
+	t.Run("TwoEnginesShareOneFund", func(t *testing.T) {
+		t.Parallel()
+		for _, draw := range []func(*testing.T, ...store.Engine){shareNothing, seeWhatWasSpent} {
+			open := prepare(t)
+			one, two := open(), open()
+			defer closeEngine(t, one)
+			defer closeEngine(t, two)
+			draw(t, one, two)
+		}
+	})
 }
 
 func closeEngine(t *testing.T, e store.Engine) {

@@ -23,7 +23,9 @@ const (
 
 // ErrorReason is the `reason` of the google.rpc.ErrorInfo that every error carries, without its prefix, under the
 // domain "klarna-gateway.internal". The code says what kind of thing went wrong, the reason what exactly.
-// Metadata may hold klarna_error_code, klarna_error_id, klarna_correlation_id, klarna_http_status, request_id.
+// Metadata may hold klarna_error_code, klarna_error_id, klarna_correlation_id, klarna_http_status, request_id; where money
+// is short remaining_amount_minor (what is left), reserved_amount_minor (what requests of unknown outcome hold besides)
+// and currency_code.
 type ErrorReason int32
 
 const (
@@ -73,9 +75,11 @@ const (
 	ErrorReason_ERROR_REASON_AUTO_CAPTURE_NOT_ALLOWED ErrorReason = 27
 	// NOT_FOUND: Klarna knows no such order under this merchant account.
 	ErrorReason_ERROR_REASON_ORDER_NOT_FOUND ErrorReason = 28
-	// FAILED_PRECONDITION: nothing (or not enough) is left to capture, or the order is cancelled or expired.
+	// FAILED_PRECONDITION: nothing (or not enough) is left to capture, or the order is cancelled or expired. Metadata tells
+	// what is left where that is the cause.
 	ErrorReason_ERROR_REASON_CAPTURE_NOT_ALLOWED ErrorReason = 29
-	// FAILED_PRECONDITION: nothing (or not enough) is captured that could be refunded.
+	// FAILED_PRECONDITION: nothing (or not enough) is captured that could be refunded. Metadata tells what is left where
+	// that is the cause.
 	ErrorReason_ERROR_REASON_REFUND_NOT_ALLOWED ErrorReason = 30
 	// FAILED_PRECONDITION: the order has captures or is closed, so it cannot be cancelled.
 	ErrorReason_ERROR_REASON_CANCEL_NOT_ALLOWED ErrorReason = 31
@@ -95,6 +99,8 @@ const (
 	ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND ErrorReason = 38
 	// FAILED_PRECONDITION: the customer token is cancelled or suspended, or its way to pay is not available.
 	ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE ErrorReason = 39
+	// ALREADY_EXISTS: another capture (or refund) of the order has the same reference; each needs its own.
+	ErrorReason_ERROR_REASON_REFERENCE_IN_USE ErrorReason = 100
 	// NOT_FOUND: Klarna knows no such hosted page, or it has expired.
 	ErrorReason_ERROR_REASON_HOSTED_PAGE_NOT_FOUND ErrorReason = 45
 	// FAILED_PRECONDITION: the account is not OPERATIONAL yet; wait for that state on WatchAccountState.
@@ -172,6 +178,7 @@ var (
 		37:  "ERROR_REASON_PAYOUT_NOT_FOUND",
 		38:  "ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND",
 		39:  "ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE",
+		100: "ERROR_REASON_REFERENCE_IN_USE",
 		45:  "ERROR_REASON_HOSTED_PAGE_NOT_FOUND",
 		40:  "ERROR_REASON_ACCOUNT_NOT_OPERATIONAL",
 		41:  "ERROR_REASON_PARTNER_NOT_FOUND",
@@ -226,6 +233,7 @@ var (
 		"ERROR_REASON_PAYOUT_NOT_FOUND":             37,
 		"ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND":     38,
 		"ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE":      39,
+		"ERROR_REASON_REFERENCE_IN_USE":             100,
 		"ERROR_REASON_HOSTED_PAGE_NOT_FOUND":        45,
 		"ERROR_REASON_ACCOUNT_NOT_OPERATIONAL":      40,
 		"ERROR_REASON_PARTNER_NOT_FOUND":            41,
@@ -279,7 +287,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\x9d\x0f\n" +
+	"gateway.v1*\xc0\x0f\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -315,7 +323,8 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x1dERROR_REASON_REFUND_NOT_FOUND\x10$\x12!\n" +
 	"\x1dERROR_REASON_PAYOUT_NOT_FOUND\x10%\x12)\n" +
 	"%ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND\x10&\x12(\n" +
-	"$ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE\x10'\x12&\n" +
+	"$ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE\x10'\x12!\n" +
+	"\x1dERROR_REASON_REFERENCE_IN_USE\x10d\x12&\n" +
 	"\"ERROR_REASON_HOSTED_PAGE_NOT_FOUND\x10-\x12(\n" +
 	"$ERROR_REASON_ACCOUNT_NOT_OPERATIONAL\x10(\x12\"\n" +
 	"\x1eERROR_REASON_PARTNER_NOT_FOUND\x10)\x12 \n" +

@@ -540,7 +540,8 @@ type CaptureOrderRequest struct {
 	Amount *Money `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
 	// Lines it covers. If given they must add up to the amount.
 	OrderLines []*OrderLine `protobuf:"bytes,5,rep,name=order_lines,json=orderLines,proto3" json:"order_lines,omitempty"`
-	// Reference for settlement reports; empty means the request_id, so that the capture can be found again.
+	// Reference for settlement reports; empty means the request_id. By it a capture whose answer was lost is found again, so it
+	// must be unique among the order's captures (else ALREADY_EXISTS, REFERENCE_IN_USE).
 	Reference string `protobuf:"bytes,6,opt,name=reference,proto3" json:"reference,omitempty"`
 	// Text shown to the customer.
 	Description string `protobuf:"bytes,7,opt,name=description,proto3" json:"description,omitempty"`
@@ -704,7 +705,8 @@ type RefundOrderRequest struct {
 	Amount *Money `protobuf:"bytes,4,opt,name=amount,proto3" json:"amount,omitempty"`
 	// Lines it covers, with the references of the capture. If given they must add up to the amount.
 	OrderLines []*OrderLine `protobuf:"bytes,5,rep,name=order_lines,json=orderLines,proto3" json:"order_lines,omitempty"`
-	// Reference for settlement reports; empty means the request_id, so that the refund can be found again.
+	// Reference for settlement reports; empty means the request_id. By it a refund whose answer was lost is found again, so it
+	// must be unique among the order's refunds (else ALREADY_EXISTS, REFERENCE_IN_USE).
 	Reference string `protobuf:"bytes,6,opt,name=reference,proto3" json:"reference,omitempty"`
 	// Text shown to the customer.
 	Description   string `protobuf:"bytes,7,opt,name=description,proto3" json:"description,omitempty"`
