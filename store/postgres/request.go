@@ -1,0 +1,120 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+const requestColumns = `SELECT merchant_account, operation, id, caller, fingerprint, subject, klarna_key, state, answer,
+	first_sent, leased_until, updated_at FROM requests `
+
+const requestQuery = requestColumns + `WHERE merchant_account = $1 AND operation = $2 AND id = $3`
+
+func scanRequest(row scanner) (r store.Request, err error) {
+	return r, row.Scan(&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Subject, &r.KlarnaKey, &r.State,
+		&r.Answer, instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt})
+}
+
+// Request implements store.Engine.
+func (e *Engine) Request(ctx context.Context, id store.RequestID) (store.Request, error) {
+	r, err := row(ctx, e, requestQuery, []any{id.MerchantAccount, id.Operation, id.ID}, scanRequest)
+	if err != nil {
+		return store.Request{}, fmt.Errorf("read request: %w", err)
+	}
+	return r, nil
+}
+
+// Request implements store.Tx.
+func (t *tx) Request(ctx context.Context, id store.RequestID) (store.Request, error) {
+	r, err := one(ctx, t, requestQuery, []any{id.MerchantAccount, id.Operation, id.ID}, scanRequest)
+	if err != nil {
+		return store.Request{}, fmt.Errorf("read request: %w", err)
+	}
+	return r, nil
+}
+
+// Abandoned implements store.Engine.
+func (e *Engine) Abandoned(ctx context.Context, before time.Time, limit int) ([]store.Request, error) {
+	found, err := rows(ctx, e, requestColumns+`WHERE leased_until <> 0 AND leased_until < $1 AND state = $2
+		ORDER BY leased_until LIMIT $3`, []any{micros(before), store.RequestOpen, limit}, scanRequest)
+	if err != nil {
+		return nil, fmt.Errorf("read abandoned requests: %w", err)
+	}
+	return found, nil
+}
+
+// PutRequest implements store.Tx.
+func (t *tx) PutRequest(_ context.Context, r store.Request) error {
+	err := t.exec(`INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, subject, klarna_key,
+		state, answer, first_sent, leased_until, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+		ON CONFLICT (merchant_account, operation, id) DO UPDATE SET caller = excluded.caller,
+		fingerprint = excluded.fingerprint, subject = excluded.subject, klarna_key = excluded.klarna_key,
+		state = excluded.state, answer = excluded.answer, first_sent = excluded.first_sent,
+		leased_until = excluded.leased_until, updated_at = excluded.updated_at`,
+		r.MerchantAccount, r.Operation, r.ID, r.Caller, blob(r.Fingerprint), r.Subject, r.KlarnaKey,
+		r.State, blob(r.Answer), micros(r.FirstSent), micros(r.LeasedUntil), micros(r.UpdatedAt))
+	if err != nil {
+		return fmt.Errorf("put request: %w", err)
+	}
+	return nil
+}
+
+const secretQuery = `SELECT hash, purpose, merchant_account, key, expires_at FROM secrets WHERE hash = $1`
+
+func scanSecret(row scanner) (s store.Secret, err error) {
+	return s, row.Scan(&s.Hash, &s.Purpose, &s.MerchantAccount, &s.Key, instant{&s.ExpiresAt})
+}
+
+// Secret implements store.Engine.
+func (e *Engine) Secret(ctx context.Context, hash []byte) (store.Secret, error) {
+	s, err := row(ctx, e, secretQuery, []any{hash}, scanSecret)
+	if err != nil {
+		return store.Secret{}, fmt.Errorf("read secret: %w", err)
+	}
+	return s, nil
+}
+
+// Secret implements store.Tx.
+func (t *tx) Secret(ctx context.Context, hash []byte) (store.Secret, error) {
+	s, err := one(ctx, t, secretQuery, []any{hash}, scanSecret)
+	if err != nil {
+		return store.Secret{}, fmt.Errorf("read secret: %w", err)
+	}
+	return s, nil
+}
+
+// PutSecret implements store.Tx.
+func (t *tx) PutSecret(_ context.Context, s store.Secret) error {
+	err := t.exec(`INSERT INTO secrets (hash, purpose, merchant_account, key, expires_at) VALUES ($1, $2, $3, $4, $5)
+		ON CONFLICT (hash) DO UPDATE SET purpose = excluded.purpose, merchant_account = excluded.merchant_account,
+		key = excluded.key, expires_at = excluded.expires_at`, s.Hash, s.Purpose, s.MerchantAccount, s.Key, micros(s.ExpiresAt))
+	if err != nil {
+		return fmt.Errorf("put secret: %w", err)
+	}
+	return nil
+}
+
+// Quarantine implements store.Tx.
+func (t *tx) Quarantine(_ context.Context, q store.Quarantined) error {
+	err := t.exec(`INSERT INTO quarantine (merchant_account, event_id, reason, raw, received_at) VALUES ($1, $2, $3, $4, $5)`,
+		q.MerchantAccount, q.EventID, q.Reason, blob(q.Raw), micros(q.ReceivedAt))
+	if err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	return nil
+}
+
+// Quarantined implements store.Engine.
+func (e *Engine) Quarantined(ctx context.Context, after int64, limit int) ([]store.Quarantined, error) {
+	found, err := rows(ctx, e, `SELECT id, merchant_account, event_id, reason, raw, received_at FROM quarantine
+		WHERE id > $1 ORDER BY id LIMIT $2`, []any{after, max(limit, 0)}, func(row scanner) (q store.Quarantined, err error) {
+		return q, row.Scan(&q.ID, &q.MerchantAccount, &q.EventID, &q.Reason, &q.Raw, instant{&q.ReceivedAt})
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read quarantine: %w", err)
+	}
+	return found, nil
+}

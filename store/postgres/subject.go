@@ -1,0 +1,77 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+const subjectColumns = `s.id, s.stream, s.merchant_account, s.state, s.body, s.latest, s.merged_into, s.created_at, s.updated_at`
+
+func scanSubject(row scanner) (store.Subject, error) {
+	var s store.Subject
+	err := row.Scan(&s.ID, &s.Stream, &s.MerchantAccount, &s.State, &s.Body, &s.Latest, &s.MergedInto,
+		instant{&s.CreatedAt}, instant{&s.UpdatedAt})
+	return s, err
+}
+
+// subjectQuery follows a merge in one step: merged_into always names a live subject.
+const subjectQuery = `SELECT ` + subjectColumns + ` FROM subjects AS asked
+	JOIN subjects AS s ON s.id = CASE asked.merged_into WHEN '' THEN asked.id ELSE asked.merged_into END WHERE asked.id = $1`
+
+// Subject implements store.Engine.
+func (e *Engine) Subject(ctx context.Context, id string) (store.Subject, error) {
+	s, err := row(ctx, e, subjectQuery, []any{id}, scanSubject)
+	if err != nil {
+		return store.Subject{}, fmt.Errorf("read subject: %w", err)
+	}
+	return s, nil
+}
+
+// Subject implements store.Tx.
+func (t *tx) Subject(ctx context.Context, id string) (store.Subject, error) {
+	s, err := one(ctx, t, subjectQuery, []any{id}, scanSubject)
+	if err != nil {
+		return store.Subject{}, fmt.Errorf("read subject: %w", err)
+	}
+	return s, nil
+}
+
+// SubjectsByKeys implements store.Tx.
+func (t *tx) SubjectsByKeys(ctx context.Context, stream store.Stream, merchantAccount string, keys []store.Key) ([]store.Subject, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	var s selection
+	s.from(`SELECT ` + subjectColumns + ` FROM `)
+	s.addressed(stream, merchantAccount, keys)
+	s.from(` ORDER BY s.first`)
+	found, err := query(ctx, t, s.text.String(), s.args, scanSubject)
+	if err != nil {
+		return nil, fmt.Errorf("read subjects: %w", err)
+	}
+	return found, nil
+}
+
+// Merge implements store.Tx.
+func (t *tx) Merge(ctx context.Context, from, into string) error {
+	taken, err := t.Subject(ctx, from)
+	if err != nil {
+		return fmt.Errorf("merge %s: %w", from, err)
+	}
+	taker, err := t.Subject(ctx, into)
+	if err != nil {
+		return fmt.Errorf("merge %s into %s: %w", from, into, err)
+	}
+	if taken.Stream != taker.Stream || taken.MerchantAccount != taker.MerchantAccount {
+		return fmt.Errorf("merge %s into %s: they belong to different merchant accounts or streams", from, into)
+	}
+	if taken.ID == taker.ID {
+		return nil
+	}
+	if err := t.exec(`UPDATE subjects SET merged_into = $1 WHERE id = $2 OR merged_into = $2`, taker.ID, taken.ID); err != nil {
+		return fmt.Errorf("merge %s into %s: %w", from, into, err)
+	}
+	return nil
+}
