@@ -60,6 +60,10 @@ type Engine interface {
 	Abandoned(ctx context.Context, before time.Time, limit int) ([]Request, error)
 	// Secret returns a secret by its digest. ErrNotFound if unknown.
 	Secret(ctx context.Context, hash []byte) (Secret, error)
+	// SigningKeys returns all signing keys by scheme, merchant account and id.
+	SigningKeys(ctx context.Context) ([]SigningKey, error)
+	// Probe returns a probe of a webhook by its event type. ErrNotFound if unknown.
+	Probe(ctx context.Context, merchantAccount, webhook, eventType string) (Probe, error)
 
 	// Lease hands out up to n due jobs, oldest RunAt first, each leased until the given time with Attempt
 	// increased. A job whose lease ran out by now is due again. Of one kind, merchant account and key at most one
@@ -131,6 +135,16 @@ type Tx interface {
 	PutSecret(ctx context.Context, s Secret) error
 	// Secret returns a secret by its digest. ErrNotFound if unknown.
 	Secret(ctx context.Context, hash []byte) (Secret, error)
+
+	// SigningKey returns a signing key. ErrNotFound if unknown.
+	SigningKey(ctx context.Context, id SigningKeyID) (SigningKey, error)
+	// PutSigningKey inserts or replaces a signing key.
+	PutSigningKey(ctx context.Context, k SigningKey) error
+
+	// Probe returns a probe of a webhook by its event type. ErrNotFound if unknown.
+	Probe(ctx context.Context, merchantAccount, webhook, eventType string) (Probe, error)
+	// PutProbe inserts a probe or replaces the one of its merchant account, webhook and event type.
+	PutProbe(ctx context.Context, p Probe) error
 
 	// Quarantine keeps what cannot be applied.
 	Quarantine(ctx context.Context, q Quarantined) error

@@ -84,6 +84,30 @@ func (s *Store) Secret(ctx context.Context, hash []byte) (Secret, error) {
 	return s.engine.Secret(ctx, hash)
 }
 
+// SigningKeys returns all signing keys by scheme, merchant account and id.
+func (s *Store) SigningKeys(ctx context.Context) ([]SigningKey, error) {
+	found, err := s.engine.SigningKeys(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := openAll(found, s.keys.openSigningKey); err != nil {
+		return nil, fmt.Errorf("read signing keys: %w", err)
+	}
+	return found, nil
+}
+
+// Probe returns a probe of a webhook by its event type. ErrNotFound if unknown.
+func (s *Store) Probe(ctx context.Context, merchantAccount, webhook, eventType string) (Probe, error) {
+	p, err := s.engine.Probe(ctx, merchantAccount, webhook, eventType)
+	if err != nil {
+		return Probe{}, err
+	}
+	if err := s.keys.openProbe(&p); err != nil {
+		return Probe{}, fmt.Errorf("read probe: %w", err)
+	}
+	return p, nil
+}
+
 // Lease hands out up to n due jobs: see Engine.Lease. A job that cannot be opened is logged and stays leased, so that
 // it holds up no other.
 func (s *Store) Lease(ctx context.Context, now, until time.Time, n int) ([]Job, error) {

@@ -59,6 +59,26 @@ func (k *Keyring) openQuarantined(q *Quarantined) (err error) {
 	return err
 }
 
+func (k *Keyring) sealSigningKey(s *SigningKey) (err error) {
+	s.Key, err = k.Seal(s.Key, "signing_key", string(s.Scheme), s.MerchantAccount, s.ID)
+	return err
+}
+
+func (k *Keyring) openSigningKey(s *SigningKey) (err error) {
+	s.Key, err = k.Open(s.Key, "signing_key", string(s.Scheme), s.MerchantAccount, s.ID)
+	return err
+}
+
+func (k *Keyring) sealProbe(p *Probe) (err error) {
+	p.Raw, err = k.Seal(p.Raw, "probe", p.MerchantAccount, p.Webhook, p.EventType)
+	return err
+}
+
+func (k *Keyring) openProbe(p *Probe) (err error) {
+	p.Raw, err = k.Open(p.Raw, "probe", p.MerchantAccount, p.Webhook, p.EventType)
+	return err
+}
+
 // openAll opens each of a list in place.
 func openAll[T any](list []T, open func(*T) error) error {
 	for i := range list {
@@ -160,6 +180,38 @@ func (t *sealedTx) Reserve(ctx context.Context, r Reservation) error {
 		r.CreatedAt = t.now()
 	}
 	return t.Tx.Reserve(ctx, r)
+}
+
+func (t *sealedTx) SigningKey(ctx context.Context, id SigningKeyID) (SigningKey, error) {
+	k, err := t.Tx.SigningKey(ctx, id)
+	if err != nil {
+		return SigningKey{}, err
+	}
+	err = t.keys.openSigningKey(&k)
+	return k, err
+}
+
+func (t *sealedTx) PutSigningKey(ctx context.Context, k SigningKey) error {
+	if err := t.keys.sealSigningKey(&k); err != nil {
+		return err
+	}
+	return t.Tx.PutSigningKey(ctx, k)
+}
+
+func (t *sealedTx) Probe(ctx context.Context, merchantAccount, webhook, eventType string) (Probe, error) {
+	p, err := t.Tx.Probe(ctx, merchantAccount, webhook, eventType)
+	if err != nil {
+		return Probe{}, err
+	}
+	err = t.keys.openProbe(&p)
+	return p, err
+}
+
+func (t *sealedTx) PutProbe(ctx context.Context, p Probe) error {
+	if err := t.keys.sealProbe(&p); err != nil {
+		return err
+	}
+	return t.Tx.PutProbe(ctx, p)
 }
 
 func (t *sealedTx) Quarantine(ctx context.Context, q Quarantined) error {

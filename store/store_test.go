@@ -111,6 +111,8 @@ func plant(ctx context.Context, s *store.Store) error {
 		return errors.Join(err,
 			tx.AddJob(ctx, store.Job{Kind: "refresh", MerchantAccount: account, Key: "k1", Payload: []byte("payload " + iban)}),
 			tx.PutRequest(ctx, store.Request{RequestID: store.RequestID{ID: "r1"}, Answer: []byte("answer " + iban)}),
+			tx.PutSigningKey(ctx, store.SigningKey{SigningKeyID: store.SigningKeyID{ID: "k1"}, Key: []byte("key " + iban)}),
+			tx.PutProbe(ctx, store.Probe{Webhook: "w1", Raw: []byte("probe " + iban)}),
 			tx.Quarantine(ctx, store.Quarantined{EventID: "evt-2", Raw: []byte("quarantined " + iban)}))
 	})
 }
@@ -156,6 +158,14 @@ func TestStore_SealsWhatItKeeps(t *testing.T) {
 	kept, err := s.Quarantined(ctx, 0, 10)
 	if err != nil || len(kept) != 1 || string(kept[0].Raw) != "quarantined "+iban {
 		t.Errorf("quarantined %v, error %v", kept, err)
+	}
+	keys, err := s.SigningKeys(ctx)
+	if err != nil || len(keys) != 1 || string(keys[0].Key) != "key "+iban {
+		t.Errorf("signing keys %v, error %v", keys, err)
+	}
+	probe, err := s.Probe(ctx, "", "w1", "")
+	if err != nil || string(probe.Raw) != "probe "+iban {
+		t.Errorf("probe %v, error %v", probe, err)
 	}
 }
 

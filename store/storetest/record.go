@@ -11,6 +11,8 @@ var recordPromises = []promise{
 	{"RequestIsKeptAndReplaced", requestIsKeptAndReplaced},
 	{"AbandonedRequestsAreFound", abandonedRequestsAreFound},
 	{"SecretIsKeptAndReplaced", secretIsKeptAndReplaced},
+	{"SigningKeysAreKeptAndReplaced", signingKeysAreKeptAndReplaced},
+	{"ProbeIsKeptAndReplaced", probeIsKeptAndReplaced},
 	{"QuarantineIsKept", quarantineIsKept},
 }
 
@@ -96,6 +98,63 @@ func secretIsKeptAndReplaced(t *testing.T, e store.Engine) {
 	}
 	_, err := e.Secret(t.Context(), []byte{9})
 	isNotFound(t, "unknown secret", err)
+}
+
+func signingKeysAreKeptAndReplaced(t *testing.T, e store.Engine) {
+	named := func(scheme store.SigningScheme, account, id string) store.SigningKey {
+		return store.SigningKey{SigningKeyID: store.SigningKeyID{Scheme: scheme, MerchantAccount: account, ID: id}}
+	}
+	whole, gone := named("network", account, "krn:2"), named("network", account, "krn:2")
+	whole.Key, whole.Origin, whole.CreatedAt, whole.LastUsed, whole.RetireAt, whole.RevokedAt = []byte{0, 9}, "created", at(1), at(2), at(3), at(4)
+	gone.Origin, gone.CreatedAt = "imported", at(5)
+	_, err := e.SigningKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, k := range []store.SigningKey{whole, gone} {
+		commit(t, e, func(tx store.Tx) error {
+			_, unknown := tx.SigningKey(t.Context(), named("network", account, "krn:1").SigningKeyID)
+			isNotFound(t, "unknown signing key in the unit", unknown)
+			err := tx.PutSigningKey(t.Context(), k)
+			inside, readErr := tx.SigningKey(t.Context(), k.SigningKeyID)
+			equal(t, "signing key in the unit", inside, k)
+			return errors.Join(err, readErr)
+		})
+	}
+	others := []store.SigningKey{named("payment_status", account, "krn:2"), named("network", "A-ANDERE", "krn:2"), named("network", account, "krn:1")}
+	for _, k := range others {
+		commit(t, e, func(tx store.Tx) error { return tx.PutSigningKey(t.Context(), k) })
+	}
+	all, err := e.SigningKeys(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	equal(t, "signing keys", all, []store.SigningKey{others[1], others[2], gone, others[0]})
+}
+
+func probeIsKeptAndReplaced(t *testing.T, e store.Engine) {
+	asked := store.Probe{MerchantAccount: account, Webhook: "krn:w", EventType: "partner.x", AskedAt: at(1), Until: at(60)}
+	came := asked
+	came.ReceivedAt, came.EventID, came.SigningKey, came.Flaw, came.Raw = at(2), "evt-1", "krn:k", "of the other environment", []byte{0, 1}
+	for _, p := range []store.Probe{asked, came, asked} {
+		commit(t, e, func(tx store.Tx) error {
+			_, unknown := tx.Probe(t.Context(), account, "krn:w", "partner.y")
+			isNotFound(t, "unknown probe in the unit", unknown)
+			err := tx.PutProbe(t.Context(), p)
+			inside, readErr := tx.Probe(t.Context(), account, "krn:w", "partner.x")
+			equal(t, "probe in the unit", inside, p)
+			return errors.Join(err, readErr)
+		})
+		kept, err := e.Probe(t.Context(), account, "krn:w", "partner.x")
+		if err != nil {
+			t.Fatal(err)
+		}
+		equal(t, "probe", kept, p)
+	}
+	for _, other := range [][3]string{{"A-ANDERE", "krn:w", "partner.x"}, {account, "krn:v", "partner.x"}, {account, "krn:w", "partner.y"}} {
+		_, err := e.Probe(t.Context(), other[0], other[1], other[2])
+		isNotFound(t, "other probe", err)
+	}
 }
 
 func quarantineIsKept(t *testing.T, e store.Engine) {
