@@ -28,8 +28,9 @@ type call struct {
 	path      string   // template; each {…} segment takes the next of ids. Safe to log
 	ids       []string // ids and tokens of the path; not safe to log
 	query     url.Values
-	key       string // idempotency key; empty sends none
-	body      any    // nil sends none
+	key       string            // idempotency key; empty sends none
+	body      any               // nil sends none
+	tokens    map[string]Secret // headers that carry a customer's tokens; empty ones are left out
 	// oncePerToken says that Klarna does it once however often it is asked, without an idempotency key.
 	oncePerToken bool
 	// read takes what matters from a 2xx answer. Nil: the status says it all, and the body may be anything.
@@ -201,6 +202,8 @@ const (
 	headerCorrelation        = "Klarna-Correlation-Id"
 	headerMTLS               = "Klarna-Mtls-Verification-Status"
 	headerIPValidation       = "Klarna-Ip-Validation-Status"
+	headerSessionToken       = "Klarna-Network-Session-Token"
+	headerCustomerToken      = "Klarna-Customer-Token"
 )
 
 func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
@@ -238,6 +241,14 @@ func (c *Client) request(ctx context.Context, k call) (*http.Request, error) {
 	if k.family == Network {
 		req.Header.Set(headerMetadata, c.metadata(k.key))
 		req.Header.Set(headerPartnerCorrelation, randomHex())
+	}
+	for name, token := range k.tokens {
+		if len(token) > 8192 || !visible(token.Reveal()) {
+			return nil, fmt.Errorf("%s: longer than 8192 or not visible ascii", name)
+		}
+		if token != "" {
+			req.Header.Set(name, token.Reveal())
+		}
 	}
 	return req, nil
 }

@@ -24,9 +24,17 @@ const (
 	Regional             Category = "regional" // all other calls that are not the Network's
 	Onboarding           Category = "onboarding"
 	Management           Category = "management" // all other calls of the Network
+
+	PaymentRequests      Category = "payment_requests"
+	PaymentAuthorization Category = "payment_authorization"
+	PaymentCaptures      Category = "payment_captures"
+	PaymentTransactions  Category = "payment_transactions" // all other calls about payments on the Network
 )
 
-var categories = []Category{CreateSessions, CreateHostedSessions, Regional, Onboarding, Management}
+var categories = []Category{
+	CreateSessions, CreateHostedSessions, Regional, Onboarding, Management,
+	PaymentRequests, PaymentAuthorization, PaymentCaptures, PaymentTransactions,
+}
 
 // Rate is a quota in calls a second. Zero is the default, a negative one no quota.
 type Rate float64
@@ -35,7 +43,10 @@ type Rate float64
 var (
 	liveRates       = map[Category]Rate{CreateSessions: 40, CreateHostedSessions: 40, Regional: 200}
 	playgroundRates = map[Category]Rate{CreateSessions: 5, CreateHostedSessions: 5, Regional: 50}
-	networkRates    = map[Category]Rate{Onboarding: 5, Management: 20}
+	networkRates    = map[Category]Rate{
+		Onboarding: 5, Management: 20,
+		PaymentRequests: 20, PaymentAuthorization: 20, PaymentCaptures: 20, PaymentTransactions: 20,
+	}
 )
 
 // defaultRates are the quotas of Klarna's hosts. Another host, such as a simulator, is its owner's: it has none unless
@@ -73,6 +84,8 @@ func (k call) category() Category {
 	switch {
 	case k.family == Network && k.operation == "onboard":
 		return Onboarding
+	case k.family == Network && strings.HasPrefix(k.path, networkPaymentPath):
+		return k.paymentCategory()
 	case k.family == Network:
 		return Management
 	case k.method == http.MethodPost && k.path == "/payments/v1/sessions":
@@ -81,6 +94,19 @@ func (k call) category() Category {
 		return CreateHostedSessions
 	}
 	return Regional
+}
+
+// paymentCategory is Klarna's rate category of a call about a payment on the Network.
+func (k call) paymentCategory() Category {
+	switch {
+	case k.path == networkPaymentPath+"/authorize":
+		return PaymentAuthorization
+	case strings.HasPrefix(k.path, requestsPath):
+		return PaymentRequests
+	case strings.HasSuffix(k.path, "/capture"):
+		return PaymentCaptures
+	}
+	return PaymentTransactions
 }
 
 func (k call) lane() lane {
@@ -97,7 +123,8 @@ func (k call) lane() lane {
 }
 
 // moneyPaths are the ends of the paths whose writes move, claim or free money.
-var moneyPaths = []string{"order", "captures", "refunds", "cancel", "authorization", "release-remaining-authorization", "{authorization_token}"}
+var moneyPaths = []string{"order", "captures", "refunds", "cancel", "authorization", "release-remaining-authorization", "{authorization_token}",
+	"authorize", "capture", "refund", "void"}
 
 // ErrRateLimited marks a call that was not sent, because our share of Klarna's quota comes too late for its deadline.
 // It is an [Error] as well, with Status 429, the code CodeLocalRateLimit, and in RetryAfter when a call like it could

@@ -186,3 +186,14 @@ func (t *timestamp) UnmarshalJSON(data []byte) error {
 	}
 	return nil
 }
+
+// Instant is a time that Klarna tells. One that cannot be read is zero.
+type Instant struct{ time.Time }
+
+// UnmarshalJSON forgives a timestamp that cannot be read.
+func (i *Instant) UnmarshalJSON(data []byte) error {
+	var at timestamp
+	err := at.UnmarshalJSON(data)
+	i.Time = time.Time(at)
+	return err
+}
