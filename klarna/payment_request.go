@@ -105,16 +105,15 @@ type PointOfCheckout struct {
 
 // PaymentRequest is what Klarna tells of a payment request. Its tokens are credentials.
 type PaymentRequest struct {
-	PaymentRequestID          string              `json:"payment_request_id"`
-	PaymentRequestReference   string              `json:"payment_request_reference,omitempty"`
-	State                     PaymentRequestState `json:"state"`
-	PreviousState             PaymentRequestState `json:"previous_state,omitempty"`
-	StateReason               string              `json:"state_reason,omitempty"`
-	Currency                  string              `json:"currency,omitempty"`
-	Amount                    int64               `json:"amount,omitempty"`
-	ExpiresAt                 Instant             `json:"expires_at,omitzero"` // zero if it is not told
-	StateContext              RequestContext      `json:"state_context"`
-	SupplementaryPurchaseData *PurchaseData       `json:"supplementary_purchase_data,omitempty"`
+	PaymentRequestID        string              `json:"payment_request_id"`
+	PaymentRequestReference string              `json:"payment_request_reference,omitempty"`
+	State                   PaymentRequestState `json:"state"`
+	PreviousState           PaymentRequestState `json:"previous_state,omitempty"`
+	StateReason             string              `json:"state_reason,omitempty"`
+	Currency                string              `json:"currency,omitempty"`
+	Amount                  int64               `json:"amount,omitempty"`
+	ExpiresAt               Instant             `json:"expires_at,omitzero"` // zero if it is not told
+	StateContext            RequestContext      `json:"state_context"`
 
 	Raw json.RawMessage `json:"-"` // the bytes as received
 }

@@ -19,6 +19,7 @@ type adminRequest struct {
 	Status         string `json:"status"`
 	Accepted       bool   `json:"accepted"`
 	Details        doc    `json:"details"`
+	DisputeID      string `json:"dispute_id"`
 
 	Mode   string   `json:"mode"`
 	Ranges []string `json:"ranges"`
@@ -79,6 +80,7 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 	})
 	simple("orders/pend-next", func(req adminRequest) { s.PendNext(req.Count) })
 	s.adminPages(handle)
+	s.adminPayments(handle)
 	onAccount("operational", s.Operational)
 	onAccount("disable", s.DisableAccount)
 	onAccount("enable", s.EnableAccount)

@@ -85,7 +85,8 @@ func apiRoutes() []*route {
 		{"extendDueDate", orderManagement, "PATCH " + om + "/captures/{capture_id}/extend-due-date", true, (*Server).extendDueDate},
 		{"refund", orderManagement, "POST " + om + "/refunds", true, (*Server).refund},
 		{"readRefund", orderManagement, "GET " + om + "/refunds/{refund_id}", false, (*Server).readRefund},
-	}, tokenRoutes(), pageRoutes(), checkoutRoutes(), settlementRoutes(), partRoutes(), subscriptionRoutes(), credentialRoutes())
+	}, tokenRoutes(), pageRoutes(), checkoutRoutes(), settlementRoutes(), partRoutes(), subscriptionRoutes(), credentialRoutes(),
+		networkPaymentRoutes())
 }
 
 // routes is the whole HTTP surface: the APIs, the admin side, and a refusal in the right family for all else.

@@ -1,6 +1,6 @@
-// Package klarnatest is a Klarna to test against: an http.Handler that plays Klarna Network onboarding with its webhooks,
-// signing keys and credentials, Klarna Payments, customer tokens, hosted pages, Checkout, Order Management and
-// Settlements on the wire, keeps state, and sends signed notifications, unsigned callbacks and Checkout pushes by
+// Package klarnatest is a Klarna to test against: an http.Handler that plays Klarna Network onboarding and
+// payments with their webhooks, signing keys and credentials, Klarna Payments, customer tokens, hosted pages, Checkout,
+// Order Management and Settlements on the wire, keeps state, and sends signed notifications, unsigned callbacks and Checkout pushes by
 // itself. It refuses what Klarna would refuse, with Klarna's statuses and error bodies.
 //
 // It shares no wire types with the klarna client, so that the two check each other; it borrows only the signing
@@ -34,6 +34,17 @@
 //	POST /admin/hosted-pages/{page_id}/leave             {"status": "CANCELLED"}
 //	POST /admin/customer-tokens/{token}/suspend
 //	POST /admin/customer-tokens/{token}/decline-next     the next charge
+//	POST /admin/payment-requests/{request_id}/open       the customer begins
+//	POST /admin/payment-requests/{request_id}/complete   answers {"session_token": "..."}
+//	POST /admin/payment-requests/{request_id}/leave
+//	POST /admin/payment-requests/{request_id}/decline
+//	POST /admin/transactions/decline-next                {"count": 1}: the next authorizations
+//	POST /admin/transactions/pend-funding                {"count": 1}: the money of the next transactions has still to come
+//	POST /admin/transactions/{transaction_id}/fund
+//	POST /admin/transactions/{transaction_id}/lapse-funding
+//	POST /admin/transactions/{transaction_id}/charge-back {"amount": 500} answers {"chargeback_id": "..."}
+//	POST /admin/transactions/{transaction_id}/dispute    {"status": "merchant-evidence-pending"} answers
+//	                                                     {"dispute_id": "..."}, to be given with the next status
 //	POST /admin/payouts                                  answers a list of Payout
 //	POST /admin/checkout-orders                          CheckoutOrder, or {"order_id": "..."} of one that was created over
 //	                                                     the API; answers {"order_id": "..."}
@@ -55,5 +66,7 @@
 //	POST /admin/hooks/resend                             {"event_id": "..."}
 //	POST /admin/faults                                   {"operation", "times", "status", "code", "delay", "cut", "lose_answer"}
 //	GET  /admin/calls, /admin/deliveries                 lists of Call, Delivery
-//	GET  /admin/orders/{order_id}, /admin/accounts/{account_id}, /admin/hosted-pages/{page_id}   Order, Account, HostedPage
+//	GET  /admin/orders/{order_id}, /admin/accounts/{account_id}, /admin/hosted-pages/{page_id},
+//	     /admin/payment-requests/{request_id}, /admin/transactions/{transaction_id}   Order, Account, HostedPage,
+//	                                                     PaymentRequest, Transaction
 package klarnatest

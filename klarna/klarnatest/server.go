@@ -27,8 +27,8 @@ type Config struct {
 	// PaymentStatusURL receives payment-status notifications, signed with PaymentStatusKey; PaymentStatusKeyVersion
 	// is sent as v, "1" when empty. Without a URL the states change silently.
 	PaymentStatusURL, PaymentStatusKey, PaymentStatusKeyVersion string
-	// NetworkURL is subscribed to partner.* with the signing key NetworkKey, known to the receiver as NetworkKeyID, as if
-	// somebody had made key and webhook already. Empty leaves that to calls.
+	// NetworkURL is subscribed to partner.* and payment.* with the signing key NetworkKey, known to the receiver as
+	// NetworkKeyID, as if somebody had made key and webhook already. Empty leaves that to calls.
 	NetworkURL, NetworkKeyID, NetworkKey string
 	// PushURL receives the push of a completed Checkout order; {checkout.order.id} is replaced by its id.
 	PushURL string
@@ -94,6 +94,7 @@ type Server struct {
 	books          settlements
 	subs           subscriptions
 	creds          credentials
+	payments       networkPayments
 	replays        map[replayKey]replay
 	faults         []*Fault
 	calls          []Call
@@ -119,6 +120,7 @@ func New(cfg Config) *Server {
 		pages:          map[string]*hostedPage{},
 		checkouts:      map[string]*checkoutOrder{},
 		books:          settlements{booked: map[string]bool{}, debts: map[string]int64{}},
+		payments:       newNetworkPayments(),
 		replays:        map[replayKey]replay{},
 	}
 	s.subs = s.cfg.configured(s.cfg.Now())

@@ -63,7 +63,7 @@ func (c Config) configured(now time.Time) (s subscriptions) {
 	}
 	s.keys = []*signingKey{{id: c.NetworkKeyID, secret: c.NetworkKey, created: now}}
 	s.webhooks = []*webhook{{id: configuredWebhook, created: now, input: doc{
-		"url": c.NetworkURL, "event_types": []any{"partner.*"}, "event_version": "v2", "signing_key_id": c.NetworkKeyID, "status": "ENABLED",
+		"url": c.NetworkURL, "event_types": []any{"partner.*", "payment.*"}, "event_version": "v2", "signing_key_id": c.NetworkKeyID, "status": "ENABLED",
 	}}}
 	return s
 }
