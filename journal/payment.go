@@ -90,8 +90,25 @@ type Payment struct {
 	RedirectURL       string       `json:"redirect_url,omitempty"`
 	ExpiresAt         time.Time    `json:"expires_at,omitzero"`
 	Attentions        []Attention  `json:"attentions,omitempty"`
+	Orphans           []Orphan     `json:"orphans,omitempty"` // what may exist at Klarna beside it, and nobody uses
 	CreatedAt         time.Time    `json:"created_at"`
 	UpdatedAt         time.Time    `json:"updated_at"`
+}
+
+// OrphanKind is what an orphan is.
+type OrphanKind string
+
+// The kinds of orphans.
+const (
+	OrphanSession    OrphanKind = "SESSION"
+	OrphanHostedPage OrphanKind = "HOSTED_PAGE"
+)
+
+// Orphan is something that Klarna may have made in an attempt whose answer was lost, where it takes no idempotency key: it
+// cannot be looked for, nobody has its id, and it expires by itself.
+type Orphan struct {
+	Kind OrphanKind `json:"kind"`
+	At   time.Time  `json:"at"` // when another one was made in its place
 }
 
 // Movement is one capture or refund.

@@ -76,6 +76,7 @@ type PaymentFact struct {
 	Pushed         bool // Klarna Checkout waits for an acknowledgement
 	Acknowledge    bool // the owning service wants it acknowledged
 	Acknowledged   bool // Klarna has confirmed
+	Orphan         OrphanKind
 	Attention      *Attention
 }
 

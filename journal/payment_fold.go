@@ -33,6 +33,9 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 		p.addHostedPage(f.HostedPageID)
 		c.kind = KindSessionUpdated
 	}
+	if f.Orphan != "" {
+		p.Orphans = append(slices.Clone(p.Orphans), Orphan{Kind: f.Orphan, At: f.At})
+	}
 	if f.Token != "" {
 		c.token(p, f)
 	}

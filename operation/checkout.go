@@ -10,13 +10,19 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
+// CheckoutAnswer is a checkout order that was opened.
+type CheckoutAnswer struct {
+	klarna.CheckoutOrder
+	Orphan bool `json:"orphan,omitempty"` // an earlier attempt may have opened another one
+}
+
 // CreateCheckoutOrder opens a checkout order that tells of its completion by a push to the gateway. Klarna takes no
-// idempotency key here: a repeat after a lost answer opens another one, and the first is left to expire. Nothing is
-// recorded about a payment before the customer has completed it.
-func (o *Operations) CreateCheckoutOrder(ctx context.Context, req Request, in klarna.CheckoutOrder) (klarna.CheckoutOrder, error) {
+// idempotency key here: a repeat after a lost answer opens another one, and the first is left to expire; the answer says
+// so. Nothing is recorded about a payment before the customer has completed it.
+func (o *Operations) CreateCheckoutOrder(ctx context.Context, req Request, in klarna.CheckoutOrder) (CheckoutAnswer, error) {
 	account, err := o.account(req.MerchantAccount, RegionalAPI)
 	if err != nil {
-		return klarna.CheckoutOrder{}, err
+		return CheckoutAnswer{}, err
 	}
 	urls := klarna.CheckoutURLs{}
 	if in.MerchantURLs != nil {
@@ -26,14 +32,21 @@ func (o *Operations) CreateCheckoutOrder(ctx context.Context, req Request, in kl
 		urls.Push = o.push(account.Name)
 	}
 	if urls.Push == "" {
-		return klarna.CheckoutOrder{}, refuse("MERCHANT_ACCOUNT_UNSUITABLE",
+		return CheckoutAnswer{}, refuse("MERCHANT_ACCOUNT_UNSUITABLE",
 			"Klarna could not tell of the completed order: configure public_base_url, and push_secrets of merchant account %q", account.Name)
 	}
-	return once(ctx, o, "createCheckoutOrder", req, func(ctx context.Context, _ attempt) (done effect[klarna.CheckoutOrder], err error) {
+	return once(ctx, o, "createCheckoutOrder", req, func(ctx context.Context, try attempt) (done effect[CheckoutAnswer], err error) {
 		order := in
 		order.MerchantURLs = &urls
-		if done.answer, err = account.Klarna.CreateCheckoutOrder(ctx, order); err != nil {
+		done.answer.Orphan, err = try.open(func() (err error) {
+			done.answer.CheckoutOrder, err = account.Klarna.CreateCheckoutOrder(ctx, order)
+			return err
+		})
+		if err != nil {
 			return done, fmt.Errorf("create checkout order: %w", err)
+		}
+		if done.answer.Orphan {
+			o.log.WarnContext(ctx, "another checkout order may have been opened", "request_id", req.ID, "order_id", done.answer.OrderID)
 		}
 		done.answer.MerchantURLs = nil // the push's secret is not the caller's
 		return done, nil

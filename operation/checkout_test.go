@@ -29,7 +29,7 @@ func checkedOut(w *World) klarna.CheckoutOrder {
 	w.T.Helper()
 	order, err := w.Operations.CreateCheckoutOrder(w.T.Context(), Request("basket", "x"), basket())
 	w.Must(err)
-	return order
+	return order.CheckoutOrder
 }
 
 func TestCreateCheckoutOrder_NeedsAPush(t *testing.T) {

@@ -10,15 +10,21 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
+// HostedPageAnswer is a page that was opened.
+type HostedPageAnswer struct {
+	klarna.HostedPage
+	Orphan bool `json:"orphan,omitempty"` // an earlier attempt may have opened another page
+}
+
 // CreateHostedPage opens a page on which a session can be paid, with updates to a one-time address of the gateway's.
 // Klarna takes no idempotency key here: a repeat after a lost answer opens another page, and the first one is left to
-// expire.
-func (o *Operations) CreateHostedPage(ctx context.Context, req Request, sessionID string, in klarna.HostedPageRequest) (klarna.HostedPage, error) {
+// expire; the payment's record says so.
+func (o *Operations) CreateHostedPage(ctx context.Context, req Request, sessionID string, in klarna.HostedPageRequest) (HostedPageAnswer, error) {
 	account, err := o.account(req.MerchantAccount, RegionalAPI)
 	if err != nil {
-		return klarna.HostedPage{}, err
+		return HostedPageAnswer{}, err
 	}
-	return once(ctx, o, "createHostedPage", req, func(ctx context.Context, _ attempt) (done effect[klarna.HostedPage], err error) {
+	return once(ctx, o, "createHostedPage", req, func(ctx context.Context, try attempt) (done effect[HostedPageAnswer], err error) {
 		page := in
 		if o.hostedPage != nil {
 			secret, err := o.oneTimeSecret(ctx, journal.PurposeHostedPage, req, sessionID)
@@ -33,17 +39,25 @@ func (o *Operations) CreateHostedPage(ctx context.Context, req Request, sessionI
 			page.MerchantURLs = &urls
 		}
 		asked := o.store.Now()
-		done.answer, err = account.Klarna.CreateHostedPage(ctx, sessionID, page)
+		done.answer.Orphan, err = try.open(func() (err error) {
+			done.answer.HostedPage, err = account.Klarna.CreateHostedPage(ctx, sessionID, page)
+			return err
+		})
 		if err != nil {
 			return done, fmt.Errorf("create hosted page for session %s: %w", sessionID, err)
 		}
 		if done.answer.Status == "" {
 			done.answer.Status = klarna.PageWaiting // Klarna: every page begins there, and the answer does not say so
 		}
-		done.record = o.recordPayment(journal.PaymentFact{
+		fact := journal.PaymentFact{
 			EventID:         fmt.Sprintf("call:%s:createHostedPage:%s", account.Name, done.answer.SessionID),
 			MerchantAccount: account.Name, Cause: journal.Call, At: asked, SessionID: sessionID, HostedPageID: done.answer.SessionID,
-		})
+		}
+		if done.answer.Orphan {
+			fact.Orphan = journal.OrphanHostedPage
+			o.log.WarnContext(ctx, "another hosted page may have been opened", "request_id", req.ID, "session_id", sessionID)
+		}
+		done.record = o.recordPayment(fact)
 		return done, nil
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/klarna/klarnatest"
+	"payments.internal/klarna-gateway/operation"
 	. "payments.internal/klarna-gateway/operation/operationtest"
 	"payments.internal/klarna-gateway/store"
 )
@@ -18,7 +19,7 @@ func paged(w *World, session string, in klarna.HostedPageRequest) klarna.HostedP
 	w.T.Helper()
 	page, err := w.Operations.CreateHostedPage(w.T.Context(), Request("page", session), session, in)
 	w.Must(err)
-	return page
+	return page.HostedPage
 }
 
 func TestCreateHostedPage_IsOnRecordWithItsSession(t *testing.T) {
@@ -50,7 +51,7 @@ func TestCreateHostedPage_RepeatAfterALostAnswerGetsAPage(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{Callbacks: true})
 	session := w.Session(journal.OrderByCaller)
-	create := func() (klarna.HostedPage, error) {
+	create := func() (operation.HostedPageAnswer, error) {
 		return w.Operations.CreateHostedPage(t.Context(), Request("page", session), session, klarna.HostedPageRequest{})
 	}
 	w.LoseAnswer("createHostedPage")

@@ -56,6 +56,7 @@ type attempt struct {
 	key   string         // Klarna-Idempotency-Key
 	first bool           // nothing was sent before
 	stale bool           // the key may be forgotten at Klarna: look before sending again
+	cut   bool           // the attempt before ended without a word: a crash cut it off
 	row   *store.Request // as it is on record
 	drew  *bool          // money is reserved for it
 }
@@ -184,13 +185,14 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 	if first {
 		row.FirstSent = now
 	}
+	cut := !row.LeasedUntil.IsZero()
 	row.Fingerprint, row.Subject = o.store.Fingerprint(req.Content), req.trace
 	row.LeasedUntil = now.Add(leaseTime)
 	if err := tx.PutRequest(ctx, row); err != nil {
 		return c, fmt.Errorf("record request: %w", err)
 	}
 	return claim{try: attempt{
-		key: row.KlarnaKey, first: first, stale: now.Sub(row.FirstSent) > keyLife, row: &row, drew: new(bool),
+		key: row.KlarnaKey, first: first, stale: now.Sub(row.FirstSent) > keyLife, cut: cut, row: &row, drew: new(bool),
 	}}, nil
 }
 

@@ -26,10 +26,11 @@ type NewSession struct {
 // SessionAnswer is what opening a session brought.
 type SessionAnswer struct {
 	Session klarna.Session
+	Orphan  bool `json:",omitempty"` // an earlier attempt may have opened another session
 }
 
 // CreateSession opens a session with a one-time callback of its own. Klarna takes no idempotency key here: a repeat
-// after a lost answer opens another session, and the first one is left to expire.
+// after a lost answer opens another session, and the first one is left to expire; the payment's record says so.
 func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSession) (SessionAnswer, error) {
 	account, err := o.account(req.MerchantAccount, RegionalAPI)
 	if err != nil {
@@ -38,13 +39,17 @@ func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSessi
 	if in.AutoCapture && !account.AutoCapture {
 		return SessionAnswer{}, autoCaptureRefused(account)
 	}
-	return once(ctx, o, "createSession", req, func(ctx context.Context, _ attempt) (done effect[SessionAnswer], err error) {
+	return once(ctx, o, "createSession", req, func(ctx context.Context, try attempt) (done effect[SessionAnswer], err error) {
 		session := in.Session
 		if session.MerchantURLs, err = o.withCallback(ctx, req, "", session.MerchantURLs); err != nil {
 			return done, err
 		}
 		asked := o.store.Now()
-		created, err := account.Klarna.CreateSession(ctx, session)
+		var created klarna.Session
+		orphan, err := try.open(func() (err error) {
+			created, err = account.Klarna.CreateSession(ctx, session)
+			return err
+		})
 		if err != nil {
 			return done, fmt.Errorf("create session: %w", err)
 		}
@@ -57,9 +62,13 @@ func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSessi
 		if session.Intent == klarna.IntentTokenize { // its authorisation becomes a customer token, never an order
 			fact.Session.OrderPolicy = journal.OrderByCaller
 		}
+		if orphan {
+			fact.Orphan = journal.OrphanSession
+			o.log.WarnContext(ctx, "another session may have been opened", "request_id", req.ID, "session_id", created.SessionID)
+		}
 		session.SessionID, session.ClientToken, session.ExpiresAt = created.SessionID, created.ClientToken, created.ExpiresAt
 		session.PaymentMethodCategories, session.Status, session.MerchantURLs = created.PaymentMethodCategories, created.Status, nil
-		done.answer = SessionAnswer{Session: session}
+		done.answer = SessionAnswer{Session: session, Orphan: orphan}
 		done.record = func(ctx context.Context, tx store.Tx) error {
 			_, secret := o.secretOf(journal.PurposeAuthorization, req, created.SessionID)
 			if err := tx.PutSecret(ctx, secret); err != nil { // from now on it proves nothing about another session

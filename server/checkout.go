@@ -20,7 +20,7 @@ func (s *orderService) CreateCheckoutOrder(ctx context.Context, req *gatewayv1.C
 	if err != nil {
 		return nil, err
 	}
-	return &gatewayv1.CreateCheckoutOrderResponse{CheckoutOrder: checkoutFromKlarna(order)}, nil
+	return &gatewayv1.CreateCheckoutOrderResponse{CheckoutOrder: checkoutFromKlarna(order.CheckoutOrder), OrphanPossible: order.Orphan}, nil
 }
 
 func (s *orderService) GetCheckoutOrder(ctx context.Context, req *gatewayv1.GetCheckoutOrderRequest) (*gatewayv1.GetCheckoutOrderResponse, error) {

@@ -18,7 +18,7 @@ func (s *paymentService) CreateHostedPage(ctx context.Context, req *gatewayv1.Cr
 	if err != nil {
 		return nil, err
 	}
-	return &gatewayv1.CreateHostedPageResponse{HostedPage: hostedPageFromKlarna(page)}, nil
+	return &gatewayv1.CreateHostedPageResponse{HostedPage: hostedPageFromKlarna(page.HostedPage), OrphanPossible: page.Orphan}, nil
 }
 
 func (s *paymentService) GetHostedPage(ctx context.Context, req *gatewayv1.GetHostedPageRequest) (*gatewayv1.GetHostedPageResponse, error) {

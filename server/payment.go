@@ -40,7 +40,7 @@ func (s *paymentService) CreatePaymentSession(ctx context.Context, req *gatewayv
 		return nil, err
 	}
 	payment, err := s.payment(ctx, account, journal.KeySession, made.Session.SessionID)
-	return &gatewayv1.CreatePaymentSessionResponse{Session: sessionFromKlarna(made.Session), Payment: payment}, err
+	return &gatewayv1.CreatePaymentSessionResponse{Session: sessionFromKlarna(made.Session), Payment: payment, OrphanPossible: made.Orphan}, err
 }
 
 func (s *paymentService) UpdatePaymentSession(ctx context.Context, req *gatewayv1.UpdatePaymentSessionRequest) (*gatewayv1.UpdatePaymentSessionResponse, error) {

@@ -131,6 +131,7 @@ func paymentFromJournal(p journal.Payment, pos store.Position, withDebtor bool) 
 		UpdateTime:                timestampOf(p.UpdatedAt),
 		Position:                  int64(pos),
 		Final:                     p.State.Final(),
+		Orphans:                   convertAll(p.Orphans, orphanFromJournal),
 	}
 	if difference, known := p.Difference(); known {
 		payment.PaymentDifference = moneyOf(difference, p.Currency)
@@ -149,6 +150,11 @@ func bankPayments(transfers []journal.Transfer, currencyCode string, withDebtor 
 		}
 		return payment
 	})
+}
+
+func orphanFromJournal(o journal.Orphan) *gatewayv1.Orphan {
+	kind := enumOf[gatewayv1.Orphan_Kind](gatewayv1.Orphan_Kind_value, "KIND_", string(o.Kind))
+	return &gatewayv1.Orphan{Kind: kind, CreateTime: timestampOf(o.At)}
 }
 
 func attentionFromJournal(a journal.Attention) *gatewayv1.Attention {

@@ -116,6 +116,7 @@ func journalPayment() journal.Payment {
 		OrderPolicy: journal.OrderByCaller, Acknowledged: true, AcknowledgeBy: at.Add(48 * time.Hour), ExpiresAt: at.Add(672 * time.Hour),
 		Token: "b4bd3423-secret", RedirectURL: "https://payments.klarna.example/r",
 		Attentions: []journal.Attention{{Reason: journal.PaymentDiffers, Message: "received differs", At: at}},
+		Orphans:    []journal.Orphan{{Kind: journal.OrphanSession, At: at}, {Kind: journal.OrphanHostedPage, At: at}},
 		CreatedAt:  at, UpdatedAt: at.Add(time.Minute),
 	}
 }

@@ -28,6 +28,7 @@ type call struct {
 	fits          bool   // the body was not too large
 	doc           doc    // the body as JSON, nil without one
 	key           string // Klarna-Idempotency-Key
+	replayed      bool   // answered as before, without another effect
 	correlationID string
 }
 
@@ -39,8 +40,9 @@ type Call struct {
 	Operation      string    `json:"operation"` // "unknown" when there is no such route
 	Method         string    `json:"method"`
 	Path           string    `json:"path"`
-	Status         int       `json:"status"` // 0 if cut before its effect, or still being answered
-	Cut            bool      `json:"cut"`    // the caller was given no answer, whatever Status says
+	Status         int       `json:"status"`   // 0 if cut before its effect, or still being answered
+	Cut            bool      `json:"cut"`      // the caller was given no answer, whatever Status says
+	Replayed       bool      `json:"replayed"` // the answer of an earlier call again, by its key or its token
 	IdempotencyKey string    `json:"idempotency_key"`
 	At             time.Time `json:"at"` // simulated time of arrival
 }
@@ -111,7 +113,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 	id, fault := s.arrived(c)
 	c.body, c.fits = readBody(r)
 	if !s.delay(fault.Delay) || fault.Cut {
-		s.answered(id, 0, true)
+		s.answered(id, c, 0, true)
 		panic(http.ErrAbortHandler)
 	}
 	var a answer
@@ -120,7 +122,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 	} else {
 		a = s.perform(c)
 	}
-	s.answered(id, a.status, fault.LoseAnswer)
+	s.answered(id, c, a.status, fault.LoseAnswer)
 	if fault.LoseAnswer {
 		panic(http.ErrAbortHandler)
 	}
@@ -165,10 +167,10 @@ func (s *Server) arrived(c *call) (id int, fault Fault) {
 }
 
 // answered completes the record of a call.
-func (s *Server) answered(id, status int, cut bool) {
+func (s *Server) answered(id int, c *call, status int, cut bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.calls[id].Status, s.calls[id].Cut = status, cut
+	s.calls[id].Status, s.calls[id].Cut, s.calls[id].Replayed = status, cut, c.replayed
 }
 
 // write sends an answer with the headers every Klarna answer has.

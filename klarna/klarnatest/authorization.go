@@ -105,6 +105,7 @@ func (s *Server) placeOrder(c *call) answer {
 		if a.session.orderID != "" && !same(a.request, c.doc) {
 			return c.refuse(http.StatusConflict, "BAD_VALUE", "The order has been already completed with different request body")
 		}
+		c.replayed = true
 		return *a.outcome
 	}
 	outcome := s.place(c, a)

@@ -55,7 +55,7 @@ func (s *Server) createCustomerToken(c *call) answer {
 			return c.refuse(http.StatusConflict, "BAD_VALUE", "Not matching fields: ["+field+"]")
 		}
 	}
-	if a.customerToken == nil {
+	if c.replayed = a.customerToken != nil; !c.replayed {
 		made := &customerToken{id: uuid.NewString(), status: tokenActive, country: a.doc.str("purchase_country"), address: a.doc["billing_address"]}
 		s.tokens[made.id], a.customerToken = made, made
 	}

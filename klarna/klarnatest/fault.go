@@ -56,6 +56,13 @@ func (s *Server) Fail(f Fault) error {
 	return nil
 }
 
+// Heal takes back every fault that was arranged and not used up.
+func (s *Server) Heal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
 // takeFault is the fault the next call of op meets; the zero Fault does nothing. Callers hold mu.
 func (s *Server) takeFault(op string) Fault {
 	i := slices.IndexFunc(s.faults, func(f *Fault) bool { return f.Operation == op })

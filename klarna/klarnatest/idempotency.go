@@ -37,6 +37,7 @@ func (s *Server) once(c *call) answer {
 		if c.route.family == network && (first.path != c.r.URL.Path || !bytes.Equal(first.body, c.body)) {
 			return c.refuse(http.StatusConflict, "RESOURCE_CONFLICT", "Idempotency key was used for another request")
 		}
+		c.replayed = true
 		return first.answer
 	}
 	a := c.route.handle(s, c)

@@ -2700,8 +2700,11 @@ type CreateCheckoutOrderResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The checkout order.
 	CheckoutOrder *CheckoutOrder `protobuf:"bytes,1,opt,name=checkout_order,json=checkoutOrder,proto3" json:"checkout_order,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// True if an earlier attempt of this request lost its answer and may have made another checkout order. Klarna takes no
+	// idempotency key here; nobody has the other one, and it expires by itself.
+	OrphanPossible bool `protobuf:"varint,2,opt,name=orphan_possible,json=orphanPossible,proto3" json:"orphan_possible,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateCheckoutOrderResponse) Reset() {
@@ -2739,6 +2742,13 @@ func (x *CreateCheckoutOrderResponse) GetCheckoutOrder() *CheckoutOrder {
 		return x.CheckoutOrder
 	}
 	return nil
+}
+
+func (x *CreateCheckoutOrderResponse) GetOrphanPossible() bool {
+	if x != nil {
+		return x.OrphanPossible
+	}
+	return false
 }
 
 // GetCheckoutOrderRequest names a checkout order.
@@ -3453,9 +3463,10 @@ const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"\x13merchant_reference2\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x12-\n" +
 	"\rmerchant_data\x18\r \x01(\tB\b\xbaH\x05r\x03\x18\xf0.R\fmerchantData\x12<\n" +
 	"\x0fbilling_address\x18\x0e \x01(\v2\x13.gateway.v1.AddressR\x0ebillingAddress\x12>\n" +
-	"\x10shipping_address\x18\x0f \x01(\v2\x13.gateway.v1.AddressR\x0fshippingAddress\"_\n" +
+	"\x10shipping_address\x18\x0f \x01(\v2\x13.gateway.v1.AddressR\x0fshippingAddress\"\x88\x01\n" +
 	"\x1bCreateCheckoutOrderResponse\x12@\n" +
-	"\x0echeckout_order\x18\x01 \x01(\v2\x19.gateway.v1.CheckoutOrderR\rcheckoutOrder\"w\n" +
+	"\x0echeckout_order\x18\x01 \x01(\v2\x19.gateway.v1.CheckoutOrderR\rcheckoutOrder\x12'\n" +
+	"\x0forphan_possible\x18\x02 \x01(\bR\x0eorphanPossible\"w\n" +
 	"\x17GetCheckoutOrderRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12(\n" +
 	"\border_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\aorderId\"\\\n" +

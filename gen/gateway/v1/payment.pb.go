@@ -533,6 +533,59 @@ func (Payment_FraudStatus) EnumDescriptor() ([]byte, []int) {
 	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{1, 1}
 }
 
+// Kind of what may exist.
+type Orphan_Kind int32
+
+const (
+	// Not known.
+	Orphan_KIND_UNSPECIFIED Orphan_Kind = 0
+	// Another payment session; it lives 48 hours.
+	Orphan_KIND_SESSION Orphan_Kind = 1
+	// Another hosted page of the same session; it ends an hour before the session.
+	Orphan_KIND_HOSTED_PAGE Orphan_Kind = 2
+)
+
+// Enum value maps for Orphan_Kind.
+var (
+	Orphan_Kind_name = map[int32]string{
+		0: "KIND_UNSPECIFIED",
+		1: "KIND_SESSION",
+		2: "KIND_HOSTED_PAGE",
+	}
+	Orphan_Kind_value = map[string]int32{
+		"KIND_UNSPECIFIED": 0,
+		"KIND_SESSION":     1,
+		"KIND_HOSTED_PAGE": 2,
+	}
+)
+
+func (x Orphan_Kind) Enum() *Orphan_Kind {
+	p := new(Orphan_Kind)
+	*p = x
+	return p
+}
+
+func (x Orphan_Kind) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (Orphan_Kind) Descriptor() protoreflect.EnumDescriptor {
+	return file_gateway_v1_payment_proto_enumTypes[7].Descriptor()
+}
+
+func (Orphan_Kind) Type() protoreflect.EnumType {
+	return &file_gateway_v1_payment_proto_enumTypes[7]
+}
+
+func (x Orphan_Kind) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use Orphan_Kind.Descriptor instead.
+func (Orphan_Kind) EnumDescriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{2, 0}
+}
+
 // Attention is an open matter for a person or the owning service.
 type Attention struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -660,7 +713,9 @@ type Payment struct {
 	// Position of its newest event in the log.
 	Position int64 `protobuf:"varint,29,opt,name=position,proto3" json:"position,omitempty"`
 	// True when nothing more can come: closed, cancelled, expired or fully refunded.
-	Final         bool `protobuf:"varint,30,opt,name=final,proto3" json:"final,omitempty"`
+	Final bool `protobuf:"varint,30,opt,name=final,proto3" json:"final,omitempty"`
+	// What may exist at Klarna beside this payment because an answer was lost: see Orphan.
+	Orphans       []*Orphan `protobuf:"bytes,31,rep,name=orphans,proto3" json:"orphans,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -905,6 +960,69 @@ func (x *Payment) GetFinal() bool {
 	return false
 }
 
+func (x *Payment) GetOrphans() []*Orphan {
+	if x != nil {
+		return x.Orphans
+	}
+	return nil
+}
+
+// Orphan is a session or hosted page that Klarna may have made in an attempt whose answer was lost. Klarna takes no
+// idempotency key there and has no way to look for it. Nobody has its id or its link, and it expires by itself.
+type Orphan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// What it is.
+	Kind Orphan_Kind `protobuf:"varint,1,opt,name=kind,proto3,enum=gateway.v1.Orphan_Kind" json:"kind,omitempty"`
+	// When another one was made in its place.
+	CreateTime    *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=create_time,json=createTime,proto3" json:"create_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Orphan) Reset() {
+	*x = Orphan{}
+	mi := &file_gateway_v1_payment_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Orphan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Orphan) ProtoMessage() {}
+
+func (x *Orphan) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Orphan.ProtoReflect.Descriptor instead.
+func (*Orphan) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Orphan) GetKind() Orphan_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return Orphan_KIND_UNSPECIFIED
+}
+
+func (x *Orphan) GetCreateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.CreateTime
+	}
+	return nil
+}
+
 // BankPayment is one transfer from a customer's bank, expected or received.
 type BankPayment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -920,7 +1038,7 @@ type BankPayment struct {
 
 func (x *BankPayment) Reset() {
 	*x = BankPayment{}
-	mi := &file_gateway_v1_payment_proto_msgTypes[2]
+	mi := &file_gateway_v1_payment_proto_msgTypes[3]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -932,7 +1050,7 @@ func (x *BankPayment) String() string {
 func (*BankPayment) ProtoMessage() {}
 
 func (x *BankPayment) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_payment_proto_msgTypes[2]
+	mi := &file_gateway_v1_payment_proto_msgTypes[3]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -945,7 +1063,7 @@ func (x *BankPayment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BankPayment.ProtoReflect.Descriptor instead.
 func (*BankPayment) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{2}
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{3}
 }
 
 func (x *BankPayment) GetAmount() *Money {
@@ -990,7 +1108,7 @@ type Debtor struct {
 
 func (x *Debtor) Reset() {
 	*x = Debtor{}
-	mi := &file_gateway_v1_payment_proto_msgTypes[3]
+	mi := &file_gateway_v1_payment_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1120,7 @@ func (x *Debtor) String() string {
 func (*Debtor) ProtoMessage() {}
 
 func (x *Debtor) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_payment_proto_msgTypes[3]
+	mi := &file_gateway_v1_payment_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1133,7 @@ func (x *Debtor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Debtor.ProtoReflect.Descriptor instead.
 func (*Debtor) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{3}
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Debtor) GetAccountHolderName() string {
@@ -1093,7 +1211,7 @@ type PaymentEvent struct {
 
 func (x *PaymentEvent) Reset() {
 	*x = PaymentEvent{}
-	mi := &file_gateway_v1_payment_proto_msgTypes[4]
+	mi := &file_gateway_v1_payment_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1105,7 +1223,7 @@ func (x *PaymentEvent) String() string {
 func (*PaymentEvent) ProtoMessage() {}
 
 func (x *PaymentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_payment_proto_msgTypes[4]
+	mi := &file_gateway_v1_payment_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1118,7 +1236,7 @@ func (x *PaymentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentEvent.ProtoReflect.Descriptor instead.
 func (*PaymentEvent) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{4}
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *PaymentEvent) GetEventId() string {
@@ -1215,7 +1333,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1b.gateway.v1.AttentionReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xc5\x0f\n" +
+	"createTime\"\xf3\x0f\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12)\n" +
@@ -1254,7 +1372,8 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\vupdate_time\x18\x1c \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x1a\n" +
 	"\bposition\x18\x1d \x01(\x03R\bposition\x12\x14\n" +
-	"\x05final\x18\x1e \x01(\bR\x05final\"\x99\x02\n" +
+	"\x05final\x18\x1e \x01(\bR\x05final\x12,\n" +
+	"\aorphans\x18\x1f \x03(\v2\x12.gateway.v1.OrphanR\aorphans\"\x99\x02\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15STATE_SESSION_CREATED\x10\x01\x12\x14\n" +
@@ -1273,7 +1392,15 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x18FRAUD_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15FRAUD_STATUS_ACCEPTED\x10\x01\x12\x18\n" +
 	"\x14FRAUD_STATUS_PENDING\x10\x02\x12\x19\n" +
-	"\x15FRAUD_STATUS_REJECTED\x10\x03\"\xa3\x01\n" +
+	"\x15FRAUD_STATUS_REJECTED\x10\x03\"\xb8\x01\n" +
+	"\x06Orphan\x12+\n" +
+	"\x04kind\x18\x01 \x01(\x0e2\x17.gateway.v1.Orphan.KindR\x04kind\x12;\n" +
+	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"createTime\"D\n" +
+	"\x04Kind\x12\x14\n" +
+	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
+	"\fKIND_SESSION\x10\x01\x12\x14\n" +
+	"\x10KIND_HOSTED_PAGE\x10\x02\"\xa3\x01\n" +
 	"\vBankPayment\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.gateway.v1.MoneyR\x06amount\x12=\n" +
 	"\freceive_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x12*\n" +
@@ -1365,8 +1492,8 @@ func file_gateway_v1_payment_proto_rawDescGZIP() []byte {
 	return file_gateway_v1_payment_proto_rawDescData
 }
 
-var file_gateway_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 7)
-var file_gateway_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 5)
+var file_gateway_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
+var file_gateway_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
 var file_gateway_v1_payment_proto_goTypes = []any{
 	(PaymentStatus)(0),            // 0: gateway.v1.PaymentStatus
 	(OrderPolicy)(0),              // 1: gateway.v1.OrderPolicy
@@ -1375,49 +1502,54 @@ var file_gateway_v1_payment_proto_goTypes = []any{
 	(AttentionReason)(0),          // 4: gateway.v1.AttentionReason
 	(Payment_State)(0),            // 5: gateway.v1.Payment.State
 	(Payment_FraudStatus)(0),      // 6: gateway.v1.Payment.FraudStatus
-	(*Attention)(nil),             // 7: gateway.v1.Attention
-	(*Payment)(nil),               // 8: gateway.v1.Payment
-	(*BankPayment)(nil),           // 9: gateway.v1.BankPayment
-	(*Debtor)(nil),                // 10: gateway.v1.Debtor
-	(*PaymentEvent)(nil),          // 11: gateway.v1.PaymentEvent
-	(*timestamppb.Timestamp)(nil), // 12: google.protobuf.Timestamp
-	(*Money)(nil),                 // 13: gateway.v1.Money
+	(Orphan_Kind)(0),              // 7: gateway.v1.Orphan.Kind
+	(*Attention)(nil),             // 8: gateway.v1.Attention
+	(*Payment)(nil),               // 9: gateway.v1.Payment
+	(*Orphan)(nil),                // 10: gateway.v1.Orphan
+	(*BankPayment)(nil),           // 11: gateway.v1.BankPayment
+	(*Debtor)(nil),                // 12: gateway.v1.Debtor
+	(*PaymentEvent)(nil),          // 13: gateway.v1.PaymentEvent
+	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
+	(*Money)(nil),                 // 15: gateway.v1.Money
 }
 var file_gateway_v1_payment_proto_depIdxs = []int32{
 	4,  // 0: gateway.v1.Attention.reason:type_name -> gateway.v1.AttentionReason
-	12, // 1: gateway.v1.Attention.create_time:type_name -> google.protobuf.Timestamp
+	14, // 1: gateway.v1.Attention.create_time:type_name -> google.protobuf.Timestamp
 	5,  // 2: gateway.v1.Payment.state:type_name -> gateway.v1.Payment.State
 	0,  // 3: gateway.v1.Payment.payment_status:type_name -> gateway.v1.PaymentStatus
 	6,  // 4: gateway.v1.Payment.fraud_status:type_name -> gateway.v1.Payment.FraudStatus
-	13, // 5: gateway.v1.Payment.order_amount:type_name -> gateway.v1.Money
-	13, // 6: gateway.v1.Payment.captured_amount:type_name -> gateway.v1.Money
-	13, // 7: gateway.v1.Payment.refunded_amount:type_name -> gateway.v1.Money
-	13, // 8: gateway.v1.Payment.remaining_authorized_amount:type_name -> gateway.v1.Money
-	9,  // 9: gateway.v1.Payment.expected_payments:type_name -> gateway.v1.BankPayment
-	9,  // 10: gateway.v1.Payment.received_payments:type_name -> gateway.v1.BankPayment
-	13, // 11: gateway.v1.Payment.payment_difference:type_name -> gateway.v1.Money
+	15, // 5: gateway.v1.Payment.order_amount:type_name -> gateway.v1.Money
+	15, // 6: gateway.v1.Payment.captured_amount:type_name -> gateway.v1.Money
+	15, // 7: gateway.v1.Payment.refunded_amount:type_name -> gateway.v1.Money
+	15, // 8: gateway.v1.Payment.remaining_authorized_amount:type_name -> gateway.v1.Money
+	11, // 9: gateway.v1.Payment.expected_payments:type_name -> gateway.v1.BankPayment
+	11, // 10: gateway.v1.Payment.received_payments:type_name -> gateway.v1.BankPayment
+	15, // 11: gateway.v1.Payment.payment_difference:type_name -> gateway.v1.Money
 	1,  // 12: gateway.v1.Payment.order_policy:type_name -> gateway.v1.OrderPolicy
-	12, // 13: gateway.v1.Payment.acknowledge_by_time:type_name -> google.protobuf.Timestamp
-	12, // 14: gateway.v1.Payment.expire_time:type_name -> google.protobuf.Timestamp
-	7,  // 15: gateway.v1.Payment.attentions:type_name -> gateway.v1.Attention
-	12, // 16: gateway.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
-	12, // 17: gateway.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
-	13, // 18: gateway.v1.BankPayment.amount:type_name -> gateway.v1.Money
-	12, // 19: gateway.v1.BankPayment.receive_time:type_name -> google.protobuf.Timestamp
-	10, // 20: gateway.v1.BankPayment.debtor:type_name -> gateway.v1.Debtor
-	2,  // 21: gateway.v1.PaymentEvent.kind:type_name -> gateway.v1.PaymentEventKind
-	8,  // 22: gateway.v1.PaymentEvent.payment:type_name -> gateway.v1.Payment
-	5,  // 23: gateway.v1.PaymentEvent.previous_state:type_name -> gateway.v1.Payment.State
-	0,  // 24: gateway.v1.PaymentEvent.previous_payment_status:type_name -> gateway.v1.PaymentStatus
-	3,  // 25: gateway.v1.PaymentEvent.cause:type_name -> gateway.v1.EventCause
-	12, // 26: gateway.v1.PaymentEvent.occur_time:type_name -> google.protobuf.Timestamp
-	12, // 27: gateway.v1.PaymentEvent.record_time:type_name -> google.protobuf.Timestamp
-	4,  // 28: gateway.v1.PaymentEvent.attention_reason:type_name -> gateway.v1.AttentionReason
-	29, // [29:29] is the sub-list for method output_type
-	29, // [29:29] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	14, // 13: gateway.v1.Payment.acknowledge_by_time:type_name -> google.protobuf.Timestamp
+	14, // 14: gateway.v1.Payment.expire_time:type_name -> google.protobuf.Timestamp
+	8,  // 15: gateway.v1.Payment.attentions:type_name -> gateway.v1.Attention
+	14, // 16: gateway.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
+	14, // 17: gateway.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
+	10, // 18: gateway.v1.Payment.orphans:type_name -> gateway.v1.Orphan
+	7,  // 19: gateway.v1.Orphan.kind:type_name -> gateway.v1.Orphan.Kind
+	14, // 20: gateway.v1.Orphan.create_time:type_name -> google.protobuf.Timestamp
+	15, // 21: gateway.v1.BankPayment.amount:type_name -> gateway.v1.Money
+	14, // 22: gateway.v1.BankPayment.receive_time:type_name -> google.protobuf.Timestamp
+	12, // 23: gateway.v1.BankPayment.debtor:type_name -> gateway.v1.Debtor
+	2,  // 24: gateway.v1.PaymentEvent.kind:type_name -> gateway.v1.PaymentEventKind
+	9,  // 25: gateway.v1.PaymentEvent.payment:type_name -> gateway.v1.Payment
+	5,  // 26: gateway.v1.PaymentEvent.previous_state:type_name -> gateway.v1.Payment.State
+	0,  // 27: gateway.v1.PaymentEvent.previous_payment_status:type_name -> gateway.v1.PaymentStatus
+	3,  // 28: gateway.v1.PaymentEvent.cause:type_name -> gateway.v1.EventCause
+	14, // 29: gateway.v1.PaymentEvent.occur_time:type_name -> google.protobuf.Timestamp
+	14, // 30: gateway.v1.PaymentEvent.record_time:type_name -> google.protobuf.Timestamp
+	4,  // 31: gateway.v1.PaymentEvent.attention_reason:type_name -> gateway.v1.AttentionReason
+	32, // [32:32] is the sub-list for method output_type
+	32, // [32:32] is the sub-list for method input_type
+	32, // [32:32] is the sub-list for extension type_name
+	32, // [32:32] is the sub-list for extension extendee
+	0,  // [0:32] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_payment_proto_init() }
@@ -1431,8 +1563,8 @@ func file_gateway_v1_payment_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_payment_proto_rawDesc), len(file_gateway_v1_payment_proto_rawDesc)),
-			NumEnums:      7,
-			NumMessages:   5,
+			NumEnums:      8,
+			NumMessages:   6,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

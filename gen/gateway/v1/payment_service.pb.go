@@ -691,9 +691,12 @@ type CreatePaymentSessionResponse struct {
 	// The session, with the client token for the customer's browser.
 	Session *PaymentSession `protobuf:"bytes,1,opt,name=session,proto3" json:"session,omitempty"`
 	// The payment as it is on record now.
-	Payment       *Payment `protobuf:"bytes,2,opt,name=payment,proto3" json:"payment,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Payment *Payment `protobuf:"bytes,2,opt,name=payment,proto3" json:"payment,omitempty"`
+	// True if an earlier attempt of this request lost its answer and may have made another session. Klarna takes no
+	// idempotency key here; nobody has the other one, and it expires by itself.
+	OrphanPossible bool `protobuf:"varint,3,opt,name=orphan_possible,json=orphanPossible,proto3" json:"orphan_possible,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreatePaymentSessionResponse) Reset() {
@@ -738,6 +741,13 @@ func (x *CreatePaymentSessionResponse) GetPayment() *Payment {
 		return x.Payment
 	}
 	return nil
+}
+
+func (x *CreatePaymentSessionResponse) GetOrphanPossible() bool {
+	if x != nil {
+		return x.OrphanPossible
+	}
+	return false
 }
 
 // UpdatePaymentSessionRequest is the purchase as it shall be from now on, as a whole.
@@ -2986,9 +2996,12 @@ func (x *CreateHostedPageRequest) GetProfileId() string {
 type CreateHostedPageResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The page.
-	HostedPage    *HostedPage `protobuf:"bytes,1,opt,name=hosted_page,json=hostedPage,proto3" json:"hosted_page,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	HostedPage *HostedPage `protobuf:"bytes,1,opt,name=hosted_page,json=hostedPage,proto3" json:"hosted_page,omitempty"`
+	// True if an earlier attempt of this request lost its answer and may have made another page. Klarna takes no
+	// idempotency key here; nobody has the other one, and it expires by itself.
+	OrphanPossible bool `protobuf:"varint,2,opt,name=orphan_possible,json=orphanPossible,proto3" json:"orphan_possible,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *CreateHostedPageResponse) Reset() {
@@ -3026,6 +3039,13 @@ func (x *CreateHostedPageResponse) GetHostedPage() *HostedPage {
 		return x.HostedPage
 	}
 	return nil
+}
+
+func (x *CreateHostedPageResponse) GetOrphanPossible() bool {
+	if x != nil {
+		return x.OrphanPossible
+	}
+	return false
 }
 
 // GetHostedPageRequest names a page.
@@ -3423,10 +3443,11 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\forder_policy\x18\x10 \x01(\x0e2\x17.gateway.v1.OrderPolicyB\b\xbaH\x05\x82\x01\x02\x10\x01R\vorderPolicy\x12!\n" +
 	"\fauto_capture\x18\x11 \x01(\bR\vautoCapture\x12&\n" +
 	"\n" +
-	"step_up_id\x18\x12 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\bstepUpId\"\x83\x01\n" +
+	"step_up_id\x18\x12 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\bstepUpId\"\xac\x01\n" +
 	"\x1cCreatePaymentSessionResponse\x124\n" +
 	"\asession\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentSessionR\asession\x12-\n" +
-	"\apayment\x18\x02 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xe5\a\n" +
+	"\apayment\x18\x02 \x01(\v2\x13.gateway.v1.PaymentR\apayment\x12'\n" +
+	"\x0forphan_possible\x18\x03 \x01(\bR\x0eorphanPossible\"\xe5\a\n" +
 	"\x1bUpdatePaymentSessionRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -3658,10 +3679,11 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	" \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\tpageTitle\x121\n" +
 	"\blogo_url\x18\v \x01(\tB\x16\xbaH\x13\xd8\x01\x01r\x0e\x18\xd0\x0f2\t^https://R\alogoUrl\x12'\n" +
 	"\n" +
-	"profile_id\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\tprofileId\"S\n" +
+	"profile_id\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\tprofileId\"|\n" +
 	"\x18CreateHostedPageResponse\x127\n" +
 	"\vhosted_page\x18\x01 \x01(\v2\x16.gateway.v1.HostedPageR\n" +
-	"hostedPage\"\x7f\n" +
+	"hostedPage\x12'\n" +
+	"\x0forphan_possible\x18\x02 \x01(\bR\x0eorphanPossible\"\x7f\n" +
 	"\x14GetHostedPageRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x123\n" +
 	"\x0ehosted_page_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fhostedPageId\"P\n" +
