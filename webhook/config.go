@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/store"
 )
 
 // minPushSecret is the length in characters below which a push secret might be guessed.
@@ -67,24 +69,33 @@ func (cfg Config) check() error {
 // takeKeys brings the keys into the form in which they are used.
 func (r *Receiver) takeKeys(cfg Config) {
 	r.live = make(map[string]bool)
-	r.statusKeys = make(map[string]map[string][]byte)
+	r.keys = &keyring{
+		journal: r.journal, store: r.store, log: r.log, now: time.Now, asks: askBurst,
+		configured: make(map[keyName][]ringKey), misses: make(map[keyName]time.Time),
+	}
 	for name, account := range cfg.Accounts {
 		r.live[name] = account.Live
-		r.statusKeys[name] = make(map[string][]byte)
 		for version, key := range account.PaymentStatusKeys {
-			r.statusKeys[name][version] = []byte(key.Reveal())
+			r.keys.configure(journal.PaymentStatusScheme, name, version, key)
 		}
 		for _, secret := range account.PushSecrets {
 			r.pushSecrets = append(r.pushSecrets, standing(name, secret.Reveal()))
 		}
 		r.notificationSecrets = append(r.notificationSecrets, standing(name, r.store.Derive(journal.PurposeNotification, name)))
 	}
-	r.networkKeys = make(map[string][]byte)
-	r.networkOf = make(map[string]string)
 	for id, key := range cfg.NetworkKeys {
-		r.networkKeys[id] = []byte(key.Key.Reveal())
-		r.networkOf[id] = key.MerchantAccount
+		r.keys.configure(journal.NetworkScheme, key.MerchantAccount, id, key.Key)
 	}
+}
+
+func (k *keyring) configure(scheme store.SigningScheme, merchantAccount, id string, secret klarna.Secret) {
+	name := keyName{scheme, id}
+	k.configured[name] = append(k.configured[name], ringKey{
+		SigningKey: store.SigningKey{
+			SigningKeyID: store.SigningKeyID{Scheme: scheme, MerchantAccount: merchantAccount, ID: id}, Origin: journal.KeyConfigured,
+		},
+		secret: []byte(secret.Reveal()),
+	})
 }
 
 func standing(merchantAccount, secret string) standingSecret {

@@ -55,17 +55,29 @@ type gateway struct {
 	client  *http.Client
 	journal *journal.Journal
 	store   *store.Store
-	broken  *atomic.Bool // makes commits fail
+	broken  *atomic.Bool  // makes commits fail
+	asked   *atomic.Int64 // how often signing keys were read
+	moved   atomic.Int64  // how far the clock was moved on
+	keys    *keyring
 
 	mu   sync.Mutex
 	seen map[Door]map[Outcome]int
 	logs bytes.Buffer
 }
 
-// breakable is an engine whose commits can be made to fail.
+// breakable is an engine whose commits and reads of signing keys can be made to fail.
 type breakable struct {
 	store.Engine
 	broken atomic.Bool
+	asked  atomic.Int64
+}
+
+func (b *breakable) SigningKeys(ctx context.Context) ([]store.SigningKey, error) {
+	b.asked.Add(1)
+	if b.broken.Load() {
+		return nil, errors.New("disk full")
+	}
+	return b.Engine.SigningKeys(ctx)
 }
 
 func (b *breakable) Commit(ctx context.Context, units []func(store.Tx) error) []error {
@@ -93,12 +105,13 @@ func start(t *testing.T, change func(*Config)) *gateway {
 		t.Fatal(err)
 	}
 	engine := &breakable{Engine: file}
-	log, err := store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: func() time.Time { return now }})
+	g := &gateway{t: t, broken: &engine.broken, asked: &engine.asked, seen: make(map[Door]map[Outcome]int)}
+	log, err := store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: g.now})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(log.Close)
-	g := &gateway{t: t, store: log, broken: &engine.broken, seen: make(map[Door]map[Outcome]int)}
+	g.store = log
 	logger := slog.New(slog.NewJSONHandler(g, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	g.journal = journal.New(journal.Config{Store: log, Logger: logger})
 	cfg := config(g.journal)
@@ -110,6 +123,8 @@ func start(t *testing.T, change func(*Config)) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
+	g.keys = receiver.keys
+	g.keys.now = g.now
 	server := httptest.NewServer(receiver)
 	t.Cleanup(server.Close)
 	g.url, g.client = server.URL, server.Client()
@@ -126,6 +141,12 @@ func config(j *journal.Journal) Config {
 		NetworkKeys: map[string]NetworkKey{networkKeyID: {MerchantAccount: merchant, Key: networkKey}},
 	}
 }
+
+// now is the time by the clock of store and keyring alike.
+func (g *gateway) now() time.Time { return now.Add(time.Duration(g.moved.Load())) }
+
+// advance moves the clock on.
+func (g *gateway) advance(d time.Duration) { g.moved.Add(int64(d)) }
 
 // Write takes log lines, which come from several goroutines.
 func (g *gateway) Write(line []byte) (int, error) {

@@ -3,6 +3,7 @@ package webhook
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -30,6 +31,9 @@ var accountEvents = map[string]accountEvent{
 	klarna.EventBrandDataIncomplete:                           {kind: journal.KindBrandDataIncomplete},
 }
 
+// otherEnvironment is the flaw of a production notification at a playground account, and the other way round.
+const otherEnvironment = "of the other environment"
+
 // warningBrandData is the type of the warning that a brand's data is incomplete.
 const warningBrandData = "brand.data-incomplete"
 
@@ -41,13 +45,44 @@ func (r *Receiver) network(ctx context.Context, d delivery) answer {
 	if !named || !signed {
 		return refuse(http.StatusBadRequest, badSignature)
 	}
-	if err := klarna.VerifyNetwork(r.networkKeys, keyID, signature, d.body); err != nil {
+	key, err := r.networkKey(ctx, strings.Trim(keyID, " \t"), signature, d.body)
+	switch {
+	case errors.Is(err, klarna.ErrSignature):
 		return refuse(http.StatusBadRequest, badSignature)
+	case err != nil:
+		return fail("", "", err)
 	}
-	account := r.networkOf[strings.Trim(keyID, " \t")] // as the verifier reads it
+	a := r.verified(ctx, key, d)
+	if a.outcome != Failed {
+		r.keys.used(ctx, key)
+	}
+	return a
+}
+
+// networkKey finds the key that a post is signed with. Every flaw of the signature is klarna.ErrSignature.
+func (r *Receiver) networkKey(ctx context.Context, id, signature string, body []byte) (ringKey, error) {
+	keys, err := r.keys.find(ctx, journal.NetworkScheme, id)
+	if err != nil {
+		return ringKey{}, err
+	}
+	for _, key := range keys {
+		_, served := r.live[key.MerchantAccount]
+		if served && klarna.VerifyNetwork(map[string][]byte{id: key.secret}, id, signature, body) == nil {
+			return key, nil
+		}
+	}
+	return ringKey{}, klarna.ErrSignature
+}
+
+// verified records a notification that is Klarna's.
+func (r *Receiver) verified(ctx context.Context, key ringKey, d delivery) answer {
+	account := key.MerchantAccount
 	n, err := klarna.ParseNetwork(d.body)
 	if err != nil {
 		return r.quarantine(ctx, account, "", "body cannot be read", err, d.body)
+	}
+	if a, taken := r.sample(ctx, account, key.ID, n, d.body); taken {
+		return a
 	}
 	fact, flaw := r.accountFact(account, n)
 	if flaw != "" {
@@ -69,7 +104,7 @@ func (r *Receiver) accountFact(account string, n klarna.NetworkNotification) (fa
 	}
 	switch {
 	case meta.Live != nil && *meta.Live != r.live[account]:
-		return fact, "of the other environment"
+		return fact, otherEnvironment
 	case fact.AccountID == "":
 		return fact, "names no account"
 	}

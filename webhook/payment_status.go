@@ -2,6 +2,7 @@ package webhook
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -22,9 +23,43 @@ func (r *Receiver) paymentStatus(ctx context.Context, d delivery) answer {
 	if !ok {
 		return refuse(http.StatusBadRequest, badSignature)
 	}
-	if _, err := klarna.VerifyPaymentStatus(r.statusKeys[account], header, d.body); err != nil {
+	key, err := r.statusKey(ctx, account, header, d.body)
+	switch {
+	case errors.Is(err, klarna.ErrSignature):
 		return refuse(http.StatusBadRequest, badSignature)
+	case err != nil:
+		return fail("", "", err)
 	}
+	a := r.statusVerified(ctx, account, d)
+	if a.outcome != Failed {
+		r.keys.used(ctx, key)
+	}
+	return a
+}
+
+// statusKey finds the key that a post is signed with. Every flaw of the signature is klarna.ErrSignature.
+func (r *Receiver) statusKey(ctx context.Context, account, header string, body []byte) (ringKey, error) {
+	signature, err := klarna.ParsePayloadSignature(header)
+	if err != nil {
+		return ringKey{}, err
+	}
+	keys, err := r.keys.find(ctx, journal.PaymentStatusScheme, signature.Version)
+	if err != nil {
+		return ringKey{}, err
+	}
+	for _, key := range keys {
+		if key.MerchantAccount != account {
+			continue
+		}
+		if _, err := klarna.VerifyPaymentStatus(map[string][]byte{key.ID: key.secret}, header, body); err == nil {
+			return key, nil
+		}
+	}
+	return ringKey{}, klarna.ErrSignature
+}
+
+// statusVerified records a notification that is Klarna's.
+func (r *Receiver) statusVerified(ctx context.Context, account string, d delivery) answer {
 	n, err := klarna.ParsePaymentStatus(d.body)
 	if err != nil {
 		return r.quarantine(ctx, account, "", "body cannot be read", err, d.body)

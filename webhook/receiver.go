@@ -22,8 +22,8 @@ type Config struct {
 	Journal *journal.Journal
 	// Accounts by merchant account name, as it stands in URLs and in the log.
 	Accounts map[string]Account
-	// NetworkKeys by Klarna-Signing-Key-Id. For a rotation both keys are held for at least a day, since a late retry
-	// bears the old one.
+	// NetworkKeys by Klarna-Signing-Key-Id; those that the store has are taken too. For a rotation both keys are held for
+	// at least a day, since a late retry bears the old one.
 	NetworkKeys map[string]NetworkKey
 	// MaxBody bounds a body in bytes; 0 means 1 MiB. Klarna: its own limit is 1 MB.
 	MaxBody int64
@@ -42,7 +42,7 @@ type Account struct {
 	// Live says that the account is of Klarna's production environment. A notification of the other environment is
 	// kept aside.
 	Live bool
-	// PaymentStatusKeys by version; the bytes of the text are the key. Klarna: several versions may be in use at once.
+	// PaymentStatusKeys by version, beside those that the store has; the bytes of the text are the key. Klarna: several versions may be in use at once.
 	PaymentStatusKeys map[string]klarna.Secret
 	// PushSecrets stand in the push URLs of checkout orders, at least 16 characters each. Several allow a rotation: a
 	// push bears the secret that its order was made with, for 48 h.
@@ -90,10 +90,8 @@ type Receiver struct {
 	observe func(context.Context, Door, Outcome)
 	maxBody int64
 
-	live        map[string]bool              // by merchant account
-	statusKeys  map[string]map[string][]byte // by merchant account and version
-	networkKeys map[string][]byte            // by key id
-	networkOf   map[string]string            // merchant account by key id
+	live map[string]bool // by merchant account
+	keys *keyring
 
 	pushSecrets         []standingSecret
 	notificationSecrets []standingSecret // one of each merchant account, derived
