@@ -35,10 +35,11 @@ type Query struct {
 // Engine is what a database has to promise. Times go in and come out in UTC with at least microsecond precision.
 // An engine never sees clear text of sealed fields. storetest holds every engine to this.
 type Engine interface {
-	// Commit runs the units in order in one write transaction and commits durably (the data has reached the disk
-	// when it returns). Each unit has its own result: one that returns an error or panics leaves no trace, the
-	// others are committed. If the commit itself fails, every unit gets that error. Write transactions of all
-	// replicas are serialised from their first Append to their commit, so positions become visible in order.
+	// Commit runs the units in one write transaction and commits durably (the data has reached the disk when it
+	// returns). What comes of it is as if they had run in order, one after the other, and after the transactions of all
+	// replicas that committed before; in fact they may run side by side, and more than once. Each unit has its own
+	// result: one that returns an error or panics leaves no trace, the others are committed. If the commit itself
+	// fails, or ctx ends before it began, every unit gets that error. Positions become visible in order.
 	Commit(ctx context.Context, units []func(Tx) error) []error
 
 	// Log identifies this log: id is random, made with the schema; epoch counts restores from backup, from 1.

@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"payments.internal/klarna-gateway/store"
 )
 
 // EventByID implements store.Tx.
-func (t *tx) EventByID(ctx context.Context, id string) (store.Event, error) {
-	ev, err := one(ctx, t, `SELECT position, subject, fingerprint FROM event_ids WHERE id = $1`, []any{id}, func(row scanner) (store.Event, error) {
+func (t *tx) EventByID(_ context.Context, id string) (store.Event, error) {
+	ev, err := one(t, mark("event", id), `SELECT position, subject, fingerprint FROM event_ids WHERE id = $1`, []any{id}, func(row scanner) (store.Event, error) {
 		ev := store.Event{ID: id}
 		return ev, row.Scan(&ev.Position, &ev.Subject, &ev.Fingerprint)
 	})
@@ -44,8 +45,8 @@ INSERT INTO events (position, id, stream, merchant_account, subject, kind, cause
 	occurred_at, recorded_at, keys, body, raw, fingerprint, trace_parent)
 VALUES ($1, $2, $3, $4, (SELECT id FROM moved), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
 
-// Append implements store.Tx. The transaction holds the log's row, so the next position is nobody else's. What is wrong
-// with the event shows when the unit ends.
+// Append implements store.Tx. The transaction holds the log's row, so the next position is nobody else's; the units before
+// have taken theirs. What is wrong with the event shows when the unit ends.
 func (t *tx) Append(_ context.Context, ev store.Event) (store.Position, error) {
 	if ev.ID == "" || ev.Subject == "" || ev.Stream == "" {
 		return 0, errors.New("append: an event needs an id, a stream and a subject")
@@ -54,10 +55,14 @@ func (t *tx) Append(_ context.Context, ev store.Event) (store.Position, error) {
 	if err != nil {
 		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
 	}
+	if t.await(); t.failed != nil {
+		return 0, t.failed
+	}
 	list := listKeys(ev.Keys)
+	wrote := slices.Concat(mark("event", ev.ID), mark("subject", ev.Subject), keyMarks(ev.Stream, ev.MerchantAccount, ev.Keys))
 	t.w.head++
-	t.w.rings = true
-	err = t.exec(appendEvent, t.w.head, ev.ID, ev.Stream, ev.MerchantAccount, ev.Subject, ev.Kind, ev.Cause, ev.State,
+	t.ring()
+	err = t.exec(wrote, appendEvent, t.w.head, ev.ID, ev.Stream, ev.MerchantAccount, ev.Subject, ev.Kind, ev.Cause, ev.State,
 		ev.PreviousState, ev.Superseded, micros(ev.OccurredAt), micros(ev.RecordedAt), keys, blob(ev.Body), blob(ev.Raw),
 		blob(ev.Fingerprint), ev.TraceParent, list.kinds, list.values)
 	if err != nil {

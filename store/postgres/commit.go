@@ -5,20 +5,24 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"strings"
 
 	"payments.internal/klarna-gateway/store"
 )
 
-// Commit implements store.Engine.
+// Commit implements store.Engine. Round trips are what a transaction costs, so units do not make them one by one:
 //
-// What units write is queued and sent together with the next read, or with the COMMIT: a batch of units that only write
-// costs two round trips, however many they are. A unit that fails before anything of it was sent is taken out of the
-// queue, so that units need no savepoints, whose ids PostgreSQL would have to hand out and keep for each of them. Only a
-// unit that reads after it has written gets one.
+//   - What units ask is asked together (see rounds). All units run ahead at the same time, each up to its first Append or
+//     to its end. Then each gets its turn, in order; one that has read what a unit before it wrote is run again, now that
+//     it is its turn.
+//   - What units write is queued and sent together with the next question, or with the COMMIT.
 //
-// The price: a statement that PostgreSQL refuses is noticed with others behind it, and they are all undone. Then the
-// batch is run again with a savepoint and a look at the result for each unit, and the one that is to blame fails alone.
-// Units may be run more than once (see store.Store.Do).
+// A batch of units that ask once or twice and then write costs three or four round trips, however many they are.
+//
+// Units need no savepoints, whose ids PostgreSQL would have to hand out and keep: one that fails before anything it wrote
+// was sent is taken out of the queue. The price is that a statement that PostgreSQL refuses is noticed with others behind
+// it, and they are all undone. Then the batch is run again, with a savepoint and a look at the result for each unit, and
+// the one that is to blame fails alone.
 func (e *Engine) Commit(ctx context.Context, units []func(store.Tx) error) []error {
 	results, err := e.commit(ctx, units, false)
 	if errors.Is(err, errRefused) {
@@ -39,14 +43,29 @@ func (e *Engine) commit(ctx context.Context, units []func(store.Tx) error, caref
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
 	}
-	inside := context.WithoutCancel(ctx)
 	results = make([]error, len(units))
-	err = e.transaction(inside, careful, func(w *transaction) error {
+	err = e.transaction(context.WithoutCancel(ctx), careful, func(w *transaction) error {
+		var ahead *rounds
+		if careful {
+			err = w.send()
+		} else {
+			ahead = w.runAhead(units)
+			defer ahead.end()
+			err = ahead.ask()
+		}
+		if err != nil {
+			return err
+		}
 		for i, unit := range units {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			if results[i], err = w.run(inside, unit); err != nil {
+			if ahead != nil && !ahead.runners[i].stale() {
+				results[i], err = w.goOn(ahead.runners[i])
+			} else {
+				results[i], err = w.run(unit)
+			}
+			if err != nil {
 				return err
 			}
 		}
@@ -55,21 +74,21 @@ func (e *Engine) commit(ctx context.Context, units []func(store.Tx) error, caref
 	return results, err
 }
 
-// run runs one unit. refused is why the unit alone was undone, err why nothing can go on.
-func (w *transaction) run(ctx context.Context, unit func(store.Tx) error) (refused, err error) {
+// run runs one unit whose turn it is. refused is why the unit alone was undone, err why nothing can go on.
+func (w *transaction) run(unit func(store.Tx) error) (refused, err error) {
+	t := &tx{w: w, turn: true}
 	w.begin()
-	t := &tx{w: w}
-	refused = attempt(unit, t)
-	if refused == nil {
-		refused = t.failed
-	}
-	if refused == nil && w.careful {
-		refused = w.send(ctx, nil)
-	}
-	if w.broken != nil {
-		return nil, w.broken
-	}
-	return refused, w.end(ctx, refused != nil)
+	return w.end(t, attempt(unit, t))
+}
+
+// goOn gives a unit that ran ahead its turn, and waits for its end.
+func (w *transaction) goOn(r *runner) (refused, err error) {
+	w.begin()
+	w.queue = append(w.queue, r.tx.queue...)
+	w.rings = w.rings || r.tx.rings
+	r.tx.queue = nil
+	r.resume(true)
+	return w.end(r.tx, r.refused)
 }
 
 // attempt turns a panic of the unit into an error with its stack.
@@ -82,13 +101,47 @@ func attempt(unit func(store.Tx) error, t store.Tx) (err error) {
 	return unit(t)
 }
 
-// tx is a unit's view of the open transaction.
+// tx is a unit's view of the transaction. Its methods mark what they read and write, or a unit that ran ahead would keep
+// what it read although another one changed it: every exec and every query names its marks, and a query adds those of what
+// it found.
 type tx struct {
 	w      *transaction
 	failed error // first failure that the unit must not survive: it is undone even if it went on
+
+	turn        bool    // the unit has its turn: everything before it is done
+	runner      *runner // while it has not
+	queue       []queued
+	rings       bool
+	read, wrote marks
 }
 
-// note remembers such a failure, and passes it on.
+// marks names things that units read and write, such that who wrote and who read the same thing can tell.
+type marks map[string]struct{}
+
+// mark marks one thing.
+func mark(what string, name ...string) []string {
+	return []string{what + "\x00" + strings.Join(name, "\x00")}
+}
+
+func (m *marks) add(names ...string) {
+	if *m == nil {
+		*m = marks{}
+	}
+	for _, name := range names {
+		(*m)[name] = struct{}{}
+	}
+}
+
+func (m marks) meet(others marks) bool {
+	for name := range m {
+		if _, both := others[name]; both {
+			return true
+		}
+	}
+	return false
+}
+
+// note remembers a failure that the unit must not survive, and passes it on.
 func (t *tx) note(err error) error {
 	if err != nil && !errors.Is(err, store.ErrNotFound) && t.failed == nil {
 		t.failed = err
@@ -96,30 +149,53 @@ func (t *tx) note(err error) error {
 	return err
 }
 
-// exec queues a statement. If PostgreSQL refuses it, the unit fails, though not here.
-func (t *tx) exec(statement string, args ...any) error {
+// exec queues a statement that writes the marked things. If PostgreSQL refuses it, the unit fails, though not here.
+func (t *tx) exec(wrote []string, statement string, args ...any) error {
 	if t.failed != nil {
 		return t.failed
 	}
-	t.w.queue = append(t.w.queue, queued{statement, args})
+	t.wrote.add(wrote...)
+	if t.turn {
+		t.w.queue = append(t.w.queue, queued{statement, args})
+	} else {
+		t.queue = append(t.queue, queued{statement, args})
+	}
 	return nil
 }
 
-// query runs a query, behind everything that is queued, and reads its rows.
-func query[T any](ctx context.Context, t *tx, text string, args []any, scan func(scanner) (T, error)) (all []T, err error) {
+// ring has listeners told of the commit.
+func (t *tx) ring() {
+	if t.turn {
+		t.w.rings = true
+	} else {
+		t.rings = true
+	}
+}
+
+// query reads the rows of a query about the marked things, with everything applied that was written before.
+func query[T any](t *tx, about []string, text string, args []any, scan func(scanner) (T, error)) (all []T, err error) {
+	asked := read(text, args, scan, &all)
+	t.read.add(about...)
+	if t.read.meet(t.wrote) { // what is queued has to be sent before
+		t.await()
+	}
 	if t.failed != nil {
 		return nil, t.failed
 	}
-	read := read[T](text, args, scan, &all)
-	if err := t.w.send(context.WithoutCancel(ctx), read); err != nil {
+	if t.turn {
+		err = t.w.send(asked)
+	} else {
+		err = t.runner.ask(asked)
+	}
+	if err != nil {
 		return nil, t.note(err)
 	}
-	return all, t.note(read.err)
+	return all, t.note(asked.err)
 }
 
 // one is query for the one row that is expected, store.ErrNotFound if there is none.
-func one[T any](ctx context.Context, t *tx, text string, args []any, scan func(scanner) (T, error)) (row T, err error) {
-	found, err := query(ctx, t, text, args, scan)
+func one[T any](t *tx, about []string, text string, args []any, scan func(scanner) (T, error)) (row T, err error) {
+	found, err := query(t, about, text, args, scan)
 	if err == nil && len(found) == 0 {
 		err = store.ErrNotFound
 	}

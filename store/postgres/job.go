@@ -23,10 +23,10 @@ func scanJob(row scanner) (store.Job, error) {
 
 // change queues a statement that may make a job due.
 func (t *tx) change(what string, statement string, args ...any) error {
-	if err := t.exec(statement, args...); err != nil {
+	if err := t.exec(nil, statement, args...); err != nil { // units do not read jobs
 		return fmt.Errorf("%s: %w", what, err)
 	}
-	t.w.rings = true
+	t.ring()
 	return nil
 }
 

@@ -157,6 +157,9 @@ func pool(ctx context.Context, cfg *pgxpool.Config, size int32, patience time.Du
 	cfg = cfg.Copy()
 	cfg.MaxConns, cfg.MinConns = size, min(cfg.MinConns, size)
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(patience)
+	if writes { // the statements that write have one way to go, and planning them takes longer than running them
+		cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+	}
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		if !writes {
 			return nil

@@ -11,6 +11,11 @@ import (
 const requestColumns = `SELECT merchant_account, operation, id, caller, fingerprint, subject, klarna_key, state, answer,
 	first_sent, leased_until, updated_at FROM requests `
 
+// requestMark marks what belongs to a request.
+func requestMark(what string, id store.RequestID) []string {
+	return mark(what, id.MerchantAccount, id.Operation, id.ID)
+}
+
 const requestQuery = requestColumns + `WHERE merchant_account = $1 AND operation = $2 AND id = $3`
 
 func scanRequest(row scanner) (r store.Request, err error) {
@@ -28,8 +33,8 @@ func (e *Engine) Request(ctx context.Context, id store.RequestID) (store.Request
 }
 
 // Request implements store.Tx.
-func (t *tx) Request(ctx context.Context, id store.RequestID) (store.Request, error) {
-	r, err := one(ctx, t, requestQuery, []any{id.MerchantAccount, id.Operation, id.ID}, scanRequest)
+func (t *tx) Request(_ context.Context, id store.RequestID) (store.Request, error) {
+	r, err := one(t, requestMark("request", id), requestQuery, []any{id.MerchantAccount, id.Operation, id.ID}, scanRequest)
 	if err != nil {
 		return store.Request{}, fmt.Errorf("read request: %w", err)
 	}
@@ -48,7 +53,7 @@ func (e *Engine) Abandoned(ctx context.Context, before time.Time, limit int) ([]
 
 // PutRequest implements store.Tx.
 func (t *tx) PutRequest(_ context.Context, r store.Request) error {
-	err := t.exec(`INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, subject, klarna_key,
+	err := t.exec(requestMark("request", r.RequestID), `INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, subject, klarna_key,
 		state, answer, first_sent, leased_until, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		ON CONFLICT (merchant_account, operation, id) DO UPDATE SET caller = excluded.caller,
 		fingerprint = excluded.fingerprint, subject = excluded.subject, klarna_key = excluded.klarna_key,
@@ -78,8 +83,8 @@ func (e *Engine) Secret(ctx context.Context, hash []byte) (store.Secret, error) 
 }
 
 // Secret implements store.Tx.
-func (t *tx) Secret(ctx context.Context, hash []byte) (store.Secret, error) {
-	s, err := one(ctx, t, secretQuery, []any{hash}, scanSecret)
+func (t *tx) Secret(_ context.Context, hash []byte) (store.Secret, error) {
+	s, err := one(t, mark("secret", string(hash)), secretQuery, []any{hash}, scanSecret)
 	if err != nil {
 		return store.Secret{}, fmt.Errorf("read secret: %w", err)
 	}
@@ -88,7 +93,7 @@ func (t *tx) Secret(ctx context.Context, hash []byte) (store.Secret, error) {
 
 // PutSecret implements store.Tx.
 func (t *tx) PutSecret(_ context.Context, s store.Secret) error {
-	err := t.exec(`INSERT INTO secrets (hash, purpose, merchant_account, key, expires_at) VALUES ($1, $2, $3, $4, $5)
+	err := t.exec(mark("secret", string(s.Hash)), `INSERT INTO secrets (hash, purpose, merchant_account, key, expires_at) VALUES ($1, $2, $3, $4, $5)
 		ON CONFLICT (hash) DO UPDATE SET purpose = excluded.purpose, merchant_account = excluded.merchant_account,
 		key = excluded.key, expires_at = excluded.expires_at`, s.Hash, s.Purpose, s.MerchantAccount, s.Key, micros(s.ExpiresAt))
 	if err != nil {
@@ -99,7 +104,7 @@ func (t *tx) PutSecret(_ context.Context, s store.Secret) error {
 
 // Quarantine implements store.Tx.
 func (t *tx) Quarantine(_ context.Context, q store.Quarantined) error {
-	err := t.exec(`INSERT INTO quarantine (merchant_account, event_id, reason, raw, received_at) VALUES ($1, $2, $3, $4, $5)`,
+	err := t.exec(nil, `INSERT INTO quarantine (merchant_account, event_id, reason, raw, received_at) VALUES ($1, $2, $3, $4, $5)`,
 		q.MerchantAccount, q.EventID, q.Reason, blob(q.Raw), micros(q.ReceivedAt))
 	if err != nil {
 		return fmt.Errorf("quarantine: %w", err)

@@ -23,9 +23,13 @@ func (e *Engine) SigningKeys(ctx context.Context) ([]store.SigningKey, error) {
 	return found, nil
 }
 
+func signingKeyMark(id store.SigningKeyID) []string {
+	return mark("signing key", string(id.Scheme), id.MerchantAccount, id.ID)
+}
+
 // SigningKey implements store.Tx.
-func (t *tx) SigningKey(ctx context.Context, id store.SigningKeyID) (store.SigningKey, error) {
-	k, err := one(ctx, t, signingKeyColumns+`WHERE scheme = $1 AND merchant_account = $2 AND id = $3`,
+func (t *tx) SigningKey(_ context.Context, id store.SigningKeyID) (store.SigningKey, error) {
+	k, err := one(t, signingKeyMark(id), signingKeyColumns+`WHERE scheme = $1 AND merchant_account = $2 AND id = $3`,
 		[]any{id.Scheme, id.MerchantAccount, id.ID}, scanSigningKey)
 	if err != nil {
 		return store.SigningKey{}, fmt.Errorf("read signing key: %w", err)
@@ -35,7 +39,7 @@ func (t *tx) SigningKey(ctx context.Context, id store.SigningKeyID) (store.Signi
 
 // PutSigningKey implements store.Tx.
 func (t *tx) PutSigningKey(_ context.Context, k store.SigningKey) error {
-	err := t.exec(`INSERT INTO signing_keys (scheme, merchant_account, id, key, origin, created_at, last_used, retire_at, revoked_at)
+	err := t.exec(signingKeyMark(k.SigningKeyID), `INSERT INTO signing_keys (scheme, merchant_account, id, key, origin, created_at, last_used, retire_at, revoked_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)
 		ON CONFLICT (scheme, merchant_account, id) DO UPDATE SET key = excluded.key, origin = excluded.origin,
 		created_at = excluded.created_at, last_used = excluded.last_used, retire_at = excluded.retire_at, revoked_at = excluded.revoked_at`,
@@ -64,8 +68,8 @@ func (e *Engine) Probe(ctx context.Context, merchantAccount, webhook, eventType 
 }
 
 // Probe implements store.Tx.
-func (t *tx) Probe(ctx context.Context, merchantAccount, webhook, eventType string) (store.Probe, error) {
-	p, err := one(ctx, t, probeQuery, []any{merchantAccount, webhook, eventType}, scanProbe)
+func (t *tx) Probe(_ context.Context, merchantAccount, webhook, eventType string) (store.Probe, error) {
+	p, err := one(t, mark("probe", merchantAccount, webhook, eventType), probeQuery, []any{merchantAccount, webhook, eventType}, scanProbe)
 	if err != nil {
 		return store.Probe{}, fmt.Errorf("read probe: %w", err)
 	}
@@ -74,7 +78,7 @@ func (t *tx) Probe(ctx context.Context, merchantAccount, webhook, eventType stri
 
 // PutProbe implements store.Tx.
 func (t *tx) PutProbe(_ context.Context, p store.Probe) error {
-	err := t.exec(`INSERT INTO probes (merchant_account, webhook, event_type, asked_at, until, received_at, event_id, signing_key, flaw, raw)
+	err := t.exec(mark("probe", p.MerchantAccount, p.Webhook, p.EventType), `INSERT INTO probes (merchant_account, webhook, event_type, asked_at, until, received_at, event_id, signing_key, flaw, raw)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 		ON CONFLICT (merchant_account, webhook, event_type) DO UPDATE SET asked_at = excluded.asked_at, until = excluded.until,
 		received_at = excluded.received_at, event_id = excluded.event_id, signing_key = excluded.signing_key, flaw = excluded.flaw, raw = excluded.raw`,

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"payments.internal/klarna-gateway/store"
 )
@@ -14,6 +15,16 @@ func scanSubject(row scanner) (store.Subject, error) {
 	err := row.Scan(&s.ID, &s.Stream, &s.MerchantAccount, &s.State, &s.Body, &s.Latest, &s.MergedInto,
 		instant{&s.CreatedAt}, instant{&s.UpdatedAt})
 	return s, err
+}
+
+// keyMarks are for who looks by a key and for who puts a subject there. Who takes one away marks the subject, which those
+// who found it by the key have marked too.
+func keyMarks(stream store.Stream, account string, keys []store.Key) []string {
+	var names []string
+	for _, k := range keys {
+		names = append(names, mark("key", string(stream), account, k.Kind, k.Value)...)
+	}
+	return names
 }
 
 // subjectQuery follows a merge in one step: merged_into always names a live subject.
@@ -30,16 +41,17 @@ func (e *Engine) Subject(ctx context.Context, id string) (store.Subject, error) 
 }
 
 // Subject implements store.Tx.
-func (t *tx) Subject(ctx context.Context, id string) (store.Subject, error) {
-	s, err := one(ctx, t, subjectQuery, []any{id}, scanSubject)
+func (t *tx) Subject(_ context.Context, id string) (store.Subject, error) {
+	s, err := one(t, mark("subject", id), subjectQuery, []any{id}, scanSubject)
 	if err != nil {
 		return store.Subject{}, fmt.Errorf("read subject: %w", err)
 	}
+	t.read.add(mark("subject", s.ID)...)
 	return s, nil
 }
 
 // SubjectsByKeys implements store.Tx.
-func (t *tx) SubjectsByKeys(ctx context.Context, stream store.Stream, merchantAccount string, keys []store.Key) ([]store.Subject, error) {
+func (t *tx) SubjectsByKeys(_ context.Context, stream store.Stream, merchantAccount string, keys []store.Key) ([]store.Subject, error) {
 	if len(keys) == 0 {
 		return nil, nil
 	}
@@ -47,15 +59,21 @@ func (t *tx) SubjectsByKeys(ctx context.Context, stream store.Stream, merchantAc
 	s.from(`SELECT ` + subjectColumns + ` FROM `)
 	s.addressed(stream, merchantAccount, keys)
 	s.from(` ORDER BY s.first`)
-	found, err := query(ctx, t, s.text.String(), s.args, scanSubject)
+	found, err := query(t, keyMarks(stream, merchantAccount, keys), s.text.String(), s.args, scanSubject)
 	if err != nil {
 		return nil, fmt.Errorf("read subjects: %w", err)
+	}
+	for _, one := range found {
+		t.read.add(mark("subject", one.ID)...)
 	}
 	return found, nil
 }
 
 // Merge implements store.Tx.
 func (t *tx) Merge(ctx context.Context, from, into string) error {
+	if t.await(); t.failed != nil {
+		return t.failed
+	}
 	taken, err := t.Subject(ctx, from)
 	if err != nil {
 		return fmt.Errorf("merge %s: %w", from, err)
@@ -70,7 +88,7 @@ func (t *tx) Merge(ctx context.Context, from, into string) error {
 	if taken.ID == taker.ID {
 		return nil
 	}
-	if err := t.exec(`UPDATE subjects SET merged_into = $1 WHERE id = $2 OR merged_into = $2`, taker.ID, taken.ID); err != nil {
+	if err := t.exec(slices.Concat(mark("subject", taken.ID), mark("subject", taker.ID)), `UPDATE subjects SET merged_into = $1 WHERE id = $2 OR merged_into = $2`, taker.ID, taken.ID); err != nil {
 		return fmt.Errorf("merge %s into %s: %w", from, into, err)
 	}
 	return nil

@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -18,16 +18,18 @@ var errRefused = errors.New("statement refused")
 
 // transaction is an open write transaction. It holds the log's row, so there is one at a time over all replicas.
 type transaction struct {
-	conn     *pgx.Conn
-	channel  string
-	deadline time.Time
-	careful  bool           // look at what became of each unit before the next
-	head     store.Position // newest position so far
-	found    store.Position // the one it began with
-	rings    bool           // listeners want to know of what was written
-	broken   error          // why nothing can go on
-	queue    []queued
-	unit     *begun // the one that runs
+	ctx     context.Context // of its whole life, with its deadline
+	conn    *pgx.Conn
+	channel string
+	careful bool           // look at what became of each unit before the next
+	head    store.Position // newest position so far
+	found   store.Position // the one it began with
+	rings   bool           // listeners want to know of what was written
+	wrote   marks          // by the units that had their turn
+	begun   bool           // BEGIN was sent
+	broken  error          // why nothing can go on
+	queue   []queued
+	unit    *begun // the one that has its turn
 }
 
 // queued is a statement that waits to be sent.
@@ -68,37 +70,32 @@ func (e *Engine) transaction(ctx context.Context, careful bool, do func(*transac
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Release() // closes a connection that is still inside a transaction
-	w := &transaction{conn: conn.Conn(), channel: e.channel, careful: careful}
-	w.deadline, _ = ctx.Deadline()
-	if err := w.open(ctx); err != nil {
-		return fmt.Errorf("begin: %w", err)
-	}
+	w := &transaction{ctx: ctx, conn: conn.Conn(), channel: e.channel, careful: careful, queue: []queued{{text: `BEGIN`}}}
 	if err = do(w); err == nil {
-		err = w.commit(ctx)
+		err = w.commit()
 	}
 	if err != nil && !w.conn.IsClosed() {
-		_ = w.control(ctx, `ROLLBACK`) // if this fails, the connection is closed instead
+		_ = w.control(`ROLLBACK`) // if this fails, the connection is closed instead
 	}
 	return err
 }
 
-// open begins, and takes the log's row. Nobody else writes from here to the end, and what others wrote before is visible
-// to every statement (READ COMMITTED: each one looks anew).
-func (w *transaction) open(ctx context.Context) error {
-	w.queue = append(w.queue, queued{text: `BEGIN`})
-	var head []store.Position
-	lock := read(`SELECT head FROM log FOR UPDATE`, nil, func(row scanner) (p store.Position, err error) { return p, row.Scan(&p) }, &head)
-	if err := w.send(ctx, lock); err != nil {
+// open takes the log's row, right behind BEGIN. Nobody else writes from here to the end, and what others wrote before is
+// visible to every statement (READ COMMITTED: each one looks anew).
+func (w *transaction) open() *reading {
+	return &reading{queued: queued{text: `SELECT head FROM log FOR UPDATE`}, rows: func(rows pgx.Rows) error {
+		head, err := collect(rows, func(row scanner) (p store.Position, err error) { return p, row.Scan(&p) })
+		if err == nil && len(head) != 1 {
+			err = errors.New("the log has no row")
+		}
+		if err == nil {
+			w.head, w.found = head[0], head[0]
+		}
 		return err
-	}
-	if lock.err != nil || len(head) != 1 {
-		return errors.Join(errors.New("the log's row cannot be read"), lock.err)
-	}
-	w.head, w.found = head[0], head[0]
-	return nil
+	}}
 }
 
-func (w *transaction) commit(ctx context.Context) error {
+func (w *transaction) commit() error {
 	if w.head != w.found {
 		w.queue = append(w.queue, queued{`UPDATE log SET head = $1`, []any{w.head}})
 	}
@@ -106,7 +103,7 @@ func (w *transaction) commit(ctx context.Context) error {
 		w.queue = append(w.queue, queued{`SELECT pg_notify($1, '')`, []any{w.channel}})
 	}
 	w.queue = append(w.queue, queued{text: `COMMIT`})
-	return w.send(ctx, nil)
+	return w.send()
 }
 
 // begin starts a unit.
@@ -114,33 +111,42 @@ func (w *transaction) begin() {
 	w.unit = &begun{from: len(w.queue), head: w.head, rings: w.rings}
 }
 
-// end ends a unit, and undoes it if that is wanted.
-func (w *transaction) end(ctx context.Context, undo bool) error {
+// end ends a unit, and undoes it if it has failed.
+func (w *transaction) end(t *tx, refused error) (_, err error) {
+	if refused == nil {
+		refused = t.failed
+	}
+	if refused == nil && w.careful {
+		refused = w.send()
+	}
+	if w.broken != nil {
+		return nil, w.broken
+	}
 	unit := w.unit
 	w.unit = nil
-	if undo {
+	switch {
+	case refused == nil && unit.saved:
+		w.queue = append(w.queue, queued{text: `RELEASE unit`})
+	case refused != nil:
 		w.queue = w.queue[:unit.from]
 		w.head, w.rings = unit.head, unit.rings
+		if unit.saved {
+			err = w.control(`ROLLBACK TO unit; RELEASE unit`)
+		}
+		return refused, err
 	}
-	switch {
-	case undo && unit.saved:
-		return w.control(ctx, `ROLLBACK TO unit; RELEASE unit`)
-	case unit.saved:
-		w.queue = append(w.queue, queued{text: `RELEASE unit`})
-	}
-	return nil
+	w.wrote.add(slices.Collect(maps.Keys(t.wrote))...)
+	return nil, nil
 }
 
 // control sends what may not be prepared: in a transaction that failed PostgreSQL prepares nothing.
-func (w *transaction) control(ctx context.Context, statements string) error {
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), w.deadline)
-	defer cancel()
-	_, err := w.conn.PgConn().Exec(ctx, statements).ReadAll()
+func (w *transaction) control(statements string) error {
+	_, err := w.conn.PgConn().Exec(w.ctx, statements).ReadAll()
 	return err
 }
 
-// send sends the queue, and a reading behind it, in one round trip. A unit that sends what it wrote gets a savepoint.
-func (w *transaction) send(ctx context.Context, last *reading) error {
+// send sends the queue, and readings behind it, in one round trip. A unit that sends what it wrote gets a savepoint.
+func (w *transaction) send(readings ...*reading) error {
 	if w.broken != nil {
 		return w.broken
 	}
@@ -150,23 +156,24 @@ func (w *transaction) send(ctx context.Context, last *reading) error {
 		}
 		u.from = 0
 	}
+	if !w.begun {
+		w.begun, readings = true, slices.Insert(readings, 0, w.open())
+	}
 	var batch pgx.Batch
 	for _, q := range w.queue {
 		batch.Queue(q.text, q.args...)
 	}
 	w.queue = w.queue[:0]
-	if last != nil {
-		batch.Queue(last.text, last.args...).Query(func(rows pgx.Rows) error {
-			last.err = last.rows(rows)
+	for _, r := range readings {
+		batch.Queue(r.text, r.args...).Query(func(rows pgx.Rows) error {
+			r.err = r.rows(rows)
 			return rows.Err()
 		})
 	}
 	if batch.Len() == 0 {
 		return nil
 	}
-	ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), w.deadline)
-	defer cancel()
-	return w.judge(w.conn.SendBatch(ctx, &batch).Close())
+	return w.judge(w.conn.SendBatch(w.ctx, &batch).Close())
 }
 
 // judge tells whom an error concerns: the unit that runs, or everything.

@@ -26,7 +26,7 @@ func (e *Engine) Trim(ctx context.Context, upTo store.Position) error {
 	number := func(row scanner) (p store.Position, err error) { return p, row.Scan(&p) }
 	var moved []store.Position
 	move := read(`UPDATE log SET trimmed = greatest(trimmed, least($1, head)) RETURNING trimmed`, []any{upTo}, number, &moved)
-	err := e.transaction(ctx, true, func(w *transaction) error { return w.send(ctx, move) })
+	err := e.transaction(ctx, true, func(w *transaction) error { return w.send(move) })
 	if err = errors.Join(err, move.err); err != nil {
 		return fmt.Errorf("trim: %w", err)
 	}

@@ -134,3 +134,9 @@ func Private(t testing.TB) *Server {
 func (s *Server) URL() string {
 	return fmt.Sprintf("postgres://postgres@localhost:%d/postgres?host=%s", s.port, url.QueryEscape(s.dir))
 }
+
+// Schema makes a schema on the server, as URL does.
+func (s *Server) Schema(t testing.TB) string {
+	t.Helper()
+	return schema(t, s.URL())
+}
