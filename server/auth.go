@@ -2,91 +2,107 @@ package server
 
 import (
 	"context"
-	"crypto/sha256"
-	"crypto/subtle"
+	"crypto/x509"
+	"net"
 	"strings"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 	"google.golang.org/grpc/metadata"
+	"google.golang.org/grpc/peer"
 
+	"payments.internal/klarna-gateway/access"
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
-// Token is a caller's bearer token, known by its digest alone.
-type Token struct {
-	Name       string   // of the caller, as it appears in logs and beside its requests
-	SHA256     [32]byte // of the token
-	DebtorData bool     // may see debtors' names and account numbers
-}
+// peerCertificateKey carries the certificate of a REST client, verified by the REST listener, over the in-memory
+// connection. Nobody else's is believed: see inner.
+const peerCertificateKey = "gateway-peer-certificate-bin"
 
-// caller is who makes a call.
-type caller struct {
-	name       string
-	debtorData bool
-}
-
-type callers struct {
-	tokens []Token
-	nobody caller // what callers are where nobody has to authenticate
-}
-
-func newCallers(tokens []Token, debtorData bool) callers {
-	return callers{tokens: tokens, nobody: caller{debtorData: debtorData}}
-}
-
-// identify finds out who calls. Every token is compared, in constant time.
-func (c callers) identify(ctx context.Context, method string) (caller, error) {
-	if len(c.tokens) == 0 {
-		return c.nobody, nil
-	}
+// identify finds out who calls. Health needs nobody.
+func (s *Server) identify(ctx context.Context, method string) (access.Caller, error) {
 	if strings.HasPrefix(method, "/"+healthv1.Health_ServiceDesc.ServiceName+"/") {
-		return caller{}, nil
+		return access.Caller{}, nil
 	}
-	var found *Token
-	for _, value := range metadata.ValueFromIncomingContext(ctx, "authorization") {
-		scheme, token, _ := strings.Cut(value, " ")
-		if !strings.EqualFold(scheme, "Bearer") {
-			continue
-		}
-		sum := sha256.Sum256([]byte(token))
-		for i := range c.tokens {
-			if subtle.ConstantTimeCompare(sum[:], c.tokens[i].SHA256[:]) == 1 {
-				found = &c.tokens[i]
-			}
-		}
+	if !s.callers.Required() {
+		return access.Caller{DebtorData: s.debtorData}, nil
 	}
-	if found == nil {
-		return caller{}, reason(codes.Unauthenticated, gatewayv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED, "a valid bearer token is required")
-	}
-	return caller{name: found.Name, debtorData: found.DebtorData}, nil
-}
-
-// admit returns the call's context with its caller, or without one if the error is not nil.
-func (c callers) admit(ctx context.Context, method string) (context.Context, error) {
-	who, err := c.identify(ctx, method)
+	who, err := s.callers.Identify(bearersOf(ctx), certificateOf(ctx))
 	if err != nil {
-		return ctx, err
+		s.log.DebugContext(ctx, "caller not authenticated", "method", method, "error", err)
+		return access.Caller{}, reason(codes.Unauthenticated, gatewayv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED, s.wanted())
 	}
-	return withCaller(ctx, who), nil
+	return who, nil
 }
 
-type callerKey struct{}
-
-func withCaller(ctx context.Context, c caller) context.Context {
-	return context.WithValue(ctx, callerKey{}, c)
+// wanted says what a caller has to present.
+func (s *Server) wanted() string {
+	switch tokens := len(s.callers.Tokens)+len(s.callers.Issuers) > 0; {
+	case tokens && len(s.callers.Certificates) > 0:
+		return "a valid bearer token or a client certificate is required"
+	case tokens:
+		return "a valid bearer token is required"
+	}
+	return "a client certificate is required"
 }
 
-func callerOf(ctx context.Context) caller {
-	c, _ := ctx.Value(callerKey{}).(caller)
-	return c
+func bearersOf(ctx context.Context) (all []string) {
+	for _, value := range metadata.ValueFromIncomingContext(ctx, "authorization") {
+		if scheme, token, _ := strings.Cut(value, " "); strings.EqualFold(scheme, "Bearer") {
+			all = append(all, token)
+		}
+	}
+	return all
+}
+
+// certificateOf is the verified certificate of a gRPC client, or of a REST client whose call came in on the in-memory
+// connection; nil without one.
+func certificateOf(ctx context.Context) *x509.Certificate {
+	from, ok := peer.FromContext(ctx)
+	if !ok {
+		return nil
+	}
+	if inner(from.Addr) {
+		carried := metadata.ValueFromIncomingContext(ctx, peerCertificateKey)
+		if len(carried) != 1 {
+			return nil
+		}
+		cert, err := x509.ParseCertificate([]byte(carried[0]))
+		if err != nil {
+			return nil
+		}
+		return cert
+	}
+	over, ok := from.AuthInfo.(credentials.TLSInfo)
+	if !ok || len(over.State.VerifiedChains) == 0 {
+		return nil
+	}
+	return over.State.VerifiedChains[0][0]
+}
+
+// inner tells the in-memory connection between REST and gRPC, on which only the gateway itself can write.
+func inner(a net.Addr) bool { return a != nil && a.Network() == "bufconn" }
+
+// callerOf is who makes a call; nobody where nobody has to authenticate.
+func callerOf(ctx context.Context) access.Caller {
+	if d := decisionOf(ctx); d != nil {
+		return d.caller
+	}
+	return access.Caller{}
 }
 
 // mayShowDebtors refuses a wish to see debtors' data that the caller may not have.
 func mayShowDebtors(ctx context.Context, wanted bool) error {
-	if wanted && !callerOf(ctx).debtorData {
-		return reason(codes.PermissionDenied, gatewayv1.ErrorReason_ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED,
-			"the caller may not see debtors' names and account numbers; leave include_debtor_data out")
+	d := decisionOf(ctx)
+	switch {
+	case d == nil:
+	case !wanted:
+		d.grant = d.grant.Without(access.PersonalData) // the call does not lean on it
+		return nil
+	case d.grant.Scope(access.PersonalData):
+		return nil
 	}
-	return nil
+	return withInfo(codes.PermissionDenied, gatewayv1.ErrorReason_ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED,
+		"the caller may not see debtors' names and account numbers; leave include_debtor_data out", map[string]string{"scope": access.PersonalData})
 }

@@ -12,11 +12,12 @@ import (
 
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
 
+	"payments.internal/klarna-gateway/access"
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
 // tokens of two callers; the second one may see debtors.
-var tokens = []Token{
+var tokens = []access.Token{
 	{Name: "billing", SHA256: sha256.Sum256([]byte("billing-token"))},
 	{Name: "care", SHA256: sha256.Sum256([]byte("care-token")), DebtorData: true},
 }
@@ -27,7 +28,7 @@ func bearer(token string) http.Header {
 
 func TestAuth_EveryRPCNeedsAToken(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *Config) { c.Tokens = tokens })
+	s := start(t, func(c *Config) { c.Callers.Tokens = tokens })
 	served := s.server.grpc.GetServiceInfo()
 	for _, m := range methods() {
 		if _, ok := served[string(m.Parent().FullName())]; !ok {
@@ -65,7 +66,7 @@ func TestAuth_EveryRPCNeedsAToken(t *testing.T) {
 
 func TestAuth_HealthNeedsNone(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *Config) { c.Tokens = tokens })
+	s := start(t, func(c *Config) { c.Callers.Tokens = tokens })
 	health, err := s.health.Check(t.Context(), &healthv1.HealthCheckRequest{})
 	if err != nil || health.GetStatus() != healthv1.HealthCheckResponse_SERVING {
 		t.Errorf("health is %v, %v", health, err)
@@ -79,7 +80,7 @@ func TestAuth_HealthNeedsNone(t *testing.T) {
 
 func TestAuth_RequestIDsBelongToTheirCaller(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *Config) { c.Tokens = tokens })
+	s := start(t, func(c *Config) { c.Callers.Tokens = tokens })
 	req := sessionRequest("SO-1")
 	_, st := s.overGRPC(req, "authorization", "Bearer billing-token")
 	if st.Code() != codes.OK {
@@ -99,7 +100,7 @@ func TestAuth_RequestIDsBelongToTheirCaller(t *testing.T) {
 
 func TestAuth_DebtorDataNeedsThePermission(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *Config) { c.Tokens = tokens })
+	s := start(t, func(c *Config) { c.Callers.Tokens = tokens })
 	s.record(opened("SO-1"))
 	for _, req := range []proto.Message{
 		&gatewayv1.GetPaymentStatusRequest{Payment: &gatewayv1.GetPaymentStatusRequest_MerchantReference{MerchantReference: "SO-1"}, IncludeDebtorData: true},
@@ -121,7 +122,7 @@ func TestAuth_DebtorDataNeedsThePermission(t *testing.T) {
 
 func TestAuth_CallersAreNamedInTheLogs(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *Config) { c.Tokens = tokens })
+	s := start(t, func(c *Config) { c.Callers.Tokens = tokens })
 	s.klarnaRefuses("readOrder", http.StatusUnauthorized)
 	ctx := metadata.AppendToOutgoingContext(t.Context(), "authorization", "Bearer billing-token")
 	if _, err := s.orders.GetOrder(ctx, &gatewayv1.GetOrderRequest{OrderId: id("order")}); reasonOf(err) != "KLARNA_CREDENTIALS_REFUSED" {

@@ -58,6 +58,7 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithHealthzEndpoint(healthv1.NewHealthClient(conn)),
+		runtime.WithMetadata(carryCaller),
 		runtime.WithErrorHandler(restError),
 		runtime.WithRoutingErrorHandler(restRoutingError),
 		runtime.WithMiddlewares(bodyAlone(func() *runtime.ServeMux { return mux })),
@@ -76,7 +77,7 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 	root := http.NewServeMux()
 	root.HandleFunc("GET /openapi.json", serveOpenAPI)
 	root.Handle("/", unbuffered(http.MaxBytesHandler(mux, messageLimit)))
-	g := &Gateway{handler: otelhttp.NewHandler(root, "rest"), conn: conn}
+	g := &Gateway{handler: takeTicket(otelhttp.NewHandler(root, "rest")), conn: conn}
 	g.serving.Go(func() { _ = s.Serve(pipe) })
 	return g, nil
 }

@@ -341,7 +341,12 @@ type watching struct {
 // watchPayments opens a watch, which ends with the test.
 func (f *face) watchPayments(req *gatewayv1.WatchPaymentStatusRequest) *watching {
 	f.t.Helper()
-	ctx, cancel := context.WithTimeout(f.t.Context(), patience)
+	return f.watchPaymentsIn(f.t.Context(), req)
+}
+
+func (f *face) watchPaymentsIn(ctx context.Context, req *gatewayv1.WatchPaymentStatusRequest) *watching {
+	f.t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	f.t.Cleanup(cancel)
 	stream, err := f.payments.WatchPaymentStatus(ctx, req)
 	must(f.t, err)

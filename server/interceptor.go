@@ -16,16 +16,13 @@ import (
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
-// requests lists the request of every RPC, whose rules are compiled at start.
-func requests() (all []proto.Message) {
+// rpcs lists every RPC of the API.
+func rpcs() (all []protoreflect.MethodDescriptor) {
 	protoregistry.GlobalFiles.RangeFilesByPackage("gateway.v1", func(file protoreflect.FileDescriptor) bool {
 		for i := range file.Services().Len() {
 			methods := file.Services().Get(i).Methods()
 			for k := range methods.Len() {
-				kind, err := protoregistry.GlobalTypes.FindMessageByName(methods.Get(k).Input().FullName())
-				if err == nil { // generated code registers both
-					all = append(all, kind.Zero().Interface())
-				}
+				all = append(all, methods.Get(k))
 			}
 		}
 		return true
@@ -33,14 +30,25 @@ func requests() (all []proto.Message) {
 	return all
 }
 
+// requests lists the request of every RPC, whose rules are compiled at start.
+func requests() (all []proto.Message) {
+	for _, m := range rpcs() {
+		kind, err := protoregistry.GlobalTypes.FindMessageByName(m.Input().FullName())
+		if err == nil { // generated code registers both
+			all = append(all, kind.Zero().Interface())
+		}
+	}
+	return all
+}
+
 // serveUnary lets in calls of known callers with valid requests, and bounds them. Whatever goes wrong leaves as a
 // status, and is logged once, here.
 func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (res any, err error) {
 	defer func() { err = s.answer(ctx, info.FullMethod, err, recover()) }()
-	if ctx, err = s.callers.admit(ctx, info.FullMethod); err != nil {
+	if ctx, err = s.admit(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	if err := s.valid(req); err != nil {
+	if err := s.accepted(ctx, req); err != nil {
 		return nil, err
 	}
 	bounded := ctx
@@ -49,14 +57,17 @@ func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServer
 		bounded, cancel = context.WithTimeout(ctx, s.callTimeout)
 		defer cancel()
 	}
-	return handler(bounded, req)
+	if res, err = handler(bounded, req); err != nil {
+		return nil, err
+	}
+	return res, decisionOf(ctx).open()
 }
 
 // serveStream is serveUnary for streams, which have no bound and check requests as they come.
 func (s *Server) serveStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
 	ctx := stream.Context()
 	defer func() { err = s.answer(ctx, info.FullMethod, err, recover()) }()
-	if ctx, err = s.callers.admit(ctx, info.FullMethod); err != nil {
+	if ctx, err = s.admit(ctx, info.FullMethod); err != nil {
 		return err
 	}
 	return handler(srv, &admitted{ServerStream: stream, server: s, ctx: ctx})
@@ -73,7 +84,7 @@ func (s *Server) answer(ctx context.Context, method string, err error, panicked 
 	}
 	out := toStatus(err)
 	code, why := status.Code(out), reasonOf(out)
-	attrs := []any{"method", method, "code", code.String(), "reason", why, "caller", callerOf(ctx).name, "error", err}
+	attrs := []any{"method", method, "code", code.String(), "reason", why, "caller", callerOf(ctx).Name, "error", err}
 	switch {
 	case code == codes.Internal, code == codes.Unknown:
 		s.log.ErrorContext(ctx, "call failed", attrs...)
@@ -83,6 +94,16 @@ func (s *Server) answer(ctx context.Context, method string, err error, panicked 
 		s.log.WarnContext(ctx, "call not served", attrs...)
 	}
 	return out
+}
+
+// metadataOf is the metadata of a status's reason.
+func metadataOf(err error) map[string]string {
+	for _, detail := range status.Convert(err).Details() {
+		if info, ok := detail.(*errdetails.ErrorInfo); ok {
+			return info.GetMetadata()
+		}
+	}
+	return nil
 }
 
 // reasonOf is the reason that a status names; empty if it has none.
@@ -108,14 +129,28 @@ func (a *admitted) RecvMsg(m any) error {
 	if err := a.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	return a.server.valid(m)
+	return a.server.accepted(a.ctx, m)
 }
 
-// valid checks messages of this API; others (health, reflection) have no rules.
-func (s *Server) valid(m any) error {
+func (a *admitted) SendMsg(m any) error {
+	if err := decisionOf(a.ctx).open(); err != nil {
+		return err
+	}
+	return a.ServerStream.SendMsg(m)
+}
+
+// accepted checks requests of this API: what the caller may ask for, then what they look like. Others (health,
+// reflection) have no rules.
+func (s *Server) accepted(ctx context.Context, m any) error {
 	msg, ok := m.(proto.Message)
 	if !ok || msg.ProtoReflect().Descriptor().ParentFile().Package() != "gateway.v1" {
 		return nil
+	}
+	d := decisionOf(ctx)
+	err := d.about(msg)
+	s.audited(ctx, d, err)
+	if err != nil {
+		return err
 	}
 	return validate(s.validator, msg)
 }

@@ -51,8 +51,9 @@ func (s *Server) page(ctx context.Context, rpc, merchantAccount string, req page
 }
 
 // subjects reads a page of subjects, newest change first. One more than the page is read to see whether there is a
-// next one. A subject that changes between two pages moves in front of the first one: watch to hear of it.
+// next one. What the caller may not see is left out, so a page may be short. A subject that changes between two pages moves in front of the first one: watch to hear of it.
 func (s *Server) subjects(ctx context.Context, p page, q store.Query) (found []store.Subject, next string, err error) {
+	sees := narrow(ctx, &q)
 	q.Descending, q.Limit = true, p.size+1
 	if p.after > 0 {
 		if q.UpTo = p.after - 1; q.UpTo == 0 {
@@ -60,18 +61,21 @@ func (s *Server) subjects(ctx context.Context, p page, q store.Query) (found []s
 		}
 	}
 	if found, err = s.store.Subjects(ctx, q); err != nil || len(found) <= p.size {
-		return found, "", err
+		return seenOf(found, sees), "", err
 	}
 	found = found[:p.size]
-	return found, p.cursors.token(place{After: found[p.size-1].Latest}), nil
+	next = p.cursors.token(place{After: found[p.size-1].Latest})
+	return seenOf(found, sees), next, nil
 }
 
 // events reads a page of events, oldest first.
 func (s *Server) events(ctx context.Context, p page, q store.Query) (found []store.Event, next string, err error) {
+	sees := narrow(ctx, &q)
 	q.After, q.Limit = p.after, p.size+1
 	if found, err = s.store.Events(ctx, q); err != nil || len(found) <= p.size {
-		return found, "", err
+		return seenEvents(found, sees), "", err
 	}
 	found = found[:p.size]
-	return found, p.cursors.token(place{After: found[p.size-1].Position}), nil
+	next = p.cursors.token(place{After: found[p.size-1].Position})
+	return seenEvents(found, sees), next, nil
 }

@@ -100,15 +100,17 @@ func (s *paymentService) GetPaymentStatus(ctx context.Context, req *gatewayv1.Ge
 		return nil, err
 	}
 	const most = 100
-	found, err := s.store.Subjects(ctx, store.Query{
+	q := store.Query{
 		Stream: store.Payments, MerchantAccount: account, Descending: true, Limit: most,
 		Keys: slices.Concat(keys(journal.KeyPayment, req.GetPaymentId()), keys(journal.KeySession, req.GetSessionId()),
 			keys(journal.KeyOrder, req.GetOrderId()), keys(journal.KeyReference, req.GetMerchantReference())),
-	})
+	}
+	sees := narrow(ctx, &q)
+	found, err := s.store.Subjects(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	if len(found) == 0 {
+	if found = seenOf(found, sees); len(found) == 0 {
 		return nil, fmt.Errorf("payment: %w", store.ErrNotFound)
 	}
 	payments, err := paymentsFromSubjects(found, req.GetIncludeDebtorData())
@@ -167,7 +169,14 @@ func (s *paymentService) ListPaymentEvents(ctx context.Context, req *gatewayv1.L
 }
 
 func (s *paymentService) WatchPaymentStatus(req *gatewayv1.WatchPaymentStatusRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchPaymentStatusResponse]) error {
-	ctx := stream.Context()
+	ctx, show := stream.Context(), func(ev *gatewayv1.PaymentEvent) *gatewayv1.PaymentEvent { return ev }
+	if t := decisionOf(ctx).ticket; t != nil {
+		var err error
+		if req, err = t.watch(req); err != nil {
+			return err
+		}
+		show = statusAlone
+	}
 	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
 		return err
@@ -190,7 +199,7 @@ func (s *paymentService) WatchPaymentStatus(req *gatewayv1.WatchPaymentStatusReq
 			if err != nil {
 				return err
 			}
-			res.Message = &gatewayv1.WatchPaymentStatusResponse_Event{Event: ev}
+			res.Message = &gatewayv1.WatchPaymentStatusResponse_Event{Event: show(ev)}
 		case step.bookmark != nil:
 			res.Message = &gatewayv1.WatchPaymentStatusResponse_Bookmark{Bookmark: step.bookmark}
 		case step.snapshotEnd != nil:

@@ -34,7 +34,7 @@ func once(ctx context.Context, merchantAccount string, req mutation) (operation.
 		return operation.Request{}, fmt.Errorf("encode request: %w", err)
 	}
 	return operation.Request{
-		MerchantAccount: merchantAccount, ID: strings.ToLower(req.GetRequestId()), Caller: callerOf(ctx).name, Content: encoded,
+		MerchantAccount: merchantAccount, ID: strings.ToLower(req.GetRequestId()), Caller: callerOf(ctx).Name, Content: encoded,
 	}, nil
 }
 

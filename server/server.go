@@ -3,7 +3,9 @@
 package server
 
 import (
+	"cmp"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -18,6 +20,7 @@ import (
 	"google.golang.org/grpc/keepalive"
 	"google.golang.org/grpc/reflection"
 
+	"payments.internal/klarna-gateway/access"
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/operation"
@@ -32,8 +35,14 @@ type Config struct {
 	Accounts map[string]operation.API
 	// Defaults are the merchant accounts of requests that name none.
 	Defaults map[operation.API]string
-	// Tokens are the callers' bearer tokens; none means that nobody has to authenticate.
-	Tokens []Token
+	// Callers is how callers prove who they are; the zero value means that nobody has to.
+	Callers access.Callers
+	// Policy says what callers may do; nil means that all may do everything, save what their tokens say of debtors.
+	Policy *access.PolicyFile
+	// Audit says which decisions are logged; empty means AuditDenied.
+	Audit Audit
+	// TLS of the gRPC listener; nil means none. REST has its own, on the listener of its http.Server.
+	TLS *tls.Config
 	// DebtorData lets callers see debtors' names and account numbers where nobody has to authenticate.
 	DebtorData bool
 	// Reflection offers gRPC reflection.
@@ -52,7 +61,10 @@ type Server struct {
 	operations  *operation.Operations
 	accounts    map[string]operation.API
 	defaults    map[operation.API]string
-	callers     callers
+	callers     access.Callers
+	debtorData  bool
+	policy      *access.PolicyFile
+	audit       Audit
 	validator   protovalidate.Validator
 	callTimeout time.Duration
 	streamAge   time.Duration
@@ -60,6 +72,9 @@ type Server struct {
 
 	grpc   *grpc.Server
 	health *health.Server
+
+	now             func() time.Time // by which credentials run out
+	credentialCheck time.Duration
 
 	draining context.Context // ends when watches shall end
 	drain    context.CancelFunc
@@ -77,7 +92,8 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
 		accounts: cfg.Accounts, defaults: cfg.Defaults, validator: validator,
-		callers:     newCallers(cfg.Tokens, cfg.DebtorData),
+		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied),
+		now: cfg.Callers.Now, credentialCheck: credentialCheck,
 		callTimeout: cfg.CallTimeout, streamAge: cfg.StreamAge, log: cfg.Logger,
 		health: health.NewServer(),
 	}
@@ -91,7 +107,11 @@ func New(cfg Config) (*Server, error) {
 	if s.log == nil {
 		s.log = slog.Default()
 	}
+	if s.now == nil {
+		s.now = time.Now
+	}
 	s.grpc = grpc.NewServer(
+		grpc.Creds(listenerCredentials(cfg.TLS)),
 		grpc.StatsHandler(otelgrpc.NewServerHandler()),
 		grpc.UnaryInterceptor(s.serveUnary), grpc.StreamInterceptor(s.serveStream),
 		grpc.MaxRecvMsgSize(messageLimit), grpc.MaxSendMsgSize(messageLimit),
@@ -143,7 +163,8 @@ func (s *Server) Shutdown(ctx context.Context) {
 	}
 }
 
-// merchantAccount resolves the merchant account that a request names, or the default one.
+// merchantAccount resolves the merchant account that a request names, or the default one, and settles that the caller may
+// use it. Nobody learns by it which accounts there are: what a request names was checked before.
 func (s *Server) merchantAccount(ctx context.Context, name string, api operation.API) (string, error) {
 	if name == "" {
 		name = s.defaults[api]
@@ -158,5 +179,5 @@ func (s *Server) merchantAccount(ctx context.Context, name string, api operation
 	case have != api:
 		return "", unsuitableAccount(fmt.Sprintf("merchant account %q is for Klarna's %s APIs, this needs %s", name, have, api))
 	}
-	return name, nil
+	return name, decisionOf(ctx).permit(name)
 }

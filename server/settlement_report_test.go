@@ -14,6 +14,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
 
+	"payments.internal/klarna-gateway/access"
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/operation"
@@ -190,7 +191,9 @@ func TestDownloadReport_EndsAtKlarnaWhenItsReaderLeaves(t *testing.T) {
 
 func TestDownloadReport_RefusalsAreJSONOverREST(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(cfg *Config) { cfg.Tokens = []Token{{Name: "books", SHA256: sha256.Sum256([]byte("let-me-in"))}} })
+	s := start(t, func(cfg *Config) {
+		cfg.Callers.Tokens = []access.Token{{Name: "books", SHA256: sha256.Sum256([]byte("let-me-in"))}}
+	})
 	in := http.Header{"Authorization": {"Bearer let-me-in"}}
 	for _, c := range []struct {
 		path   string

@@ -89,6 +89,7 @@ func (w *watch) show(states []string, endable bool, endStates []string) {
 
 // run serves the watch until the client leaves, an end is reached, or the gateway ends it.
 func (w *watch) run(ctx context.Context, req watchRequest, header func(metadata.MD) error) (err error) {
+	w.narrow(ctx)
 	if w.at, err = w.begin(req); err != nil {
 		return err
 	}
@@ -104,6 +105,10 @@ func (w *watch) run(ctx context.Context, req watchRequest, header func(metadata.
 		err = w.end(gatewayv1.StreamEnd_REASON_DRAINING, time.Second)
 	case errors.Is(cause, errMaxAge):
 		err = w.end(gatewayv1.StreamEnd_REASON_MAX_AGE, 0)
+	case errors.Is(cause, errRevoked):
+		err = w.end(gatewayv1.StreamEnd_REASON_PERMISSION_REVOKED, 0)
+	case errors.Is(cause, errExpired):
+		err = w.end(gatewayv1.StreamEnd_REASON_CREDENTIALS_EXPIRED, 0)
 	}
 	if errors.Is(err, errEnded) {
 		return nil
@@ -275,12 +280,15 @@ func (w *watch) tell(at place, step watchStep) error {
 	return nil
 }
 
-// watchContext ends a watch when the client leaves, the gateway drains, or the watch reaches its age.
+// watchContext ends a watch when the client leaves, the gateway drains, the watch reaches its age, or its caller may no
+// longer have it.
 func (s *Server) watchContext(ctx context.Context) (_ context.Context, release func()) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	staying := context.AfterFunc(s.draining, func() { cancel(errDraining) })
 	age := time.AfterFunc(s.streamAge, func() { cancel(errMaxAge) })
+	granted := s.whileGranted(ctx, cancel)
 	return ctx, func() {
+		granted()
 		staying()
 		age.Stop()
 		cancel(nil)

@@ -16,6 +16,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"payments.internal/klarna-gateway/access"
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/operation"
@@ -81,7 +82,7 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 	})
 	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Logger: log})
 	g.api, err = server.New(server.Config{
-		Journal: book, Operations: operations, Accounts: v.apis, Defaults: v.defaults, Tokens: cfg.tokens(),
+		Journal: book, Operations: operations, Accounts: v.apis, Defaults: v.defaults, Callers: access.Callers{Tokens: cfg.tokens()},
 		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, Logger: log,
 	})
 	if err != nil {
@@ -323,9 +324,9 @@ func (c *config) doorURL(door string) func(secret string) string {
 	return func(secret string) string { return base + "/klarna/" + door + "/" + secret }
 }
 
-func (c *config) tokens() (all []server.Token) {
+func (c *config) tokens() (all []access.Token) {
 	for _, t := range c.Tokens {
-		token := server.Token{Name: t.Name, DebtorData: t.DebtorData}
+		token := access.Token{Name: t.Name, DebtorData: t.DebtorData}
 		_, _ = hex.Decode(token.SHA256[:], []byte(t.SHA256)) // checked by check
 		all = append(all, token)
 	}

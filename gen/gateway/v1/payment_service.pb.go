@@ -3378,6 +3378,183 @@ func (*DistributeHostedPageResponse) Descriptor() ([]byte, []int) {
 	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{36}
 }
 
+// CreateWatchTicketRequest names the payment to be watched.
+type CreateWatchTicketRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// The payment.
+	//
+	// Types that are valid to be assigned to Payment:
+	//
+	//	*CreateWatchTicketRequest_PaymentId
+	//	*CreateWatchTicketRequest_SessionId
+	//	*CreateWatchTicketRequest_OrderId
+	Payment       isCreateWatchTicketRequest_Payment `protobuf_oneof:"payment"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateWatchTicketRequest) Reset() {
+	*x = CreateWatchTicketRequest{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[37]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateWatchTicketRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateWatchTicketRequest) ProtoMessage() {}
+
+func (x *CreateWatchTicketRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[37]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateWatchTicketRequest.ProtoReflect.Descriptor instead.
+func (*CreateWatchTicketRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{37}
+}
+
+func (x *CreateWatchTicketRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreateWatchTicketRequest) GetPayment() isCreateWatchTicketRequest_Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+func (x *CreateWatchTicketRequest) GetPaymentId() string {
+	if x != nil {
+		if x, ok := x.Payment.(*CreateWatchTicketRequest_PaymentId); ok {
+			return x.PaymentId
+		}
+	}
+	return ""
+}
+
+func (x *CreateWatchTicketRequest) GetSessionId() string {
+	if x != nil {
+		if x, ok := x.Payment.(*CreateWatchTicketRequest_SessionId); ok {
+			return x.SessionId
+		}
+	}
+	return ""
+}
+
+func (x *CreateWatchTicketRequest) GetOrderId() string {
+	if x != nil {
+		if x, ok := x.Payment.(*CreateWatchTicketRequest_OrderId); ok {
+			return x.OrderId
+		}
+	}
+	return ""
+}
+
+type isCreateWatchTicketRequest_Payment interface {
+	isCreateWatchTicketRequest_Payment()
+}
+
+type CreateWatchTicketRequest_PaymentId struct {
+	// The gateway's own id of the payment.
+	PaymentId string `protobuf:"bytes,2,opt,name=payment_id,json=paymentId,proto3,oneof"`
+}
+
+type CreateWatchTicketRequest_SessionId struct {
+	// Klarna session id.
+	SessionId string `protobuf:"bytes,3,opt,name=session_id,json=sessionId,proto3,oneof"`
+}
+
+type CreateWatchTicketRequest_OrderId struct {
+	// Klarna order id.
+	OrderId string `protobuf:"bytes,4,opt,name=order_id,json=orderId,proto3,oneof"`
+}
+
+func (*CreateWatchTicketRequest_PaymentId) isCreateWatchTicketRequest_Payment() {}
+
+func (*CreateWatchTicketRequest_SessionId) isCreateWatchTicketRequest_Payment() {}
+
+func (*CreateWatchTicketRequest_OrderId) isCreateWatchTicketRequest_Payment() {}
+
+// CreateWatchTicketResponse is the ticket.
+type CreateWatchTicketResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The ticket, 256 bits of chance. A credential: hand it to the one who shall watch, over a channel that is not logged.
+	Ticket string `protobuf:"bytes,1,opt,name=ticket,proto3" json:"ticket,omitempty"`
+	// Until when it has to be used.
+	ExpireTime *timestamppb.Timestamp `protobuf:"bytes,2,opt,name=expire_time,json=expireTime,proto3" json:"expire_time,omitempty"`
+	// Path of the watch at the REST listener, with the ticket.
+	WatchPath     string `protobuf:"bytes,3,opt,name=watch_path,json=watchPath,proto3" json:"watch_path,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CreateWatchTicketResponse) Reset() {
+	*x = CreateWatchTicketResponse{}
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[38]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateWatchTicketResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateWatchTicketResponse) ProtoMessage() {}
+
+func (x *CreateWatchTicketResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_service_proto_msgTypes[38]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateWatchTicketResponse.ProtoReflect.Descriptor instead.
+func (*CreateWatchTicketResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_service_proto_rawDescGZIP(), []int{38}
+}
+
+func (x *CreateWatchTicketResponse) GetTicket() string {
+	if x != nil {
+		return x.Ticket
+	}
+	return ""
+}
+
+func (x *CreateWatchTicketResponse) GetExpireTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.ExpireTime
+	}
+	return nil
+}
+
+func (x *CreateWatchTicketResponse) GetWatchPath() string {
+	if x != nil {
+		return x.WatchPath
+	}
+	return ""
+}
+
 var File_gateway_v1_payment_service_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_payment_service_proto_rawDesc = "" +
@@ -3707,7 +3884,23 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\rphone_country\x18\x06 \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\f2\n" +
 	"^[A-Z]{2}$R\fphoneCountry:u\xbaHr\x1ap\n" +
 	" distribute_hosted_page.recipient\x12\"one of email and phone is required\x1a((this.email != '') != (this.phone != '')\"\x1e\n" +
-	"\x1cDistributeHostedPageResponse2\xe2\x11\n" +
+	"\x1cDistributeHostedPageResponse\"\xe1\x01\n" +
+	"\x18CreateWatchTicketRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12)\n" +
+	"\n" +
+	"payment_id\x18\x02 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01H\x00R\tpaymentId\x12+\n" +
+	"\n" +
+	"session_id\x18\x03 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\tsessionId\x12'\n" +
+	"\border_id\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\aorderIdB\x10\n" +
+	"\apayment\x12\x05\xbaH\x02\b\x01\"\x8f\x01\n" +
+	"\x19CreateWatchTicketResponse\x12\x16\n" +
+	"\x06ticket\x18\x01 \x01(\tR\x06ticket\x12;\n" +
+	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"expireTime\x12\x1d\n" +
+	"\n" +
+	"watch_path\x18\x03 \x01(\tR\twatchPath2\xea\x12\n" +
 	"\x0ePaymentService\x12\x8b\x01\n" +
 	"\x14CreatePaymentSession\x12'.gateway.v1.CreatePaymentSessionRequest\x1a(.gateway.v1.CreatePaymentSessionResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/payments/sessions\x12\x98\x01\n" +
 	"\x14UpdatePaymentSession\x12'.gateway.v1.UpdatePaymentSessionRequest\x1a(.gateway.v1.UpdatePaymentSessionResponse\"-\x82\xd3\xe4\x93\x02':\x01*2\"/v1/payments/sessions/{session_id}\x12\x8c\x01\n" +
@@ -3717,6 +3910,7 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\fListPayments\x12\x1f.gateway.v1.ListPaymentsRequest\x1a .gateway.v1.ListPaymentsResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/payments\x12}\n" +
 	"\x11ListPaymentEvents\x12$.gateway.v1.ListPaymentEventsRequest\x1a%.gateway.v1.ListPaymentEventsResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/payments:events\x12\x81\x01\n" +
 	"\x12WatchPaymentStatus\x12%.gateway.v1.WatchPaymentStatusRequest\x1a&.gateway.v1.WatchPaymentStatusResponse\"\x1a\x82\xd3\xe4\x93\x02\x14\x12\x12/v1/payments:watch0\x01\x12\x85\x01\n" +
+	"\x11CreateWatchTicket\x12$.gateway.v1.CreateWatchTicketRequest\x1a%.gateway.v1.CreateWatchTicketResponse\"#\x82\xd3\xe4\x93\x02\x1d:\x01*\"\x18/v1/payments:watchTicket\x12\x85\x01\n" +
 	"\x13CreateCustomerToken\x12&.gateway.v1.CreateCustomerTokenRequest\x1a'.gateway.v1.CreateCustomerTokenResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/customerTokens\x12\x80\x01\n" +
 	"\x10GetCustomerToken\x12#.gateway.v1.GetCustomerTokenRequest\x1a$.gateway.v1.GetCustomerTokenResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/customerTokens:get\x12\x8c\x01\n" +
 	"\x13ChargeCustomerToken\x12&.gateway.v1.ChargeCustomerTokenRequest\x1a'.gateway.v1.ChargeCustomerTokenResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*\"\x19/v1/customerTokens:charge\x12\x8c\x01\n" +
@@ -3742,7 +3936,7 @@ func file_gateway_v1_payment_service_proto_rawDescGZIP() []byte {
 }
 
 var file_gateway_v1_payment_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_gateway_v1_payment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_gateway_v1_payment_service_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_gateway_v1_payment_service_proto_goTypes = []any{
 	(CustomerToken_Status)(0),            // 0: gateway.v1.CustomerToken.Status
 	(HostedPage_Status)(0),               // 1: gateway.v1.HostedPage.Status
@@ -3783,104 +3977,109 @@ var file_gateway_v1_payment_service_proto_goTypes = []any{
 	(*DisableHostedPageResponse)(nil),    // 36: gateway.v1.DisableHostedPageResponse
 	(*DistributeHostedPageRequest)(nil),  // 37: gateway.v1.DistributeHostedPageRequest
 	(*DistributeHostedPageResponse)(nil), // 38: gateway.v1.DistributeHostedPageResponse
-	(*timestamppb.Timestamp)(nil),        // 39: google.protobuf.Timestamp
-	(*Money)(nil),                        // 40: gateway.v1.Money
-	(*OrderLine)(nil),                    // 41: gateway.v1.OrderLine
-	(*Address)(nil),                      // 42: gateway.v1.Address
-	(OrderPolicy)(0),                     // 43: gateway.v1.OrderPolicy
-	(*Payment)(nil),                      // 44: gateway.v1.Payment
-	(Payment_State)(0),                   // 45: gateway.v1.Payment.State
-	(*PaymentEvent)(nil),                 // 46: gateway.v1.PaymentEvent
-	(WatchStart)(0),                      // 47: gateway.v1.WatchStart
-	(PaymentStatus)(0),                   // 48: gateway.v1.PaymentStatus
-	(*Bookmark)(nil),                     // 49: gateway.v1.Bookmark
-	(*SnapshotEnd)(nil),                  // 50: gateway.v1.SnapshotEnd
-	(*StreamEnd)(nil),                    // 51: gateway.v1.StreamEnd
+	(*CreateWatchTicketRequest)(nil),     // 39: gateway.v1.CreateWatchTicketRequest
+	(*CreateWatchTicketResponse)(nil),    // 40: gateway.v1.CreateWatchTicketResponse
+	(*timestamppb.Timestamp)(nil),        // 41: google.protobuf.Timestamp
+	(*Money)(nil),                        // 42: gateway.v1.Money
+	(*OrderLine)(nil),                    // 43: gateway.v1.OrderLine
+	(*Address)(nil),                      // 44: gateway.v1.Address
+	(OrderPolicy)(0),                     // 45: gateway.v1.OrderPolicy
+	(*Payment)(nil),                      // 46: gateway.v1.Payment
+	(Payment_State)(0),                   // 47: gateway.v1.Payment.State
+	(*PaymentEvent)(nil),                 // 48: gateway.v1.PaymentEvent
+	(WatchStart)(0),                      // 49: gateway.v1.WatchStart
+	(PaymentStatus)(0),                   // 50: gateway.v1.PaymentStatus
+	(*Bookmark)(nil),                     // 51: gateway.v1.Bookmark
+	(*SnapshotEnd)(nil),                  // 52: gateway.v1.SnapshotEnd
+	(*StreamEnd)(nil),                    // 53: gateway.v1.StreamEnd
 }
 var file_gateway_v1_payment_service_proto_depIdxs = []int32{
 	4,  // 0: gateway.v1.PaymentSession.payment_method_categories:type_name -> gateway.v1.PaymentMethodCategory
-	39, // 1: gateway.v1.PaymentSession.expire_time:type_name -> google.protobuf.Timestamp
-	40, // 2: gateway.v1.PaymentSession.order_amount:type_name -> gateway.v1.Money
-	41, // 3: gateway.v1.PaymentSession.order_lines:type_name -> gateway.v1.OrderLine
-	40, // 4: gateway.v1.CreatePaymentSessionRequest.order_amount:type_name -> gateway.v1.Money
-	41, // 5: gateway.v1.CreatePaymentSessionRequest.order_lines:type_name -> gateway.v1.OrderLine
-	42, // 6: gateway.v1.CreatePaymentSessionRequest.billing_address:type_name -> gateway.v1.Address
-	42, // 7: gateway.v1.CreatePaymentSessionRequest.shipping_address:type_name -> gateway.v1.Address
+	41, // 1: gateway.v1.PaymentSession.expire_time:type_name -> google.protobuf.Timestamp
+	42, // 2: gateway.v1.PaymentSession.order_amount:type_name -> gateway.v1.Money
+	43, // 3: gateway.v1.PaymentSession.order_lines:type_name -> gateway.v1.OrderLine
+	42, // 4: gateway.v1.CreatePaymentSessionRequest.order_amount:type_name -> gateway.v1.Money
+	43, // 5: gateway.v1.CreatePaymentSessionRequest.order_lines:type_name -> gateway.v1.OrderLine
+	44, // 6: gateway.v1.CreatePaymentSessionRequest.billing_address:type_name -> gateway.v1.Address
+	44, // 7: gateway.v1.CreatePaymentSessionRequest.shipping_address:type_name -> gateway.v1.Address
 	2,  // 8: gateway.v1.CreatePaymentSessionRequest.customer:type_name -> gateway.v1.Customer
-	43, // 9: gateway.v1.CreatePaymentSessionRequest.order_policy:type_name -> gateway.v1.OrderPolicy
+	45, // 9: gateway.v1.CreatePaymentSessionRequest.order_policy:type_name -> gateway.v1.OrderPolicy
 	3,  // 10: gateway.v1.CreatePaymentSessionResponse.session:type_name -> gateway.v1.PaymentSession
-	44, // 11: gateway.v1.CreatePaymentSessionResponse.payment:type_name -> gateway.v1.Payment
-	40, // 12: gateway.v1.UpdatePaymentSessionRequest.order_amount:type_name -> gateway.v1.Money
-	41, // 13: gateway.v1.UpdatePaymentSessionRequest.order_lines:type_name -> gateway.v1.OrderLine
-	42, // 14: gateway.v1.UpdatePaymentSessionRequest.billing_address:type_name -> gateway.v1.Address
-	42, // 15: gateway.v1.UpdatePaymentSessionRequest.shipping_address:type_name -> gateway.v1.Address
+	46, // 11: gateway.v1.CreatePaymentSessionResponse.payment:type_name -> gateway.v1.Payment
+	42, // 12: gateway.v1.UpdatePaymentSessionRequest.order_amount:type_name -> gateway.v1.Money
+	43, // 13: gateway.v1.UpdatePaymentSessionRequest.order_lines:type_name -> gateway.v1.OrderLine
+	44, // 14: gateway.v1.UpdatePaymentSessionRequest.billing_address:type_name -> gateway.v1.Address
+	44, // 15: gateway.v1.UpdatePaymentSessionRequest.shipping_address:type_name -> gateway.v1.Address
 	2,  // 16: gateway.v1.UpdatePaymentSessionRequest.customer:type_name -> gateway.v1.Customer
-	44, // 17: gateway.v1.UpdatePaymentSessionResponse.payment:type_name -> gateway.v1.Payment
+	46, // 17: gateway.v1.UpdatePaymentSessionResponse.payment:type_name -> gateway.v1.Payment
 	3,  // 18: gateway.v1.GetPaymentSessionResponse.session:type_name -> gateway.v1.PaymentSession
-	44, // 19: gateway.v1.CancelAuthorizationResponse.payment:type_name -> gateway.v1.Payment
-	44, // 20: gateway.v1.GetPaymentStatusResponse.payments:type_name -> gateway.v1.Payment
-	45, // 21: gateway.v1.ListPaymentsRequest.states:type_name -> gateway.v1.Payment.State
-	44, // 22: gateway.v1.ListPaymentsResponse.payments:type_name -> gateway.v1.Payment
-	46, // 23: gateway.v1.ListPaymentEventsResponse.events:type_name -> gateway.v1.PaymentEvent
-	47, // 24: gateway.v1.WatchPaymentStatusRequest.start:type_name -> gateway.v1.WatchStart
-	45, // 25: gateway.v1.WatchPaymentStatusRequest.states:type_name -> gateway.v1.Payment.State
-	48, // 26: gateway.v1.WatchPaymentStatusRequest.payment_statuses:type_name -> gateway.v1.PaymentStatus
-	45, // 27: gateway.v1.WatchPaymentStatusRequest.until_states:type_name -> gateway.v1.Payment.State
-	48, // 28: gateway.v1.WatchPaymentStatusRequest.until_payment_statuses:type_name -> gateway.v1.PaymentStatus
-	46, // 29: gateway.v1.WatchPaymentStatusResponse.event:type_name -> gateway.v1.PaymentEvent
-	49, // 30: gateway.v1.WatchPaymentStatusResponse.bookmark:type_name -> gateway.v1.Bookmark
-	50, // 31: gateway.v1.WatchPaymentStatusResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
-	51, // 32: gateway.v1.WatchPaymentStatusResponse.stream_end:type_name -> gateway.v1.StreamEnd
+	46, // 19: gateway.v1.CancelAuthorizationResponse.payment:type_name -> gateway.v1.Payment
+	46, // 20: gateway.v1.GetPaymentStatusResponse.payments:type_name -> gateway.v1.Payment
+	47, // 21: gateway.v1.ListPaymentsRequest.states:type_name -> gateway.v1.Payment.State
+	46, // 22: gateway.v1.ListPaymentsResponse.payments:type_name -> gateway.v1.Payment
+	48, // 23: gateway.v1.ListPaymentEventsResponse.events:type_name -> gateway.v1.PaymentEvent
+	49, // 24: gateway.v1.WatchPaymentStatusRequest.start:type_name -> gateway.v1.WatchStart
+	47, // 25: gateway.v1.WatchPaymentStatusRequest.states:type_name -> gateway.v1.Payment.State
+	50, // 26: gateway.v1.WatchPaymentStatusRequest.payment_statuses:type_name -> gateway.v1.PaymentStatus
+	47, // 27: gateway.v1.WatchPaymentStatusRequest.until_states:type_name -> gateway.v1.Payment.State
+	50, // 28: gateway.v1.WatchPaymentStatusRequest.until_payment_statuses:type_name -> gateway.v1.PaymentStatus
+	48, // 29: gateway.v1.WatchPaymentStatusResponse.event:type_name -> gateway.v1.PaymentEvent
+	51, // 30: gateway.v1.WatchPaymentStatusResponse.bookmark:type_name -> gateway.v1.Bookmark
+	52, // 31: gateway.v1.WatchPaymentStatusResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
+	53, // 32: gateway.v1.WatchPaymentStatusResponse.stream_end:type_name -> gateway.v1.StreamEnd
 	0,  // 33: gateway.v1.CustomerToken.status:type_name -> gateway.v1.CustomerToken.Status
-	42, // 34: gateway.v1.CreateCustomerTokenRequest.billing_address:type_name -> gateway.v1.Address
+	44, // 34: gateway.v1.CreateCustomerTokenRequest.billing_address:type_name -> gateway.v1.Address
 	2,  // 35: gateway.v1.CreateCustomerTokenRequest.customer:type_name -> gateway.v1.Customer
 	21, // 36: gateway.v1.GetCustomerTokenResponse.token:type_name -> gateway.v1.CustomerToken
-	40, // 37: gateway.v1.ChargeCustomerTokenRequest.order_amount:type_name -> gateway.v1.Money
-	41, // 38: gateway.v1.ChargeCustomerTokenRequest.order_lines:type_name -> gateway.v1.OrderLine
-	42, // 39: gateway.v1.ChargeCustomerTokenRequest.shipping_address:type_name -> gateway.v1.Address
-	44, // 40: gateway.v1.ChargeCustomerTokenResponse.payment:type_name -> gateway.v1.Payment
+	42, // 37: gateway.v1.ChargeCustomerTokenRequest.order_amount:type_name -> gateway.v1.Money
+	43, // 38: gateway.v1.ChargeCustomerTokenRequest.order_lines:type_name -> gateway.v1.OrderLine
+	44, // 39: gateway.v1.ChargeCustomerTokenRequest.shipping_address:type_name -> gateway.v1.Address
+	46, // 40: gateway.v1.ChargeCustomerTokenResponse.payment:type_name -> gateway.v1.Payment
 	1,  // 41: gateway.v1.HostedPage.status:type_name -> gateway.v1.HostedPage.Status
-	39, // 42: gateway.v1.HostedPage.expire_time:type_name -> google.protobuf.Timestamp
-	39, // 43: gateway.v1.HostedPage.update_time:type_name -> google.protobuf.Timestamp
+	41, // 42: gateway.v1.HostedPage.expire_time:type_name -> google.protobuf.Timestamp
+	41, // 43: gateway.v1.HostedPage.update_time:type_name -> google.protobuf.Timestamp
 	30, // 44: gateway.v1.CreateHostedPageResponse.hosted_page:type_name -> gateway.v1.HostedPage
 	30, // 45: gateway.v1.GetHostedPageResponse.hosted_page:type_name -> gateway.v1.HostedPage
-	5,  // 46: gateway.v1.PaymentService.CreatePaymentSession:input_type -> gateway.v1.CreatePaymentSessionRequest
-	7,  // 47: gateway.v1.PaymentService.UpdatePaymentSession:input_type -> gateway.v1.UpdatePaymentSessionRequest
-	9,  // 48: gateway.v1.PaymentService.GetPaymentSession:input_type -> gateway.v1.GetPaymentSessionRequest
-	11, // 49: gateway.v1.PaymentService.CancelAuthorization:input_type -> gateway.v1.CancelAuthorizationRequest
-	13, // 50: gateway.v1.PaymentService.GetPaymentStatus:input_type -> gateway.v1.GetPaymentStatusRequest
-	15, // 51: gateway.v1.PaymentService.ListPayments:input_type -> gateway.v1.ListPaymentsRequest
-	17, // 52: gateway.v1.PaymentService.ListPaymentEvents:input_type -> gateway.v1.ListPaymentEventsRequest
-	19, // 53: gateway.v1.PaymentService.WatchPaymentStatus:input_type -> gateway.v1.WatchPaymentStatusRequest
-	22, // 54: gateway.v1.PaymentService.CreateCustomerToken:input_type -> gateway.v1.CreateCustomerTokenRequest
-	24, // 55: gateway.v1.PaymentService.GetCustomerToken:input_type -> gateway.v1.GetCustomerTokenRequest
-	26, // 56: gateway.v1.PaymentService.ChargeCustomerToken:input_type -> gateway.v1.ChargeCustomerTokenRequest
-	28, // 57: gateway.v1.PaymentService.CancelCustomerToken:input_type -> gateway.v1.CancelCustomerTokenRequest
-	31, // 58: gateway.v1.PaymentService.CreateHostedPage:input_type -> gateway.v1.CreateHostedPageRequest
-	33, // 59: gateway.v1.PaymentService.GetHostedPage:input_type -> gateway.v1.GetHostedPageRequest
-	35, // 60: gateway.v1.PaymentService.DisableHostedPage:input_type -> gateway.v1.DisableHostedPageRequest
-	37, // 61: gateway.v1.PaymentService.DistributeHostedPage:input_type -> gateway.v1.DistributeHostedPageRequest
-	6,  // 62: gateway.v1.PaymentService.CreatePaymentSession:output_type -> gateway.v1.CreatePaymentSessionResponse
-	8,  // 63: gateway.v1.PaymentService.UpdatePaymentSession:output_type -> gateway.v1.UpdatePaymentSessionResponse
-	10, // 64: gateway.v1.PaymentService.GetPaymentSession:output_type -> gateway.v1.GetPaymentSessionResponse
-	12, // 65: gateway.v1.PaymentService.CancelAuthorization:output_type -> gateway.v1.CancelAuthorizationResponse
-	14, // 66: gateway.v1.PaymentService.GetPaymentStatus:output_type -> gateway.v1.GetPaymentStatusResponse
-	16, // 67: gateway.v1.PaymentService.ListPayments:output_type -> gateway.v1.ListPaymentsResponse
-	18, // 68: gateway.v1.PaymentService.ListPaymentEvents:output_type -> gateway.v1.ListPaymentEventsResponse
-	20, // 69: gateway.v1.PaymentService.WatchPaymentStatus:output_type -> gateway.v1.WatchPaymentStatusResponse
-	23, // 70: gateway.v1.PaymentService.CreateCustomerToken:output_type -> gateway.v1.CreateCustomerTokenResponse
-	25, // 71: gateway.v1.PaymentService.GetCustomerToken:output_type -> gateway.v1.GetCustomerTokenResponse
-	27, // 72: gateway.v1.PaymentService.ChargeCustomerToken:output_type -> gateway.v1.ChargeCustomerTokenResponse
-	29, // 73: gateway.v1.PaymentService.CancelCustomerToken:output_type -> gateway.v1.CancelCustomerTokenResponse
-	32, // 74: gateway.v1.PaymentService.CreateHostedPage:output_type -> gateway.v1.CreateHostedPageResponse
-	34, // 75: gateway.v1.PaymentService.GetHostedPage:output_type -> gateway.v1.GetHostedPageResponse
-	36, // 76: gateway.v1.PaymentService.DisableHostedPage:output_type -> gateway.v1.DisableHostedPageResponse
-	38, // 77: gateway.v1.PaymentService.DistributeHostedPage:output_type -> gateway.v1.DistributeHostedPageResponse
-	62, // [62:78] is the sub-list for method output_type
-	46, // [46:62] is the sub-list for method input_type
-	46, // [46:46] is the sub-list for extension type_name
-	46, // [46:46] is the sub-list for extension extendee
-	0,  // [0:46] is the sub-list for field type_name
+	41, // 46: gateway.v1.CreateWatchTicketResponse.expire_time:type_name -> google.protobuf.Timestamp
+	5,  // 47: gateway.v1.PaymentService.CreatePaymentSession:input_type -> gateway.v1.CreatePaymentSessionRequest
+	7,  // 48: gateway.v1.PaymentService.UpdatePaymentSession:input_type -> gateway.v1.UpdatePaymentSessionRequest
+	9,  // 49: gateway.v1.PaymentService.GetPaymentSession:input_type -> gateway.v1.GetPaymentSessionRequest
+	11, // 50: gateway.v1.PaymentService.CancelAuthorization:input_type -> gateway.v1.CancelAuthorizationRequest
+	13, // 51: gateway.v1.PaymentService.GetPaymentStatus:input_type -> gateway.v1.GetPaymentStatusRequest
+	15, // 52: gateway.v1.PaymentService.ListPayments:input_type -> gateway.v1.ListPaymentsRequest
+	17, // 53: gateway.v1.PaymentService.ListPaymentEvents:input_type -> gateway.v1.ListPaymentEventsRequest
+	19, // 54: gateway.v1.PaymentService.WatchPaymentStatus:input_type -> gateway.v1.WatchPaymentStatusRequest
+	39, // 55: gateway.v1.PaymentService.CreateWatchTicket:input_type -> gateway.v1.CreateWatchTicketRequest
+	22, // 56: gateway.v1.PaymentService.CreateCustomerToken:input_type -> gateway.v1.CreateCustomerTokenRequest
+	24, // 57: gateway.v1.PaymentService.GetCustomerToken:input_type -> gateway.v1.GetCustomerTokenRequest
+	26, // 58: gateway.v1.PaymentService.ChargeCustomerToken:input_type -> gateway.v1.ChargeCustomerTokenRequest
+	28, // 59: gateway.v1.PaymentService.CancelCustomerToken:input_type -> gateway.v1.CancelCustomerTokenRequest
+	31, // 60: gateway.v1.PaymentService.CreateHostedPage:input_type -> gateway.v1.CreateHostedPageRequest
+	33, // 61: gateway.v1.PaymentService.GetHostedPage:input_type -> gateway.v1.GetHostedPageRequest
+	35, // 62: gateway.v1.PaymentService.DisableHostedPage:input_type -> gateway.v1.DisableHostedPageRequest
+	37, // 63: gateway.v1.PaymentService.DistributeHostedPage:input_type -> gateway.v1.DistributeHostedPageRequest
+	6,  // 64: gateway.v1.PaymentService.CreatePaymentSession:output_type -> gateway.v1.CreatePaymentSessionResponse
+	8,  // 65: gateway.v1.PaymentService.UpdatePaymentSession:output_type -> gateway.v1.UpdatePaymentSessionResponse
+	10, // 66: gateway.v1.PaymentService.GetPaymentSession:output_type -> gateway.v1.GetPaymentSessionResponse
+	12, // 67: gateway.v1.PaymentService.CancelAuthorization:output_type -> gateway.v1.CancelAuthorizationResponse
+	14, // 68: gateway.v1.PaymentService.GetPaymentStatus:output_type -> gateway.v1.GetPaymentStatusResponse
+	16, // 69: gateway.v1.PaymentService.ListPayments:output_type -> gateway.v1.ListPaymentsResponse
+	18, // 70: gateway.v1.PaymentService.ListPaymentEvents:output_type -> gateway.v1.ListPaymentEventsResponse
+	20, // 71: gateway.v1.PaymentService.WatchPaymentStatus:output_type -> gateway.v1.WatchPaymentStatusResponse
+	40, // 72: gateway.v1.PaymentService.CreateWatchTicket:output_type -> gateway.v1.CreateWatchTicketResponse
+	23, // 73: gateway.v1.PaymentService.CreateCustomerToken:output_type -> gateway.v1.CreateCustomerTokenResponse
+	25, // 74: gateway.v1.PaymentService.GetCustomerToken:output_type -> gateway.v1.GetCustomerTokenResponse
+	27, // 75: gateway.v1.PaymentService.ChargeCustomerToken:output_type -> gateway.v1.ChargeCustomerTokenResponse
+	29, // 76: gateway.v1.PaymentService.CancelCustomerToken:output_type -> gateway.v1.CancelCustomerTokenResponse
+	32, // 77: gateway.v1.PaymentService.CreateHostedPage:output_type -> gateway.v1.CreateHostedPageResponse
+	34, // 78: gateway.v1.PaymentService.GetHostedPage:output_type -> gateway.v1.GetHostedPageResponse
+	36, // 79: gateway.v1.PaymentService.DisableHostedPage:output_type -> gateway.v1.DisableHostedPageResponse
+	38, // 80: gateway.v1.PaymentService.DistributeHostedPage:output_type -> gateway.v1.DistributeHostedPageResponse
+	64, // [64:81] is the sub-list for method output_type
+	47, // [47:64] is the sub-list for method input_type
+	47, // [47:47] is the sub-list for extension type_name
+	47, // [47:47] is the sub-list for extension extendee
+	0,  // [0:47] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_payment_service_proto_init() }
@@ -3907,13 +4106,18 @@ func file_gateway_v1_payment_service_proto_init() {
 		(*WatchPaymentStatusResponse_SnapshotEnd)(nil),
 		(*WatchPaymentStatusResponse_StreamEnd)(nil),
 	}
+	file_gateway_v1_payment_service_proto_msgTypes[37].OneofWrappers = []any{
+		(*CreateWatchTicketRequest_PaymentId)(nil),
+		(*CreateWatchTicketRequest_SessionId)(nil),
+		(*CreateWatchTicketRequest_OrderId)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_payment_service_proto_rawDesc), len(file_gateway_v1_payment_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   37,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

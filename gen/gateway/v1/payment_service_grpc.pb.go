@@ -27,6 +27,7 @@ const (
 	PaymentService_ListPayments_FullMethodName         = "/gateway.v1.PaymentService/ListPayments"
 	PaymentService_ListPaymentEvents_FullMethodName    = "/gateway.v1.PaymentService/ListPaymentEvents"
 	PaymentService_WatchPaymentStatus_FullMethodName   = "/gateway.v1.PaymentService/WatchPaymentStatus"
+	PaymentService_CreateWatchTicket_FullMethodName    = "/gateway.v1.PaymentService/CreateWatchTicket"
 	PaymentService_CreateCustomerToken_FullMethodName  = "/gateway.v1.PaymentService/CreateCustomerToken"
 	PaymentService_GetCustomerToken_FullMethodName     = "/gateway.v1.PaymentService/GetCustomerToken"
 	PaymentService_ChargeCustomerToken_FullMethodName  = "/gateway.v1.PaymentService/ChargeCustomerToken"
@@ -84,6 +85,12 @@ type PaymentServiceClient interface {
 	// INVALID_ARGUMENT (RESUME_TOKEN_INVALID, RESUME_TOKEN_FOREIGN), OUT_OF_RANGE (RESUME_TOKEN_TOO_OLD),
 	// PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	WatchPaymentStatus(ctx context.Context, in *WatchPaymentStatusRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WatchPaymentStatusResponse], error)
+	// CreateWatchTicket lets somebody without credentials, such as a browser, watch one payment: it opens one watch over
+	// REST (GET /v1/payments:watch with the ticket as query parameter or cookie), within 60 s, which shows states, no
+	// amounts and nothing personal, and ends when the caller's own grant does. The ticket is a credential that is spent by
+	// its first use. A repeat makes another ticket; one that is not used runs out, so no request_id is needed.
+	// NOT_FOUND if nothing is on record of the payment.
+	CreateWatchTicket(ctx context.Context, in *CreateWatchTicketRequest, opts ...grpc.CallOption) (*CreateWatchTicketResponse, error)
 	// CreateCustomerToken turns an authorisation into a token that the customer can be charged by later. The session's
 	// intent must be "tokenize" or "buy_and_tokenize". The token is a credential. Klarna offers no idempotency key here; a
 	// repeat after an answer gets that answer. FAILED_PRECONDITION (NOT_AUTHORIZED, AUTHORIZATION_TOKEN_INVALID,
@@ -214,6 +221,16 @@ func (c *paymentServiceClient) WatchPaymentStatus(ctx context.Context, in *Watch
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PaymentService_WatchPaymentStatusClient = grpc.ServerStreamingClient[WatchPaymentStatusResponse]
 
+func (c *paymentServiceClient) CreateWatchTicket(ctx context.Context, in *CreateWatchTicketRequest, opts ...grpc.CallOption) (*CreateWatchTicketResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateWatchTicketResponse)
+	err := c.cc.Invoke(ctx, PaymentService_CreateWatchTicket_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *paymentServiceClient) CreateCustomerToken(ctx context.Context, in *CreateCustomerTokenRequest, opts ...grpc.CallOption) (*CreateCustomerTokenResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(CreateCustomerTokenResponse)
@@ -341,6 +358,12 @@ type PaymentServiceServer interface {
 	// INVALID_ARGUMENT (RESUME_TOKEN_INVALID, RESUME_TOKEN_FOREIGN), OUT_OF_RANGE (RESUME_TOKEN_TOO_OLD),
 	// PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	WatchPaymentStatus(*WatchPaymentStatusRequest, grpc.ServerStreamingServer[WatchPaymentStatusResponse]) error
+	// CreateWatchTicket lets somebody without credentials, such as a browser, watch one payment: it opens one watch over
+	// REST (GET /v1/payments:watch with the ticket as query parameter or cookie), within 60 s, which shows states, no
+	// amounts and nothing personal, and ends when the caller's own grant does. The ticket is a credential that is spent by
+	// its first use. A repeat makes another ticket; one that is not used runs out, so no request_id is needed.
+	// NOT_FOUND if nothing is on record of the payment.
+	CreateWatchTicket(context.Context, *CreateWatchTicketRequest) (*CreateWatchTicketResponse, error)
 	// CreateCustomerToken turns an authorisation into a token that the customer can be charged by later. The session's
 	// intent must be "tokenize" or "buy_and_tokenize". The token is a credential. Klarna offers no idempotency key here; a
 	// repeat after an answer gets that answer. FAILED_PRECONDITION (NOT_AUTHORIZED, AUTHORIZATION_TOKEN_INVALID,
@@ -405,6 +428,9 @@ func (UnimplementedPaymentServiceServer) ListPaymentEvents(context.Context, *Lis
 }
 func (UnimplementedPaymentServiceServer) WatchPaymentStatus(*WatchPaymentStatusRequest, grpc.ServerStreamingServer[WatchPaymentStatusResponse]) error {
 	return status.Error(codes.Unimplemented, "method WatchPaymentStatus not implemented")
+}
+func (UnimplementedPaymentServiceServer) CreateWatchTicket(context.Context, *CreateWatchTicketRequest) (*CreateWatchTicketResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateWatchTicket not implemented")
 }
 func (UnimplementedPaymentServiceServer) CreateCustomerToken(context.Context, *CreateCustomerTokenRequest) (*CreateCustomerTokenResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CreateCustomerToken not implemented")
@@ -588,6 +614,24 @@ func _PaymentService_WatchPaymentStatus_Handler(srv interface{}, stream grpc.Ser
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type PaymentService_WatchPaymentStatusServer = grpc.ServerStreamingServer[WatchPaymentStatusResponse]
 
+func _PaymentService_CreateWatchTicket_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateWatchTicketRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PaymentServiceServer).CreateWatchTicket(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PaymentService_CreateWatchTicket_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PaymentServiceServer).CreateWatchTicket(ctx, req.(*CreateWatchTicketRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PaymentService_CreateCustomerToken_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(CreateCustomerTokenRequest)
 	if err := dec(in); err != nil {
@@ -766,6 +810,10 @@ var PaymentService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ListPaymentEvents",
 			Handler:    _PaymentService_ListPaymentEvents_Handler,
+		},
+		{
+			MethodName: "CreateWatchTicket",
+			Handler:    _PaymentService_CreateWatchTicket_Handler,
 		},
 		{
 			MethodName: "CreateCustomerToken",

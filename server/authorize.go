@@ -1,0 +1,220 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"strings"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"payments.internal/klarna-gateway/access"
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+)
+
+// Audit says which decisions about calls are logged.
+type Audit string
+
+// What is logged.
+const (
+	AuditOff    Audit = "off"
+	AuditDenied Audit = "denied"
+	AuditAll    Audit = "all"
+)
+
+// decision is what a call may do, as it becomes known on its way: by its RPC at first, then by the merchant and partner
+// accounts that it is about.
+type decision struct {
+	caller   access.Caller
+	rpc      string       // "Service/Method"; empty for what is not of this API
+	grant    access.Grant // narrowed to the merchant account once settled
+	partners []string     // that the request names
+	settled  bool         // the merchant account is known and permitted
+	ticket   *ticket      // that the call was let in with; nil for callers of their own
+}
+
+type decisionKey struct{}
+
+func decisionOf(ctx context.Context) *decision {
+	d, _ := ctx.Value(decisionKey{}).(*decision)
+	return d
+}
+
+// admit returns the call's context with what it may do, or an error.
+func (s *Server) admit(ctx context.Context, method string) (context.Context, error) {
+	d, err := s.decide(ctx, method)
+	if err != nil {
+		s.audited(ctx, &decision{rpc: rpcOf(method)}, err)
+		return ctx, err
+	}
+	ctx = context.WithValue(ctx, decisionKey{}, d)
+	switch {
+	case d.rpc == "": // health, and reflection for whoever is known
+	case s.policy != nil && s.policy.Current().Revoked(d.caller):
+		err = reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_CREDENTIALS_REVOKED, nil)
+	case d.grant.Empty():
+		err = d.denied("", "")
+	}
+	if err != nil {
+		s.audited(ctx, d, err)
+	}
+	return ctx, err
+}
+
+// decide finds out who calls, and what that caller may do with the RPC.
+func (s *Server) decide(ctx context.Context, method string) (*decision, error) {
+	if text := ticketOf(ctx); text != "" {
+		return s.admitTicket(ctx, method, text)
+	}
+	who, err := s.identify(ctx, method)
+	if err != nil {
+		return nil, err
+	}
+	d := &decision{caller: who, rpc: rpcOf(method)}
+	d.grant = s.grant(who, d.rpc)
+	return d, nil
+}
+
+// rpcOf is the name of an RPC in policies, empty for one that is not of this API.
+func rpcOf(method string) string {
+	rpc, ours := strings.CutPrefix(method, "/gateway.v1.")
+	if !ours {
+		return ""
+	}
+	return rpc
+}
+
+// grant is what a caller may do with an RPC at this moment.
+func (s *Server) grant(who access.Caller, rpc string) access.Grant {
+	if s.policy == nil {
+		return access.All(who.DebtorData)
+	}
+	return s.policy.Current().Grant(who, rpc)
+}
+
+// RPCs lists the RPCs of the API as policies name them.
+func RPCs() (all []string) {
+	for _, m := range rpcs() {
+		all = append(all, string(m.Parent().Name())+"/"+string(m.Name()))
+	}
+	return all
+}
+
+// readsBelow are RPCs that need no partner account in the request: what they show is narrowed to those of the caller.
+var readsBelow = map[string]bool{
+	"PaymentService/GetPaymentStatus": true, "PaymentService/ListPayments": true, "PaymentService/ListPaymentEvents": true,
+	"PaymentService/WatchPaymentStatus": true, ticketRPC: true, "PartnerService/ListPartners": true, "PartnerService/WatchAccountState": true,
+}
+
+// aboutNothing are RPCs that neither read nor change anything of a merchant account.
+var aboutNothing = map[string]bool{"OrderService/AllocateAmount": true}
+
+// about checks a request against what the call may do, before anything else of it is looked at.
+func (d *decision) about(msg proto.Message) error {
+	m := msg.ProtoReflect()
+	grant, account := d.grant, ""
+	if aboutNothing[d.rpc] {
+		d.settled = true
+		return nil
+	}
+	if field := m.Descriptor().Fields().ByName("merchant_account"); field == nil {
+		d.settled, grant = true, d.grant.Everywhere()
+		if grant.Empty() {
+			return d.denied(access.Everything, "")
+		}
+	} else if account = m.Get(field).String(); account != "" {
+		if grant = grant.For(account); grant.Empty() {
+			return d.denied(account, "")
+		}
+		d.settled = true
+	}
+	d.partners = partnersOf(m)
+	return d.mayPartners(grant, account)
+}
+
+// mayPartners checks the partner accounts that the request names: the grant must have each of them, and any if there is
+// none and the RPC could be about any.
+func (d *decision) mayPartners(grant access.Grant, account string) error {
+	for _, partner := range d.partners {
+		if grant.ForPartner(partner).Empty() {
+			return d.denied(account, partner)
+		}
+	}
+	if _, all := grant.Partners(); !all && len(d.partners) == 0 && !readsBelow[d.rpc] {
+		return d.denied(account, access.Everything)
+	}
+	return nil
+}
+
+// partnersOf are the partner accounts that a request names.
+func partnersOf(m protoreflect.Message) (all []string) {
+	if field := m.Descriptor().Fields().ByName("partner_account_id"); field != nil && m.Get(field).String() != "" {
+		all = append(all, m.Get(field).String())
+	}
+	if field := m.Descriptor().Fields().ByName("partner_account_ids"); field != nil && field.IsList() {
+		for list, i := m.Get(field).List(), 0; i < list.Len(); i++ {
+			all = append(all, list.Get(i).String())
+		}
+	}
+	return all
+}
+
+// permit settles that the call is about a merchant account, or refuses it.
+func (d *decision) permit(account string) error {
+	if d == nil { // no call comes here past the interceptors
+		return (&decision{}).denied(account, "")
+	}
+	grant := d.grant.For(account)
+	if grant.Empty() {
+		return d.denied(account, "")
+	}
+	if err := d.mayPartners(grant, account); err != nil {
+		return err
+	}
+	d.grant, d.settled = grant, true
+	return nil
+}
+
+// open refuses an answer about which merchant account was never settled: a caller that may not see all of them must not
+// get what nobody has checked.
+func (d *decision) open() error {
+	if d.settled || d.rpc == "" || !d.grant.Everywhere().Empty() {
+		return nil
+	}
+	return d.denied(access.Everything, "")
+}
+
+// denied says which permission is missing.
+func (d *decision) denied(account, partner string) error {
+	missing, text := map[string]string{"permission": d.rpc}, "the caller has no role with "+d.rpc
+	if account != "" {
+		missing["merchant_account"] = account
+		text += " for merchant account " + account
+	}
+	if partner != "" {
+		missing["partner_account"] = partner
+		text += " for partner account " + partner
+	}
+	text = strings.NewReplacer("account *", "accounts of all names").Replace(text)
+	return withInfo(codes.PermissionDenied, gatewayv1.ErrorReason_ERROR_REASON_PERMISSION_MISSING, text, missing)
+}
+
+// audited logs a decision if that is wanted.
+func (s *Server) audited(ctx context.Context, d *decision, err error) {
+	if d.rpc == "" || s.audit == AuditOff || err == nil && s.audit != AuditAll {
+		return
+	}
+	attrs := []slog.Attr{
+		slog.String("permission", d.rpc), slog.String("caller", d.caller.Name), slog.Bool("allowed", err == nil),
+	}
+	if err != nil {
+		attrs = append(attrs, slog.String("reason", reasonOf(err)))
+		for name, value := range metadataOf(err) {
+			if name != "permission" {
+				attrs = append(attrs, slog.String(name, value))
+			}
+		}
+	}
+	s.log.LogAttrs(ctx, slog.LevelInfo, "access decided", attrs...)
+}

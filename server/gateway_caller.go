@@ -1,0 +1,57 @@
+package server
+
+import (
+	"context"
+	"net/http"
+	"strings"
+
+	"google.golang.org/grpc/metadata"
+)
+
+// carryCaller hands on what REST knows of its client: the verified certificate, and a ticket.
+func carryCaller(ctx context.Context, r *http.Request) metadata.MD {
+	md := metadata.MD{}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		md.Set(peerCertificateKey, string(r.TLS.VerifiedChains[0][0].Raw))
+	}
+	if text, ok := ctx.Value(ticketText{}).(string); ok {
+		md.Set(ticketKey, text)
+	}
+	return md
+}
+
+type ticketText struct{}
+
+const (
+	watchPath    = "/v1/payments:watch"
+	ticketCookie = "klarna_gateway_ticket"
+)
+
+// takeTicket takes a watch ticket out of the request, before anything could note the URL down: from the query, or from
+// the cookie where no other credentials came along. EventSource can send nothing else. A watch with a ticket begins with
+// what there is, unless the request says where.
+func takeTicket(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet || r.URL.Path != watchPath {
+			next.ServeHTTP(w, r)
+			return
+		}
+		query := r.URL.Query()
+		text := query.Get("ticket")
+		if cookie, err := r.Cookie(ticketCookie); err == nil && text == "" && r.Header.Get("Authorization") == "" {
+			text = cookie.Value
+		}
+		if text == "" {
+			next.ServeHTTP(w, r)
+			return
+		}
+		query.Del("ticket")
+		if !query.Has("start") && !query.Has("resume_token") && !query.Has("resumeToken") && r.Header.Get("Last-Event-ID") == "" {
+			query.Set("start", "WATCH_START_SNAPSHOT")
+		}
+		taken := r.Clone(context.WithValue(r.Context(), ticketText{}, text))
+		taken.URL.RawQuery = query.Encode()
+		taken.RequestURI = strings.TrimSuffix(taken.URL.Path+"?"+taken.URL.RawQuery, "?")
+		next.ServeHTTP(w, taken)
+	})
+}

@@ -1,0 +1,81 @@
+package server
+
+import (
+	"context"
+	"slices"
+
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/store"
+)
+
+// narrow restricts a query to the partner accounts of the caller. What it returns tells whether the caller sees an event
+// or subject by its body; nil means that it sees all. The query alone is not enough where it has keys of its own, as any
+// of them selects.
+func narrow(ctx context.Context, q *store.Query) (sees func(body []byte) bool) {
+	d := decisionOf(ctx)
+	if d == nil {
+		return nil
+	}
+	partners, all := d.grant.Partners()
+	if all {
+		return nil
+	}
+	kind, of := journal.KeyPartner, partnerOfPayment
+	if q.Stream == store.Accounts {
+		kind, of = journal.KeyAccount, partnerOfAccount
+	}
+	if len(q.Keys) == 0 {
+		q.Keys = keys(kind, partners...)
+	}
+	return func(body []byte) bool { return slices.Contains(partners, of(body)) }
+}
+
+// partnerOfPayment is empty if the payment has none, or cannot be read: then nobody with a restriction sees it.
+func partnerOfPayment(body []byte) string {
+	entry, err := journal.DecodePaymentEntry(body)
+	if err != nil {
+		return ""
+	}
+	return entry.Payment.PartnerAccountID
+}
+
+func partnerOfAccount(body []byte) string {
+	entry, err := journal.DecodeAccountEntry(body)
+	if err != nil {
+		return ""
+	}
+	return entry.Account.AccountID
+}
+
+// narrow restricts the watch to what its caller may see. What it may not see does not end it, either.
+func (w *watch) narrow(ctx context.Context) {
+	sees := narrow(ctx, &w.query)
+	if sees == nil {
+		return
+	}
+	matches, ends := w.matches, w.ends
+	w.matches = func(ev store.Event) bool { return sees(ev.Body) && (matches == nil || matches(ev)) }
+	w.ends = func(ev store.Event) gatewayv1.StreamEnd_Reason {
+		if !sees(ev.Body) {
+			return gatewayv1.StreamEnd_REASON_UNSPECIFIED
+		}
+		return ends(ev)
+	}
+}
+
+// seenEvents keeps the events that the caller may see.
+func seenEvents(found []store.Event, sees func([]byte) bool) []store.Event {
+	if sees == nil {
+		return found
+	}
+	return slices.DeleteFunc(found, func(ev store.Event) bool { return !sees(ev.Body) })
+}
+
+// seenOf keeps the subjects that the caller may see.
+func seenOf(found []store.Subject, sees func([]byte) bool) []store.Subject {
+	if sees == nil {
+		return found
+	}
+	return slices.DeleteFunc(found, func(s store.Subject) bool { return !sees(s.Body) })
+}
