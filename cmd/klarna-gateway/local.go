@@ -217,10 +217,16 @@ func sim(ctx context.Context, flags *flag.FlagSet, args []string, out, errOut io
 	account := flags.String("merchant-account", localShop, "merchant account in the payment-status `path`")
 	push := flags.String("push-secret-file", "", "`file` with the secret of push URLs")
 	insecure := flags.Bool("insecure", false, "do not check the certificate of the webhook listener")
+	faults := flags.String("faults", "", "`file` in YAML that says what goes wrong, see docs/simulator.md")
+	rates := flags.Bool("rates", false, "answer 429 above Klarna's quotas")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
-	cfg := klarnatest.Config{Username: *username, NetworkKeyID: localKeyID, Logger: newLogger(errOut, "debug")}
+	cfg := klarnatest.Config{Username: *username, NetworkKeyID: localKeyID, Logger: newLogger(errOut, "debug"), EnforceRates: *rates}
+	plan, err := faultPlan(*faults)
+	if err != nil {
+		return err
+	}
 	for name, field := range map[string]*string{
 		"password": &cfg.Password, "api_key": &cfg.APIKey, "payment_status_key": &cfg.PaymentStatusKey, "network_key": &cfg.NetworkKey,
 	} {
@@ -241,16 +247,32 @@ func sim(ctx context.Context, flags *flag.FlagSet, args []string, out, errOut io
 		}
 	}
 	cfg.HTTPClient = &http.Client{Timeout: 5 * time.Second, Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: *insecure, MinVersion: tls.VersionTLS12}}}
-	return serveSim(ctx, *address, cfg, *secrets, out)
+	return serveSim(ctx, *address, cfg, plan, *secrets, out)
 }
 
-func serveSim(ctx context.Context, address string, cfg klarnatest.Config, secrets string, out io.Writer) error {
+// faultPlan reads what shall go wrong; nothing without a file.
+func faultPlan(file string) (klarnatest.Plan, error) {
+	if file == "" {
+		return klarnatest.Plan{}, nil
+	}
+	text, err := os.Open(file)
+	if err != nil {
+		return klarnatest.Plan{}, fmt.Errorf("faults: %w", err)
+	}
+	defer func() { _ = text.Close() }()
+	return klarnatest.ReadPlan(text)
+}
+
+func serveSim(ctx context.Context, address string, cfg klarnatest.Config, plan klarnatest.Plan, secrets string, out io.Writer) error {
 	listener, err := net.Listen("tcp", address)
 	if err != nil {
 		return fmt.Errorf("listen: %w", err)
 	}
 	simulated := klarnatest.New(cfg)
 	defer simulated.Close()
+	if err := simulated.Arrange(plan); err != nil {
+		return err
+	}
 	web := &http.Server{Handler: simulated, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = web.Close() })()
 	if _, err := fmt.Fprintf(out, "simulated Klarna on http://%s, secrets in %s, signing key id %s\n", listener.Addr(), secrets, localKeyID); err != nil {

@@ -25,17 +25,6 @@ type adminRequest struct {
 	Ranges []string `json:"ranges"`
 }
 
-// adminFault is a Fault with its delay in words.
-type adminFault struct {
-	Operation  string `json:"operation"`
-	Times      int    `json:"times"`
-	Status     int    `json:"status"`
-	Code       string `json:"code"`
-	Delay      string `json:"delay"`
-	Cut        bool   `json:"cut"`
-	LoseAnswer bool   `json:"lose_answer"`
-}
-
 // errBody means that an admin request cannot be read.
 var errBody = errors.New("cannot be read")
 
@@ -103,6 +92,8 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 	})
 	simple("allowed-ips", func(req adminRequest) { s.AllowIPs(req.Mode, req.Ranges...) })
 	handle("POST /admin/payouts", func(*http.Request, adminRequest) (any, error) { return s.Payout(), nil })
+	simple("faults/heal", func(adminRequest) { s.Heal() })
+	handle("GET /admin/operations", func(*http.Request, adminRequest) (any, error) { return Operations(), nil })
 	handle("GET /admin/calls", func(*http.Request, adminRequest) (any, error) { return s.Calls(), nil })
 	handle("GET /admin/deliveries", func(*http.Request, adminRequest) (any, error) { return s.Deliveries(), nil })
 	handle("GET /admin/orders/{id}", func(r *http.Request, _ adminRequest) (any, error) {
@@ -149,10 +140,26 @@ func (s *Server) adminBodies(mux *http.ServeMux) {
 		writeAdmin(w, doc{"order_id": id}, err)
 	})
 	mux.HandleFunc("POST /admin/faults", func(w http.ResponseWriter, r *http.Request) {
-		var f adminFault
-		err := decodeAdmin(r, &f)
+		var text faultText
+		err := decodeAdmin(r, &text)
 		if err == nil {
-			err = s.adminFail(f)
+			err = s.arrangeText(planText{Faults: []faultText{text}})
+		}
+		writeAdmin(w, nil, err)
+	})
+	mux.HandleFunc("POST /admin/hooks/faults", func(w http.ResponseWriter, r *http.Request) {
+		var text hookText
+		err := decodeAdmin(r, &text)
+		if err == nil {
+			err = s.arrangeText(planText{Hooks: []hookText{text}})
+		}
+		writeAdmin(w, nil, err)
+	})
+	mux.HandleFunc("POST /admin/faults/plan", func(w http.ResponseWriter, r *http.Request) {
+		var text planText
+		err := decodeAdmin(r, &text)
+		if err == nil {
+			err = s.arrangeText(text)
 		}
 		writeAdmin(w, nil, err)
 	})
@@ -165,6 +172,14 @@ func (s *Server) adminBodies(mux *http.ServeMux) {
 	})
 }
 
+func (s *Server) arrangeText(text planText) error {
+	plan, err := text.plan()
+	if err != nil {
+		return err
+	}
+	return s.Arrange(plan)
+}
+
 func (s *Server) adminAdvance(_ *http.Request, req adminRequest) (any, error) {
 	d, err := time.ParseDuration(req.Duration)
 	if err != nil {
@@ -172,19 +187,6 @@ func (s *Server) adminAdvance(_ *http.Request, req adminRequest) (any, error) {
 	}
 	s.Advance(d)
 	return nil, nil
-}
-
-func (s *Server) adminFail(f adminFault) error {
-	var delay time.Duration
-	if f.Delay != "" {
-		var err error
-		if delay, err = time.ParseDuration(f.Delay); err != nil {
-			return errBody
-		}
-	}
-	return s.Fail(Fault{
-		Operation: f.Operation, Times: f.Times, Status: f.Status, Code: f.Code, Delay: delay, Cut: f.Cut, LoseAnswer: f.LoseAnswer,
-	})
 }
 
 func found[T any](state T, ok bool) (any, error) {

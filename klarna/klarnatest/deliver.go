@@ -42,6 +42,8 @@ type hooks struct {
 	log           []Delivery
 	hold          bool
 	held          []*message // due, kept back, oldest first
+	faults        []*HookFault
+	overtaken     []*message // to go out behind the next one
 	duplicate     int        // messages to be sent twice
 	drop          int        // messages to be lost
 	dropCallbacks int        // callbacks to be lost
@@ -104,7 +106,8 @@ func (s *Server) send(m *message, delay time.Duration) {
 		return
 	}
 	s.hooks.sent[m.eventID+" "+m.webhookID] = m
-	if s.dropped(m) {
+	fault := s.takeHookFault(m)
+	if fault.Drop || s.dropped(m) {
 		s.record(m, s.now(), 0, true)
 		return
 	}
@@ -113,9 +116,20 @@ func (s *Server) send(m *message, delay time.Duration) {
 		s.hooks.duplicate--
 		copies = 2
 	}
+	if fault.Duplicate {
+		copies = 2
+	}
+	at := s.now().Add(delay + fault.Late)
 	for range copies {
 		again := *m
-		s.schedule(entry{at: s.now().Add(delay), msg: &again})
+		if fault.Overtaken {
+			s.hooks.overtaken = append(s.hooks.overtaken, &again)
+			continue
+		}
+		s.schedule(entry{at: at, msg: &again})
+	}
+	if !fault.Overtaken {
+		s.releaseOvertaken(at)
 	}
 }
 

@@ -37,6 +37,10 @@ type Config struct {
 	// never finishes by itself.
 	OperationalAfter time.Duration
 
+	// EnforceRates answers 429 to whoever asks more often than Klarna's quotas allow. Without it nobody is counted, as
+	// most tests run faster than the simulated clock.
+	EnforceRates bool
+
 	// HTTPClient delivers what Klarna sends. Nil means one of our own. Redirects are never followed.
 	HTTPClient *http.Client
 	// Logger hears of deliveries at debug level. Nil means silence.
@@ -96,6 +100,8 @@ type Server struct {
 	creds          credentials
 	payments       networkPayments
 	replays        map[replayKey]replay
+	rates          map[string]used
+	serving        string // operation that is being served, if one is
 	faults         []*Fault
 	calls          []Call
 }
@@ -122,6 +128,7 @@ func New(cfg Config) *Server {
 		books:          settlements{booked: map[string]bool{}, debts: map[string]int64{}},
 		payments:       newNetworkPayments(),
 		replays:        map[replayKey]replay{},
+		rates:          map[string]used{},
 	}
 	s.subs = s.cfg.configured(s.cfg.Now())
 	s.creds.apiKeys = []*credential{{id: newCredentialID(), description: "initial", created: s.cfg.Now(), secret: s.cfg.APIKey}}

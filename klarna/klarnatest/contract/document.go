@@ -110,6 +110,7 @@ func readFolder(folder string) (*Documents, error) {
 			return nil, fmt.Errorf("%s: %w", filepath.Base(file), err)
 		}
 	}
+	docs.addTabled()
 	slices.SortFunc(docs.Operations, func(a, b *Operation) int {
 		return cmp.Or(cmp.Compare(a.Document, b.Document), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method))
 	})

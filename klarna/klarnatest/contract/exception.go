@@ -91,15 +91,6 @@ var properties = []property{
 	},
 }
 
-// undescribed are operations that no document has, although the prose names them: of payments on the Network the documents
-// describe the requests alone, and of allowed networks nothing. What passes there is checked by the two sides reading one
-// another.
-var undescribed = regexp.MustCompile(`^/v2/(accounts/[^/]+/payment/(authorize|transactions/.+|captures/.+|refunds/.+|chargebacks/.+|tokens/.+)|` +
-	`account/integration/ip-restrictions/allowed-ips)$`)
-
-// Undescribed tells whether a request is for an operation that is known to be in no document.
-func Undescribed(r *http.Request) bool { return undescribed.MatchString(r.URL.Path) }
-
 func excepted(o *Operation, side, path string) bool {
 	for _, p := range properties {
 		if p.document == o.Document && (p.operation == "" || p.operation == o.ID) && p.side == side && p.path.MatchString(path) {

@@ -13,6 +13,9 @@ import (
 
 // StrangeIn lists what a request has in its query and its body that the document does not name, exceptions apart.
 func (o *Operation) StrangeIn(r *http.Request, body []byte) (found []string) {
+	if !o.Described() {
+		return nil
+	}
 	for name := range r.URL.Query() {
 		if o.op.Parameters.GetByInAndName("query", name) == nil && o.item.Parameters.GetByInAndName("query", name) == nil {
 			found = append(found, "?"+name)
