@@ -85,7 +85,7 @@ func (c *Client) PlaceOrder(ctx context.Context, token string, place PlaceOrderR
 	var placed PlacedOrder
 	err := c.do(ctx, call{
 		operation: "createOrder", family: Payments, method: http.MethodPost,
-		path: "/payments/v1/authorizations/{authorization_token}/order", ids: []string{token}, oncePerToken: true, body: place,
+		path: "/payments/v1/authorizations/{authorization_token}/order", ids: []string{token}, oncePerToken: true, body: place, country: place.PurchaseCountry,
 		read: func(a answer) error {
 			if err := into(&placed, &placed.Raw)(a); err != nil {
 				return err

@@ -31,6 +31,7 @@ type call struct {
 	key       string            // idempotency key; empty sends none
 	body      any               // nil sends none
 	tokens    map[string]Secret // headers that carry a customer's tokens; empty ones are left out
+	country   string            // of the purchase; empty where the call tells none
 	// oncePerToken says that Klarna does it once however often it is asked, without an idempotency key.
 	oncePerToken bool
 	// read takes what matters from a 2xx answer. Nil: the status says it all, and the body may be anything.
@@ -66,9 +67,12 @@ func into(v any, raw *json.RawMessage) func(answer) error {
 	}
 }
 
-// do is the one way to Klarna. What may be repeated it repeats while the deadline, the number of attempts and the retry
-// budget allow it.
-func (c *Client) do(ctx context.Context, k call) error {
+// doHere is the one way to Klarna. What may be repeated it repeats while the deadline, the number of attempts and the
+// retry budget allow it.
+func (c *Client) doHere(ctx context.Context, k call) error {
+	if err := c.fits(k); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, c.timeout)
 	defer cancel()
 	req, err := c.request(ctx, k)

@@ -82,7 +82,7 @@ const checkoutPath = "/checkout/v3/orders/{order_id}"
 // that is not completed just expires 48 hours after its last change.
 func (c *Client) CreateCheckoutOrder(ctx context.Context, order CheckoutOrder) (CheckoutOrder, error) {
 	return c.checkout(ctx, call{
-		operation: "createOrderMerchant", method: http.MethodPost, path: "/checkout/v3/orders", body: order.body(),
+		operation: "createOrderMerchant", method: http.MethodPost, path: "/checkout/v3/orders", body: order.body(), country: order.PurchaseCountry,
 	})
 }
 
@@ -97,7 +97,7 @@ func (c *Client) CheckoutOrder(ctx context.Context, id string) (CheckoutOrder, e
 // with 403 READ_ONLY_ORDER.
 func (c *Client) UpdateCheckoutOrder(ctx context.Context, id string, order CheckoutOrder) (CheckoutOrder, error) {
 	return c.checkout(ctx, call{
-		operation: "updateOrderMerchant", method: http.MethodPost, path: checkoutPath, ids: []string{id}, body: order.body(),
+		operation: "updateOrderMerchant", method: http.MethodPost, path: checkoutPath, ids: []string{id}, body: order.body(), country: order.PurchaseCountry,
 	})
 }
 

@@ -59,8 +59,18 @@ const (
 // moduleName names this client in the integration metadata and the User-Agent.
 const moduleName = "klarna-gateway"
 
-// Config is one merchant account's way to Klarna: a host and a credential.
+// Config is one merchant account's way to Klarna, its profile: a host, a credential, and what they are good for.
 type Config struct {
+	// Environment and Region are what the credential is of. New refuses a host or key that is of others; a call about a
+	// purchase in another region is refused when it is made. Zero: what the host says, if it is one of Klarna's.
+	Environment Environment
+	Region      Region
+	// Offers are the operations that the host serves; none means all. An entry is a path, for all that is at or beneath
+	// it ("/checkout"), or a method and a path ("POST /hpp/v1/sessions/{id}/distribution").
+	Offers []string
+	// Withdrawn are operations that are not served, although Offers has them; entries are the same.
+	Withdrawn []string
+
 	BaseURL   string    // such as https://api.klarna.com; https, or http to a loopback host
 	Insecure  bool      // allows http to any host, for a simulator on a private network
 	Username  string    // classic user, or the optional UUID that comes with an API key
@@ -118,6 +128,10 @@ type Client struct {
 	base          string
 	authorization Secret
 	http          *http.Client
+	region        Region
+	offers        []string
+	withdrawn     []string
+	elsewhere     []*Client
 	integrator    string
 	originators   []Originator
 	version       string
@@ -126,7 +140,7 @@ type Client struct {
 	patience      time.Duration // a caller that gave up earlier than that does not speak for Klarna's health
 	maxResponse   int64
 	retries       int
-	budget        budget
+	budget        *budget
 	rates         map[Category]*bucket
 	breaker       *breaker // the host's
 	log           *slog.Logger
@@ -137,13 +151,16 @@ type Client struct {
 func New(cfg Config) (*Client, error) {
 	base, baseErr := checkBase(cfg.BaseURL, cfg.Insecure)
 	authorization, authErr := authorize(cfg)
-	if err := errors.Join(baseErr, authErr, checkNames(cfg), checkLimits(cfg)); err != nil {
+	if err := errors.Join(baseErr, authErr, checkPlace(cfg), checkNames(cfg), checkLimits(cfg)); err != nil {
 		return nil, fmt.Errorf("klarna client: %w", err)
 	}
 	c := &Client{
 		base:          base,
 		authorization: authorization,
 		http:          &http.Client{},
+		region:        cfg.Region,
+		offers:        cfg.Offers,
+		withdrawn:     cfg.Withdrawn,
 		integrator:    cmp.Or(cfg.Integrator, DefaultIntegrator),
 		originators:   cfg.Originators,
 		version:       cfg.Version,
@@ -155,6 +172,9 @@ func New(cfg Config) (*Client, error) {
 		breaker:       cfg.Circuits.of(base, cmp.Or(cfg.CircuitFailures, DefaultCircuitFailures), cmp.Or(cfg.CircuitDelay, DefaultCircuitDelay)),
 		log:           cfg.Logger,
 		observe:       cfg.Observe,
+	}
+	if host, known := HostAt(base); known {
+		c.region = host.Region
 	}
 	defaults := defaultRates(base)
 	for _, category := range categories {
@@ -245,6 +265,37 @@ func authorize(cfg Config) (Secret, error) {
 		return Secret("Basic " + base64.StdEncoding.EncodeToString([]byte(pair))), errors.Join(flaws...)
 	}
 	return Secret("Basic " + cfg.APIKey.Reveal()), errors.Join(flaws...)
+}
+
+// checkPlace checks that host, key, environment and region belong together, as far as they tell.
+func checkPlace(cfg Config) error {
+	var flaws []error
+	flaw := func(format string, args ...any) { flaws = append(flaws, fmt.Errorf(format, args...)) }
+	if !slices.Contains([]Environment{"", Live, Playground}, cfg.Environment) {
+		flaw("environment: neither live nor playground")
+	}
+	if !slices.Contains([]Region{"", Europe, NorthAmerica, Oceania}, cfg.Region) {
+		flaw("region: none of eu, na, oc")
+	}
+	host, known := HostAt(cfg.BaseURL)
+	if known && cfg.Environment != "" && cfg.Environment != host.Environment {
+		flaw("base url: %s is of environment %s, not %s", host.BaseURL, host.Environment, cfg.Environment)
+	}
+	if known && cfg.Region != "" && cfg.Region != host.Region && host.API == RegionalAPI {
+		flaw("base url: %s is of region %s, not %s", host.BaseURL, host.Region, cfg.Region)
+	}
+	where := cmp.Or(cfg.Environment, host.Environment)
+	for name, key := range map[string]Secret{"api key": cfg.APIKey, "password": cfg.Password} {
+		if of := environmentOf(key); of != "" && where != "" && of != where {
+			flaw("credential: the %s is of environment %s, not %s", name, of, where)
+		}
+	}
+	for _, entry := range slices.Concat(cfg.Offers, cfg.Withdrawn) {
+		if !operationEntry.MatchString(entry) {
+			flaw("operations: %q is neither a path nor a method and a path", entry)
+		}
+	}
+	return errors.Join(flaws...)
 }
 
 // integratorName is Klarna's rule for names in the integration metadata.

@@ -98,7 +98,7 @@ func (c *Client) CreateCustomerToken(ctx context.Context, authorization string, 
 	var made NewCustomerToken
 	err := c.do(ctx, call{
 		operation: "purchaseToken", family: Payments, method: http.MethodPost,
-		path: "/payments/v1/authorizations/{authorization_token}/customer-token", ids: []string{authorization}, body: token,
+		path: "/payments/v1/authorizations/{authorization_token}/customer-token", ids: []string{authorization}, body: token, country: token.PurchaseCountry,
 		read: func(a answer) error {
 			if err := into(&made, &made.Raw)(a); err != nil {
 				return err

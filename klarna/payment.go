@@ -108,7 +108,7 @@ func (c *Client) CreateSession(ctx context.Context, session Session) (Session, e
 	var created Session
 	err := c.do(ctx, call{
 		operation: "createCreditSession", family: Payments, method: http.MethodPost,
-		path: "/payments/v1/sessions", body: session.writable(),
+		path: "/payments/v1/sessions", body: session.writable(), country: session.PurchaseCountry,
 		read: func(a answer) error {
 			if err := into(&created, &created.Raw)(a); err != nil {
 				return err
@@ -138,7 +138,7 @@ func (c *Client) UpdateSession(ctx context.Context, id string, session Session) 
 	}
 	return c.do(ctx, call{
 		operation: "updateCreditSession", family: Payments, method: http.MethodPost,
-		path: "/payments/v1/sessions/{session_id}", ids: []string{id}, body: update,
+		path: "/payments/v1/sessions/{session_id}", ids: []string{id}, body: update, country: session.PurchaseCountry,
 	})
 }
 

@@ -108,7 +108,7 @@ type budget struct {
 	at    time.Time // when saved was right
 }
 
-func newBudget() budget { return budget{saved: retryMost, at: time.Now()} }
+func newBudget() *budget { return &budget{saved: retryMost, at: time.Now()} }
 
 // earn is told of every call.
 func (b *budget) earn() {

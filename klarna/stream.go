@@ -13,10 +13,27 @@ import (
 // errStalled is why a stream was given up.
 var errStalled = errors.New("no progress in time")
 
-// stream is do for answers of any size: a 2xx body is handed on as it comes. The client's timeout bounds the wait for
+// stream makes a call whose answer may be of any size, at c and then elsewhere; see do.
+func (c *Client) stream(ctx context.Context, accept string, k call) (contentType string, body io.ReadCloser, err error) {
+	contentType, body, err = c.streamHere(ctx, accept, k)
+	for _, other := range c.elsewhere {
+		if !absent(err) {
+			break
+		}
+		if foundType, found, foundErr := other.streamHere(ctx, accept, k); foundErr == nil {
+			return foundType, found, nil
+		}
+	}
+	return contentType, body, err
+}
+
+// streamHere is doHere for answers of any size: a 2xx body is handed on as it comes. The client's timeout bounds the wait for
 // the answer and each wait for more of it, not the whole; what the reader takes between two Reads does not count. It is
 // one attempt, which is observed when the body has ended or was closed: what was handed on cannot be taken back.
-func (c *Client) stream(ctx context.Context, accept string, k call) (contentType string, body io.ReadCloser, err error) {
+func (c *Client) streamHere(ctx context.Context, accept string, k call) (contentType string, body io.ReadCloser, err error) {
+	if err := c.fits(k); err != nil {
+		return "", nil, err
+	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	req, err := c.request(ctx, k)
 	if err != nil {

@@ -44,6 +44,10 @@ func (o *Operations) Acknowledge(ctx context.Context, merchantAccount, orderID s
 	}
 	flight := Request{MerchantAccount: merchantAccount, ID: orderID}
 	_, err = once(ctx, o, "acknowledge", flight, func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
+		account, err := o.home(ctx, account, journal.KeyOrder, orderID)
+		if err != nil {
+			return done, err
+		}
 		if err := account.Klarna.Acknowledge(ctx, try.key, orderID); err != nil {
 			return done, fmt.Errorf("acknowledge order %s: %w", orderID, err)
 		}

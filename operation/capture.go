@@ -57,7 +57,7 @@ func (o *Operations) knownOrder(ctx context.Context, merchantAccount, orderID st
 		return account, payment, err
 	}
 	payment, err = o.known(ctx, account, orderID)
-	return account, payment, err
+	return account.living(payment.CreatedAt, o.store.Now()), payment, err
 }
 
 // notice has the order read if Klarna showed a movement that is not on record: it was made elsewhere, such as in
@@ -89,6 +89,9 @@ func (o *Operations) AddCaptureShippingInfo(ctx context.Context, req Request, or
 func (o *Operations) DueDateOptions(ctx context.Context, merchantAccount, orderID, captureID string) (klarna.DueDateOptions, error) {
 	account, err := o.account(merchantAccount, RegionalAPI)
 	if err != nil {
+		return klarna.DueDateOptions{}, err
+	}
+	if account, err = o.home(ctx, account, journal.KeyOrder, orderID); err != nil {
 		return klarna.DueDateOptions{}, err
 	}
 	options, err := account.Klarna.DueDateOptions(ctx, orderID, captureID)

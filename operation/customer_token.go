@@ -30,6 +30,10 @@ func (o *Operations) CreateCustomerToken(ctx context.Context, req Request, sessi
 		if err != nil {
 			return done, err
 		}
+		account, err := o.home(ctx, account, journal.KeySession, sessionID)
+		if err != nil {
+			return done, err
+		}
 		made, err := account.Klarna.CreateCustomerToken(ctx, token, in)
 		if err != nil {
 			return done, fmt.Errorf("create customer token of session %s: %w", sessionID, err)

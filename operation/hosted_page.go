@@ -38,6 +38,10 @@ func (o *Operations) CreateHostedPage(ctx context.Context, req Request, sessionI
 			urls.StatusUpdate = o.hostedPage(secret)
 			page.MerchantURLs = &urls
 		}
+		account, err := o.home(ctx, account, journal.KeySession, sessionID)
+		if err != nil {
+			return done, err
+		}
 		asked := o.store.Now()
 		done.answer.Orphan, err = try.open(func() (err error) {
 			done.answer.HostedPage, err = account.Klarna.CreateHostedPage(ctx, sessionID, page)
@@ -67,6 +71,9 @@ func (o *Operations) CreateHostedPage(ctx context.Context, req Request, sessionI
 func (o *Operations) HostedPage(ctx context.Context, merchantAccount, pageID, sessionID string) (klarna.HostedPage, error) {
 	account, err := o.account(merchantAccount, RegionalAPI)
 	if err != nil {
+		return klarna.HostedPage{}, err
+	}
+	if account, err = o.home(ctx, account, journal.KeyHostedPage, pageID); err != nil {
 		return klarna.HostedPage{}, err
 	}
 	asked := o.store.Now()
@@ -104,6 +111,9 @@ func (o *Operations) DisableHostedPage(ctx context.Context, req Request, pageID 
 	if err != nil {
 		return err
 	}
+	if account, err = o.home(ctx, account, journal.KeyHostedPage, pageID); err != nil {
+		return err
+	}
 	_, err = once(ctx, o, "disableHostedPage", req, func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
 		err = account.Klarna.DisableHostedPage(ctx, pageID)
 		if err != nil && !try.first { // refused on a repeat: perhaps our first attempt did it
@@ -124,6 +134,9 @@ func (o *Operations) DisableHostedPage(ctx context.Context, req Request, pageID 
 func (o *Operations) DistributeHostedPage(ctx context.Context, req Request, pageID string, to klarna.Distribution) error {
 	account, err := o.account(req.MerchantAccount, RegionalAPI)
 	if err != nil {
+		return err
+	}
+	if account, err = o.home(ctx, account, journal.KeyHostedPage, pageID); err != nil {
 		return err
 	}
 	_, err = once(ctx, o, "distributeHostedPage", req, func(ctx context.Context, _ attempt) (done effect[struct{}], err error) {

@@ -55,7 +55,7 @@ type effect[A any] struct {
 type attempt struct {
 	key   string         // Klarna-Idempotency-Key
 	first bool           // nothing was sent before
-	stale bool           // the key may be forgotten at Klarna: look before sending again
+	stale bool           // the key may be forgotten, or not be known where it goes now: look before sending again
 	cut   bool           // the attempt before ended without a word: a crash cut it off
 	row   *store.Request // as it is on record
 	drew  *bool          // money is reserved for it
@@ -192,7 +192,8 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 		return c, fmt.Errorf("record request: %w", err)
 	}
 	return claim{try: attempt{
-		key: row.KlarnaKey, first: first, stale: now.Sub(row.FirstSent) > keyLife, cut: cut, row: &row, drew: new(bool),
+		key: row.KlarnaKey, first: first, cut: cut, row: &row, drew: new(bool),
+		stale: now.Sub(row.FirstSent) > keyLife || o.accounts[id.MerchantAccount].changed(row.FirstSent, now),
 	}}, nil
 }
 
@@ -296,9 +297,10 @@ func decision(cause error) (refused *klarna.Error, decided bool) {
 // comes before the write, or for want of a connection or of our share of Klarna's quota.
 func nothingSent(cause error) bool {
 	var ours *Refusal
+	var misdirected *klarna.MisdirectedError
 	var refused *klarna.Error
 	_, decided := decision(cause)
-	return !decided && !errors.Is(cause, klarna.ErrOutcomeUnknown) && (errors.As(cause, &ours) ||
+	return !decided && !errors.Is(cause, klarna.ErrOutcomeUnknown) && (errors.As(cause, &ours) || errors.As(cause, &misdirected) ||
 		errors.Is(cause, klarna.ErrUnavailable) || errors.Is(cause, klarna.ErrRateLimited) || errors.As(cause, &refused) && refused.Read)
 }
 

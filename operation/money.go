@@ -89,7 +89,7 @@ func (o *Operations) move(ctx context.Context, req Request, m movement) (Movemen
 		if m.currency != payment.Currency {
 			return done, refuseField("amount.currency_code", "INVALID_FIELD", "must be the order's currency, %s", payment.Currency)
 		}
-		made, err := o.moveOnce(ctx, account, try, m, read)
+		made, err := o.moveOnce(ctx, account.living(payment.CreatedAt, o.store.Now()), try, m, read)
 		if err != nil {
 			return done, o.unsettled(ctx, account.Name, m.orderID, fmt.Errorf("%s %s: %w", m.operation, m.orderID, err))
 		}

@@ -26,13 +26,17 @@ const (
 	RegionalAPI API = "regional" // Klarna Payments and Order Management: payments, orders
 )
 
-// Account is one merchant account: a Klarna credential with its host.
+// Account is one merchant account: a Klarna credential with its host, and what they become in time.
 type Account struct {
 	Name   string
 	API    API
 	Klarna *klarna.Client
+	// Changes are profiles that come into force later, in the order of their times.
+	Changes []Change
 	// AutoCapture says that the contract allows capturing an order when it is placed.
 	AutoCapture bool
+
+	first *klarna.Client // before any change
 }
 
 // Config of Operations.
@@ -86,12 +90,13 @@ func New(cfg Config) *Operations {
 		o.log = slog.Default()
 	}
 	for _, a := range cfg.Accounts {
+		a.first = a.Klarna
 		o.accounts[a.Name] = a
 	}
 	return o
 }
 
-// account returns a merchant account that can do the job.
+// account returns a merchant account that can do the job, as it is now.
 func (o *Operations) account(name string, api API) (Account, error) {
 	a, ok := o.accounts[name]
 	switch {
@@ -100,7 +105,7 @@ func (o *Operations) account(name string, api API) (Account, error) {
 	case a.API != api:
 		return a, refuse("MERCHANT_ACCOUNT_UNSUITABLE", "merchant account %q is for Klarna's %s APIs, this needs %s", name, a.API, api)
 	}
-	return a, nil
+	return a.at(o.store.Now()), nil
 }
 
 // Refusal is an answer of ours, not of Klarna's: what was asked for is not possible as things stand.

@@ -83,6 +83,9 @@ func (o *Operations) placeOrder(ctx context.Context, account Account, in NewOrde
 		done.answer = OrderAnswer{SessionID: in.SessionID, OrderID: payment.OrderID, RedirectURL: payment.RedirectURL}
 		return done, nil
 	}
+	if account, err = o.home(ctx, account, journal.KeySession, in.SessionID); err != nil {
+		return done, err
+	}
 	session, err := o.Session(ctx, account.Name, in.SessionID)
 	if err != nil {
 		return done, err
@@ -246,6 +249,9 @@ func (o *Operations) Order(ctx context.Context, merchantAccount, orderID string,
 	if err != nil {
 		return klarna.Order{}, err
 	}
+	if account, err = o.home(ctx, account, journal.KeyOrder, orderID); err != nil {
+		return klarna.Order{}, err
+	}
 	asked := o.store.Now()
 	order, err := account.Klarna.Order(ctx, orderID)
 	if err != nil {
@@ -296,9 +302,11 @@ func (o *Operations) CancelOrder(ctx context.Context, req Request, orderID strin
 		return err
 	}
 	_, err = once(ctx, o, "cancelOrder", req.about(journal.JobReadOrder, orderID), func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
-		if _, err := o.known(ctx, account, orderID); err != nil {
+		payment, err := o.known(ctx, account, orderID)
+		if err != nil {
 			return done, err
 		}
+		account := account.living(payment.CreatedAt, o.store.Now())
 		if try.stale { // Klarna may have forgotten the key: what the order shows decides
 			if order, err := o.Order(ctx, account.Name, orderID, journal.Reconciled); err != nil || order.Status == klarna.OrderCancelled {
 				return done, err

@@ -101,6 +101,10 @@ func (o *Operations) writeOrder(ctx context.Context, req Request, w orderWrite, 
 				return done, err
 			}
 		}
+		account, err := o.home(ctx, account, journal.KeyOrder, w.orderID)
+		if err != nil {
+			return done, err
+		}
 		if err := send(ctx, account, try); err != nil {
 			err = fmt.Errorf("%s %s: %w", w.operation, w.orderID, err)
 			return done, o.unsettled(ctx, account.Name, w.orderID, err)

@@ -90,6 +90,10 @@ func (o *Operations) UpdateSession(ctx context.Context, req Request, sessionID s
 		if session.MerchantURLs, err = o.withCallback(ctx, req, sessionID, session.MerchantURLs); err != nil {
 			return done, err
 		}
+		account, err := o.home(ctx, account, journal.KeySession, sessionID)
+		if err != nil {
+			return done, err
+		}
 		asked := o.store.Now()
 		if err := account.Klarna.UpdateSession(ctx, sessionID, session); err != nil {
 			return done, fmt.Errorf("update session %s: %w", sessionID, err)
@@ -107,6 +111,9 @@ func (o *Operations) UpdateSession(ctx context.Context, req Request, sessionID s
 func (o *Operations) Session(ctx context.Context, merchantAccount, sessionID string) (klarna.Session, error) {
 	account, err := o.account(merchantAccount, RegionalAPI)
 	if err != nil {
+		return klarna.Session{}, err
+	}
+	if account, err = o.home(ctx, account, journal.KeySession, sessionID); err != nil {
 		return klarna.Session{}, err
 	}
 	asked := o.store.Now()
@@ -155,7 +162,7 @@ func (o *Operations) CancelAuthorization(ctx context.Context, req Request, sessi
 		case token == "" || payment.TokenCancelled && token == payment.Token:
 			return done, refuse("NOT_AUTHORIZED", "no authorisation is on record for the session")
 		}
-		err = account.Klarna.CancelAuthorization(ctx, token)
+		err = account.living(payment.CreatedAt, o.store.Now()).Klarna.CancelAuthorization(ctx, token)
 		if try.first || !notFound(err) { // gone on a repeat: our first attempt did it
 			if err != nil {
 				return done, fmt.Errorf("cancel authorisation: %w", err)

@@ -36,9 +36,10 @@ type ownRefusal interface {
 // no case knows is INTERNAL and tells nothing of what it was. Nil stays nil.
 func toStatus(err error) error {
 	var (
-		ready   interface{ GRPCStatus() *status.Status }
-		ours    ownRefusal
-		refused *klarna.Error
+		ready       interface{ GRPCStatus() *status.Status }
+		ours        ownRefusal
+		refused     *klarna.Error
+		misdirected *klarna.MisdirectedError
 	)
 	errors.As(err, &refused) // the errors below may wrap it; its ids then go along, whatever the reason
 	switch {
@@ -48,6 +49,8 @@ func toStatus(err error) error {
 		return ready.GRPCStatus().Err()
 	case errors.As(err, &ours):
 		return ownStatus(ours, refused)
+	case errors.As(err, &misdirected):
+		return misdirectedStatus(misdirected)
 	case errors.Is(err, klarna.ErrOutcomeUnknown): // before the deadline and the 5xx that it may wrap
 		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, refused)
 	case errors.Is(err, klarna.ErrUnavailable):

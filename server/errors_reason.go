@@ -73,6 +73,9 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_DRAINING:                  {code: codes.Unavailable, message: "the gateway is shutting down; go on with another instance"},
 	gatewayv1.ErrorReason_ERROR_REASON_INTERNAL:                  {code: codes.Internal, message: "internal error"},
 
+	gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_OFFERED:            {code: codes.FailedPrecondition, message: "the merchant account's profile, as it is now, does not offer this operation of Klarna's"},
+	gatewayv1.ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION: {code: codes.FailedPrecondition, message: "the merchant account's credential is of another region than the purchase"},
+
 	gatewayv1.ErrorReason_ERROR_REASON_PERMISSION_MISSING:  {code: codes.PermissionDenied, message: "the caller has no role for this; see permission, merchant_account, partner_account and scope in the metadata"},
 	gatewayv1.ErrorReason_ERROR_REASON_CREDENTIALS_REVOKED: {code: codes.Unauthenticated, message: "the caller, its certificate or its token is revoked"},
 	gatewayv1.ErrorReason_ERROR_REASON_TICKET_INVALID:      {code: codes.Unauthenticated, message: "the watch ticket is unknown, spent or has run out; get another one"},

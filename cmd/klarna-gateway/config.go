@@ -65,14 +65,23 @@ type tokenConfig struct {
 // accountConfig is one merchant account: a Klarna credential and host.
 type accountConfig struct {
 	Name        string `yaml:"name"`
-	API         string `yaml:"api"`         // network (partners) or regional (payments, orders)
+	API         string `yaml:"api"`         // network (partners), regional (payments, orders) or kustom (checkout and its orders)
 	Default     bool   `yaml:"default"`     // for requests of its API that name none
 	Environment string `yaml:"environment"` // playground (default) or live
-	Region      string `yaml:"region"`      // regional: eu (default), na, oc
+	Region      string `yaml:"region"`      // regional: eu (default, unless there is a base_url), na, oc
 	BaseURL     string `yaml:"base_url"`    // overrides the address that environment and region give
 	Username    string `yaml:"username"`
 	Password    secret `yaml:"password"`
 	APIKey      secret `yaml:"api_key"`
+	AuthStyle   string `yaml:"auth_style"` // raw (default for an api_key alone) or basic
+	// Changes are profiles that come into force later, in the order of their times, while the process runs.
+	Changes []changeConfig `yaml:"changes"`
+	// Offers and Withdrawn are operations that the host serves, or does not; see klarna.Config.
+	Offers    []string `yaml:"offers"`
+	Withdrawn []string `yaml:"withdrawn"`
+	// Integrator is our name in the Network's integration metadata, Originators who stands behind it.
+	Integrator  string             `yaml:"integrator"`
+	Originators []originatorConfig `yaml:"originators"`
 	// Rates are quotas in calls a second by klarna.Category, where Klarna has agreed to others than it publishes.
 	Rates map[klarna.Category]klarna.Rate `yaml:"rates"`
 	// AutoCapture says that the contract allows capturing an order when it is placed.
@@ -87,11 +96,6 @@ type accountConfig struct {
 	SigningKeys map[string]secret `yaml:"signing_keys"`
 	// PushSecrets stand in the URL of checkout pushes; several while they are changed.
 	PushSecrets []secret `yaml:"push_secrets"`
-}
-
-// klarna is what a client of the account needs; the caller adds what all clients share.
-func (a *accountConfig) klarna() klarna.Config {
-	return klarna.Config{BaseURL: a.BaseURL, Username: a.Username, Password: a.Password.Secret, APIKey: a.APIKey.Secret, Rates: a.Rates}
 }
 
 // secret is read from where its text points to: env:NAME, file:PATH, or the text itself. It prints as ***.
@@ -196,30 +200,10 @@ func (c *config) defaults() {
 	for i := range c.MerchantAccounts {
 		a := &c.MerchantAccounts[i]
 		a.Environment = orDefault(a.Environment, "playground")
-		a.Region = orDefault(a.Region, "eu")
-		if a.API == string(operation.NetworkAPI) {
-			a.Region = "eu" // the Network has one host per environment
-		}
 		a.PlaceOrders = orDefault(a.PlaceOrders, "by_caller")
 		a.Acknowledge = orDefault(a.Acknowledge, "by_caller")
-		if a.BaseURL == "" {
-			a.BaseURL = hosts[host{a.API, a.Environment, a.Region}]
-		}
+		a.place()
 	}
-}
-
-// host names one of Klarna's hosts. The Network has one per environment, whatever the region.
-type host struct{ api, environment, region string }
-
-var hosts = map[host]string{
-	{"regional", "live", "eu"}:       "https://api.klarna.com",
-	{"regional", "live", "na"}:       "https://api-na.klarna.com",
-	{"regional", "live", "oc"}:       "https://api-oc.klarna.com",
-	{"regional", "playground", "eu"}: "https://api.playground.klarna.com",
-	{"regional", "playground", "na"}: "https://api-na.playground.klarna.com",
-	{"regional", "playground", "oc"}: "https://api-oc.playground.klarna.com",
-	{"network", "live", "eu"}:        "https://api-global.klarna.com",
-	{"network", "playground", "eu"}:  "https://api-global.test.klarna.com",
 }
 
 // check tells everything that is wrong.
@@ -265,7 +249,7 @@ func (c *config) checkAccounts() (flaws []error) {
 	if len(c.MerchantAccounts) == 0 {
 		return []error{errors.New("merchant_accounts: at least one is required (or KLARNA_USERNAME and KLARNA_PASSWORD)")}
 	}
-	names, defaults, keyIDs := map[string]bool{}, map[string]string{}, map[string]string{}
+	names, defaults, keyIDs := map[string]bool{}, map[operation.API]string{}, map[string]string{}
 	for i, a := range c.MerchantAccounts {
 		flaw := func(format string, args ...any) {
 			flaws = append(flaws, fmt.Errorf("merchant_accounts[%d] %q: %w", i, a.Name, fmt.Errorf(format, args...)))
@@ -277,25 +261,14 @@ func (c *config) checkAccounts() (flaws []error) {
 			flaw("name: used twice")
 		}
 		names[a.Name] = true
-		if a.API != string(operation.NetworkAPI) && a.API != string(operation.RegionalAPI) {
-			flaw("api: %q is neither network nor regional", a.API)
-		}
-		if a.Environment != "live" && a.Environment != "playground" {
-			flaw("environment: %q is neither live nor playground", a.Environment)
-		}
-		client := a.klarna()
-		if a.BaseURL == "" {
-			flaw("base_url: none is known for api %q, environment %q, region %q", a.API, a.Environment, a.Region)
-			client.BaseURL = "https://unknown.invalid" // what is left is checked all the same
-		}
-		if _, err := klarna.New(client); err != nil {
+		for _, err := range a.checkProfiles() {
 			flaw("%w", err)
 		}
 		if a.Default {
-			if other := defaults[a.API]; other != "" {
-				flaw("default: %q is the default of api %s already", other, a.API)
+			if other := defaults[a.api()]; other != "" {
+				flaw("default: %q is the default of api %s already", other, a.api())
 			}
-			defaults[a.API] = a.Name
+			defaults[a.api()] = a.Name
 		}
 		for _, policy := range [][2]string{{"place_orders", a.PlaceOrders}, {"acknowledge", a.Acknowledge}} {
 			if policy[1] != "automatic" && policy[1] != "by_caller" {
@@ -313,20 +286,11 @@ func (c *config) checkAccounts() (flaws []error) {
 				flaw("push_secrets: at least 20 characters each are required")
 			}
 		}
-		if wrongEnvironment(a.APIKey.Reveal(), a.Environment) || wrongEnvironment(a.Password.Reveal(), a.Environment) {
-			flaw("api_key: it is of the other environment than %s", a.Environment)
-		}
 		if a.API == string(operation.RegionalAPI) && a.PlaceOrders == "automatic" && c.PublicBaseURL == "" {
 			flaw("place_orders: automatic needs public_base_url, or Klarna cannot tell of authorisations")
 		}
 	}
 	return flaws
-}
-
-// wrongEnvironment tells a key of one environment used in the other. Klarna: klarna_<live|test>_api_<random>.
-func wrongEnvironment(key, environment string) bool {
-	return strings.HasPrefix(key, "klarna_live_") && environment != "live" ||
-		strings.HasPrefix(key, "klarna_test_") && environment == "live"
 }
 
 func plainName(name string) bool {

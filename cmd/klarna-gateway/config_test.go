@@ -89,9 +89,9 @@ func TestLoadConfig_NamesEveryMistake(t *testing.T) {
 			"  - {name: a, api: network, api_key: klarna_live_api_x}\n" +
 			"  - {name: b, api: network, environment: live, api_key: klarna_test_api_x}\n" +
 			"  - {name: c, api: regional, username: u, password: klarna_live_api_x}\n", []string{
-			`merchant_accounts[0] "a": api_key: it is of the other environment than playground`,
-			`merchant_accounts[1] "b": api_key: it is of the other environment than live`,
-			`merchant_accounts[2] "c": api_key: it is of the other environment than playground`,
+			`merchant_accounts[0] "a": klarna client: credential: the api key is of environment live, not playground`,
+			`merchant_accounts[1] "b": klarna client: credential: the api key is of environment playground, not live`,
+			`merchant_accounts[2] "c": klarna client: credential: the password is of environment live, not playground`,
 		}},
 		{"accounts in each other's way", "merchant_accounts:\n" +
 			"  - {name: a, api: network, default: true, api_key: k, signing_keys: {'krn:1': s}}\n" +
@@ -104,16 +104,31 @@ func TestLoadConfig_NamesEveryMistake(t *testing.T) {
 			"  - {name: 'my shop', api: local, environment: test, base_url: 'http://klarna.example', api_key: k, password: p,\n" +
 			"     place_orders: sometimes, acknowledge: never, push_secrets: [short]}\n", []string{
 			`merchant_accounts[0] "my shop": name: 1 to 64 letters, digits, - and _ are required`,
-			`merchant_accounts[0] "my shop": api: "local" is neither network nor regional`,
-			`merchant_accounts[0] "my shop": environment: "test" is neither live nor playground`,
+			`merchant_accounts[0] "my shop": api: "local" is none of network, regional, kustom`,
 			`merchant_accounts[0] "my shop": klarna client: base url: http would send the credential in clear`,
 			"credential: both an api key and a password",
+			"environment: neither live nor playground",
 			`merchant_accounts[0] "my shop": place_orders: "sometimes" is neither automatic nor by_caller`,
 			`merchant_accounts[0] "my shop": acknowledge: "never" is neither automatic nor by_caller`,
 			`merchant_accounts[0] "my shop": push_secrets: at least 20 characters each are required`,
 		}},
 		{"no host is known", "merchant_accounts: [{name: shop, api: regional, region: mars, username: u, password: p}]\n", []string{
 			`merchant_accounts[0] "shop": base_url: none is known for api "regional", environment "playground", region "mars"`,
+			`merchant_accounts[0] "shop": klarna client: region: none of eu, na, oc`,
+		}},
+		{"a whole cut-over", "merchant_accounts:\n  - {name: shop, api: regional, environment: live, username: K1_a, password: p, changes: [\n" +
+			"      {from: 2026-03-31T00:00:00Z, api: kustom, username: K9_b, password: q, takes_over: true, withdrawn: ['/settlements', 'POST /hpp/v1/sessions']},\n" +
+			"      {from: 2026-06-01T00:00:00+02:00, api_key: klarna_live_api_x}]}\n", nil},
+		{"changes with everything wrong", "merchant_accounts:\n  - {name: shop, api: regional, username: PK1_a, password: p, changes: [\n" +
+			"      {api: network}, {from: 2026-03-31T00:00:00Z, api: regional, region: mars}, {from: 2026-03-30T00:00:00Z, base_url: 'https://api.klarna.com', api_key: klarna_live_api_x, withdrawn: [extendDueDate]}]}\n", []string{
+			`merchant_accounts[0] "shop": changes[1]: base_url: none is known for api "regional", environment "playground", region "mars"`,
+			`merchant_accounts[0] "shop": changes[1]: klarna client: region: none of eu, na, oc`,
+			`merchant_accounts[0] "shop": changes[2]: klarna client: base url: https://api.klarna.com is of environment live, not playground`,
+			"credential: the api key is of environment live, not playground",
+			`operations: "extendDueDate" is neither a path nor a method and a path`,
+			`merchant_accounts[0] "shop": changes[0]: from: a time is required, later than that of the change before`,
+			`merchant_accounts[0] "shop": changes[0]: api: network has nothing to do with regional; that is another merchant account`,
+			`merchant_accounts[0] "shop": changes[2]: from: a time is required, later than that of the change before`,
 		}},
 		{"orders placed by a gateway that is told nothing", "merchant_accounts: [{name: shop, api: regional, username: u, password: p, place_orders: automatic}]\n", []string{
 			`merchant_accounts[0] "shop": place_orders: automatic needs public_base_url, or Klarna cannot tell of authorisations`,

@@ -136,20 +136,21 @@ func (g *gatewayProcess) accounts() (views, error) {
 	}
 	var circuits klarna.Circuits // of all accounts: a host that is down is down for each
 	for _, a := range g.cfg.MerchantAccounts {
-		with := a.klarna()
-		with.HTTPClient, with.Version, with.Logger, with.Circuits = klarnaHTTP(), version(), g.log, &circuits
-		client, err := klarna.New(with)
+		account, err := a.account(func(with klarna.Config) (*klarna.Client, error) {
+			with.HTTPClient, with.Version, with.Logger, with.Circuits = klarnaHTTP(), version(), g.log, &circuits
+			return klarna.New(with)
+		})
 		if err != nil {
 			return v, fmt.Errorf("merchant account %q: %w", a.Name, err)
 		}
-		v.add(a, client)
+		v.add(a, account)
 	}
 	return v, nil
 }
 
-func (v *views) add(a accountConfig, client *klarna.Client) {
-	api := operation.API(a.API)
-	v.operations = append(v.operations, operation.Account{Name: a.Name, API: api, Klarna: client, AutoCapture: a.AutoCapture})
+func (v *views) add(a accountConfig, account operation.Account) {
+	api := account.API
+	v.operations = append(v.operations, account)
 	v.policies[a.Name] = journal.Policy{PlaceOrders: a.PlaceOrders == "automatic", AcknowledgeOrders: a.Acknowledge == "automatic"}
 	v.apis[a.Name] = api
 	if a.Default {

@@ -4,6 +4,7 @@
 package operationtest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -41,12 +42,21 @@ type Options struct {
 	OperationalAfter time.Duration                   // of onboarded accounts; 0 means never by themselves
 	Callbacks        bool                            // Klarna is told addresses to call back, where nobody listens
 	Engine           func(store.Engine) store.Engine // stands in for the store's
+	Change           *Change                         // of the shop's profile
+}
+
+// Change is a profile that the shop gets at a time: another Klarna, with other credentials.
+type Change struct {
+	From      time.Time
+	TakesOver bool
+	Offers    []string // nil: everything
 }
 
 // World is one Klarna and one gateway.
 type World struct {
 	T          testing.TB
 	Klarna     *klarnatest.Server
+	Next       *klarnatest.Server // after Options.Change; nil without
 	Store      *store.Store
 	Journal    *journal.Journal
 	Operations *operation.Operations
@@ -78,7 +88,7 @@ func New(t testing.TB, options Options) *World {
 	web := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	contract.Under(t, web)
 	client := func(cfg klarna.Config) *klarna.Client {
-		cfg.BaseURL, cfg.HTTPClient, cfg.Retries, cfg.CircuitFailures = api.URL, web, -1, -1
+		cfg.BaseURL, cfg.HTTPClient, cfg.Retries, cfg.CircuitFailures = cmp.Or(cfg.BaseURL, api.URL), web, -1, -1
 		c, err := klarna.New(cfg)
 		w.Must(err)
 		return c
@@ -89,6 +99,17 @@ func New(t testing.TB, options Options) *World {
 			Klarna: client(klarna.Config{Username: username, Password: password}),
 		},
 		{Name: Acquirer, API: operation.NetworkAPI, Klarna: client(klarna.Config{APIKey: apiKey})},
+	}
+	if change := options.Change; change != nil {
+		const password = "not-one-either"
+		w.Next = klarnatest.New(klarnatest.Config{Now: w.Klarna.Now, Username: username, Password: password})
+		t.Cleanup(w.Next.Close)
+		next := httptest.NewServer(w.Next)
+		t.Cleanup(next.Close)
+		w.accounts[0].Changes = []operation.Change{{
+			From: change.From, TakesOver: change.TakesOver,
+			Klarna: client(klarna.Config{BaseURL: next.URL, Username: username, Password: password, Offers: change.Offers}),
+		}}
 	}
 	w.open()
 	t.Cleanup(func() { w.close() })

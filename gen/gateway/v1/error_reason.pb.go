@@ -131,6 +131,12 @@ const (
 	ErrorReason_ERROR_REASON_DRAINING ErrorReason = 62
 	// INTERNAL: a fault of the gateway's; the log has it under the request id.
 	ErrorReason_ERROR_REASON_INTERNAL ErrorReason = 63
+	// FAILED_PRECONDITION: the merchant account's profile, as it is in force now, does not offer the operation: its host
+	// does not serve it, or it was withdrawn. Nothing was sent. Metadata names klarna_operation.
+	ErrorReason_ERROR_REASON_OPERATION_NOT_OFFERED ErrorReason = 90
+	// FAILED_PRECONDITION: the purchase is in a country of another region than the merchant account's credential. Nothing
+	// was sent; name a merchant account of that region.
+	ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION ErrorReason = 91
 	// PERMISSION_DENIED: the policy gives the caller no role for this. Metadata names what is missing: `permission` (the
 	// RPC, such as "OrderService/CaptureOrder"), and where the role has it for others only, `merchant_account`,
 	// `partner_account` or `scope`.
@@ -194,64 +200,68 @@ var (
 		61:  "ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED",
 		62:  "ERROR_REASON_DRAINING",
 		63:  "ERROR_REASON_INTERNAL",
+		90:  "ERROR_REASON_OPERATION_NOT_OFFERED",
+		91:  "ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION",
 		120: "ERROR_REASON_PERMISSION_MISSING",
 		121: "ERROR_REASON_CREDENTIALS_REVOKED",
 		122: "ERROR_REASON_TICKET_INVALID",
 	}
 	ErrorReason_value = map[string]int32{
-		"ERROR_REASON_UNSPECIFIED":                  0,
-		"ERROR_REASON_INVALID_FIELD":                1,
-		"ERROR_REASON_AMOUNTS_DO_NOT_MATCH":         2,
-		"ERROR_REASON_REFUSED_BY_KLARNA":            3,
-		"ERROR_REASON_RESUME_TOKEN_INVALID":         4,
-		"ERROR_REASON_RESUME_TOKEN_FOREIGN":         5,
-		"ERROR_REASON_RESUME_TOKEN_TOO_OLD":         6,
-		"ERROR_REASON_PAGE_TOKEN_INVALID":           7,
-		"ERROR_REASON_MERCHANT_ACCOUNT_UNKNOWN":     8,
-		"ERROR_REASON_MERCHANT_ACCOUNT_UNSUITABLE":  9,
-		"ERROR_REASON_REQUEST_ID_REUSED":            10,
-		"ERROR_REASON_REQUEST_IN_PROGRESS":          11,
-		"ERROR_REASON_OUTCOME_UNKNOWN":              12,
-		"ERROR_REASON_REQUEST_ID_OF_ANOTHER_CALLER": 13,
-		"ERROR_REASON_NOT_FOUND":                    20,
-		"ERROR_REASON_SESSION_NOT_FOUND":            21,
-		"ERROR_REASON_SESSION_COMPLETED":            22,
-		"ERROR_REASON_NOT_AUTHORIZED":               23,
-		"ERROR_REASON_AUTHORIZATION_TOKEN_INVALID":  24,
-		"ERROR_REASON_PURCHASE_REJECTED":            25,
-		"ERROR_REASON_DIFFERS_FROM_AUTHORIZATION":   26,
-		"ERROR_REASON_AUTO_CAPTURE_NOT_ALLOWED":     27,
-		"ERROR_REASON_ORDER_NOT_FOUND":              28,
-		"ERROR_REASON_CAPTURE_NOT_ALLOWED":          29,
-		"ERROR_REASON_REFUND_NOT_ALLOWED":           30,
-		"ERROR_REASON_CANCEL_NOT_ALLOWED":           31,
-		"ERROR_REASON_OPERATION_NOT_ALLOWED":        32,
-		"ERROR_REASON_CONFLICT":                     33,
-		"ERROR_REASON_ORDER_EXISTS":                 34,
-		"ERROR_REASON_CAPTURE_NOT_FOUND":            35,
-		"ERROR_REASON_REFUND_NOT_FOUND":             36,
-		"ERROR_REASON_PAYOUT_NOT_FOUND":             37,
-		"ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND":     38,
-		"ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE":      39,
-		"ERROR_REASON_REFERENCE_IN_USE":             100,
-		"ERROR_REASON_HOSTED_PAGE_NOT_FOUND":        45,
-		"ERROR_REASON_ACCOUNT_NOT_OPERATIONAL":      40,
-		"ERROR_REASON_PARTNER_NOT_FOUND":            41,
-		"ERROR_REASON_PARTNER_DIFFERS":              42,
-		"ERROR_REASON_ACCOUNT_DISABLED":             43,
-		"ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND":   44,
-		"ERROR_REASON_KLARNA_CREDENTIALS_REFUSED":   50,
-		"ERROR_REASON_KLARNA_FORBIDDEN":             51,
-		"ERROR_REASON_KLARNA_RATE_LIMITED":          52,
-		"ERROR_REASON_KLARNA_UNAVAILABLE":           53,
-		"ERROR_REASON_KLARNA_UNEXPECTED":            54,
-		"ERROR_REASON_UNAUTHENTICATED":              60,
-		"ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED":    61,
-		"ERROR_REASON_DRAINING":                     62,
-		"ERROR_REASON_INTERNAL":                     63,
-		"ERROR_REASON_PERMISSION_MISSING":           120,
-		"ERROR_REASON_CREDENTIALS_REVOKED":          121,
-		"ERROR_REASON_TICKET_INVALID":               122,
+		"ERROR_REASON_UNSPECIFIED":                      0,
+		"ERROR_REASON_INVALID_FIELD":                    1,
+		"ERROR_REASON_AMOUNTS_DO_NOT_MATCH":             2,
+		"ERROR_REASON_REFUSED_BY_KLARNA":                3,
+		"ERROR_REASON_RESUME_TOKEN_INVALID":             4,
+		"ERROR_REASON_RESUME_TOKEN_FOREIGN":             5,
+		"ERROR_REASON_RESUME_TOKEN_TOO_OLD":             6,
+		"ERROR_REASON_PAGE_TOKEN_INVALID":               7,
+		"ERROR_REASON_MERCHANT_ACCOUNT_UNKNOWN":         8,
+		"ERROR_REASON_MERCHANT_ACCOUNT_UNSUITABLE":      9,
+		"ERROR_REASON_REQUEST_ID_REUSED":                10,
+		"ERROR_REASON_REQUEST_IN_PROGRESS":              11,
+		"ERROR_REASON_OUTCOME_UNKNOWN":                  12,
+		"ERROR_REASON_REQUEST_ID_OF_ANOTHER_CALLER":     13,
+		"ERROR_REASON_NOT_FOUND":                        20,
+		"ERROR_REASON_SESSION_NOT_FOUND":                21,
+		"ERROR_REASON_SESSION_COMPLETED":                22,
+		"ERROR_REASON_NOT_AUTHORIZED":                   23,
+		"ERROR_REASON_AUTHORIZATION_TOKEN_INVALID":      24,
+		"ERROR_REASON_PURCHASE_REJECTED":                25,
+		"ERROR_REASON_DIFFERS_FROM_AUTHORIZATION":       26,
+		"ERROR_REASON_AUTO_CAPTURE_NOT_ALLOWED":         27,
+		"ERROR_REASON_ORDER_NOT_FOUND":                  28,
+		"ERROR_REASON_CAPTURE_NOT_ALLOWED":              29,
+		"ERROR_REASON_REFUND_NOT_ALLOWED":               30,
+		"ERROR_REASON_CANCEL_NOT_ALLOWED":               31,
+		"ERROR_REASON_OPERATION_NOT_ALLOWED":            32,
+		"ERROR_REASON_CONFLICT":                         33,
+		"ERROR_REASON_ORDER_EXISTS":                     34,
+		"ERROR_REASON_CAPTURE_NOT_FOUND":                35,
+		"ERROR_REASON_REFUND_NOT_FOUND":                 36,
+		"ERROR_REASON_PAYOUT_NOT_FOUND":                 37,
+		"ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND":         38,
+		"ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE":          39,
+		"ERROR_REASON_REFERENCE_IN_USE":                 100,
+		"ERROR_REASON_HOSTED_PAGE_NOT_FOUND":            45,
+		"ERROR_REASON_ACCOUNT_NOT_OPERATIONAL":          40,
+		"ERROR_REASON_PARTNER_NOT_FOUND":                41,
+		"ERROR_REASON_PARTNER_DIFFERS":                  42,
+		"ERROR_REASON_ACCOUNT_DISABLED":                 43,
+		"ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND":       44,
+		"ERROR_REASON_KLARNA_CREDENTIALS_REFUSED":       50,
+		"ERROR_REASON_KLARNA_FORBIDDEN":                 51,
+		"ERROR_REASON_KLARNA_RATE_LIMITED":              52,
+		"ERROR_REASON_KLARNA_UNAVAILABLE":               53,
+		"ERROR_REASON_KLARNA_UNEXPECTED":                54,
+		"ERROR_REASON_UNAUTHENTICATED":                  60,
+		"ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED":        61,
+		"ERROR_REASON_DRAINING":                         62,
+		"ERROR_REASON_INTERNAL":                         63,
+		"ERROR_REASON_OPERATION_NOT_OFFERED":            90,
+		"ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION": 91,
+		"ERROR_REASON_PERMISSION_MISSING":               120,
+		"ERROR_REASON_CREDENTIALS_REVOKED":              121,
+		"ERROR_REASON_TICKET_INVALID":                   122,
 	}
 )
 
@@ -287,7 +297,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\xc0\x0f\n" +
+	"gateway.v1*\x9b\x10\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -339,7 +349,9 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x1cERROR_REASON_UNAUTHENTICATED\x10<\x12*\n" +
 	"&ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED\x10=\x12\x19\n" +
 	"\x15ERROR_REASON_DRAINING\x10>\x12\x19\n" +
-	"\x15ERROR_REASON_INTERNAL\x10?\x12#\n" +
+	"\x15ERROR_REASON_INTERNAL\x10?\x12&\n" +
+	"\"ERROR_REASON_OPERATION_NOT_OFFERED\x10Z\x121\n" +
+	"-ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION\x10[\x12#\n" +
 	"\x1fERROR_REASON_PERMISSION_MISSING\x10x\x12$\n" +
 	" ERROR_REASON_CREDENTIALS_REVOKED\x10y\x12\x1f\n" +
 	"\x1bERROR_REASON_TICKET_INVALID\x10zB\xa6\x01\n" +
