@@ -11,6 +11,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrTrimmed says that the log no longer reaches back to the position asked for.
 	ErrTrimmed = errors.New("position is older than the log")
+	// ErrKeyring says that the log is sealed with another keyring than the one at hand.
+	ErrKeyring = errors.New("the log is sealed with another keyring")
 )
 
 // Query selects events or subjects of one stream.
@@ -44,6 +46,10 @@ type Engine interface {
 
 	// Log identifies this log: id is random, made with the schema; epoch counts restores from backup, from 1.
 	Log(ctx context.Context) (id string, epoch int64, err error)
+	// NewEpoch raises the epoch and returns it: the log was restored, and may lack what others have seen of it.
+	NewEpoch(ctx context.Context) (int64, error)
+	// Keyring puts on record which keyring seals the log, by a digest, and returns the one that did so first.
+	Keyring(ctx context.Context, digest []byte) (first []byte, err error)
 	// Head returns the newest position, 0 in an empty log, and the newest position that was trimmed away.
 	Head(ctx context.Context) (head, trimmed Position, err error)
 	// Events returns matching events by position. An event matches Keys by the keys it carries itself, so what

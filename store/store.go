@@ -9,6 +9,7 @@ package store
 import (
 	"cmp"
 	"context"
+	"crypto/hmac"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -70,11 +71,29 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 			return nil, fmt.Errorf("open store: try the keyring on the newest event: %w", err)
 		}
 	}
+	if err := s.keyed(ctx); err != nil {
+		return nil, fmt.Errorf("open store: %w", err)
+	}
 	s.hub = newHub(head)
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.stopped.Go(func() { s.listen(listening) })
 	return s, nil
+}
+
+// keyed refuses a keyring other than the one that the log began with, also while there is nothing yet that it could fail
+// to open: two replicas that each made one of their own would find out only when it is too late.
+func (s *Store) keyed(ctx context.Context) error {
+	id, _, err := s.Log(ctx)
+	if err != nil {
+		return err
+	}
+	digest := s.keys.Fingerprint([]byte("keyring"), []byte(id))
+	first, err := s.engine.Keyring(ctx, digest)
+	if err == nil && !hmac.Equal(first, digest) {
+		err = ErrKeyring
+	}
+	return err
 }
 
 // Close stops listening and waits for that. Do calls and followers should have ended before; the engine is still open

@@ -33,8 +33,14 @@ type config struct {
 	WebhookTLS tlsFiles `yaml:"webhook_tls"`
 	// PublicBaseURL is how Klarna reaches the webhook listener. Klarna calls back over https only, ports 443 and 8443.
 	PublicBaseURL string `yaml:"public_base_url"`
-	// DataDir holds the database and the key file; default ./data.
+	// DataDir holds the embedded database and the key file; default ./data.
 	DataDir string `yaml:"data_dir"`
+	// Database is the URL of a PostgreSQL database that replicas share; empty for the embedded one.
+	Database secret `yaml:"database"`
+	// DatabaseConnections is how many reads of it run at the same time; default 8.
+	DatabaseConnections int `yaml:"database_connections"`
+	// KeyFile is the key file, where it is not in the data directory.
+	KeyFile string `yaml:"key_file"`
 	// Tokens are the callers' bearer tokens. Without any, the API must listen on loopback.
 	Tokens []tokenConfig `yaml:"tokens"`
 	// DebtorData shows debtors' data to callers that ask for it where nobody has to authenticate.
@@ -170,12 +176,15 @@ func loadConfig(path string, env func(string) string) (config, error) {
 func (c *config) environment(env func(string) string) {
 	for name, field := range map[string]*string{
 		"GRPC_ADDRESS": &c.GRPCAddress, "REST_ADDRESS": &c.RESTAddress, "WEBHOOK_ADDRESS": &c.WebhookAddress,
-		"PUBLIC_BASE_URL": &c.PublicBaseURL, "DATA_DIR": &c.DataDir, "LOG_LEVEL": &c.LogLevel,
+		"PUBLIC_BASE_URL": &c.PublicBaseURL, "DATA_DIR": &c.DataDir, "KEY_FILE": &c.KeyFile, "LOG_LEVEL": &c.LogLevel,
 		"WEBHOOK_TLS_CERT_FILE": &c.WebhookTLS.CertFile, "WEBHOOK_TLS_KEY_FILE": &c.WebhookTLS.KeyFile,
 	} {
 		if value := env("KLARNA_GATEWAY_" + name); value != "" {
 			*field = value
 		}
+	}
+	if url := env("KLARNA_GATEWAY_DATABASE"); url != "" {
+		c.Database.Secret = klarna.Secret(url)
 	}
 	if env("KLARNA_USERNAME") == "" && env("KLARNA_API_KEY") == "" {
 		return
@@ -242,7 +251,7 @@ func (c *config) check() (flaws []error) {
 			flaw("tokens[%d]: a name and the sha256 of the token in hex are required", i)
 		}
 	}
-	return append(flaws, c.checkAccounts()...)
+	return slices.Concat(flaws, c.checkDatabase(), c.checkAccounts())
 }
 
 func (c *config) checkAccounts() (flaws []error) {

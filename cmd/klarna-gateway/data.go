@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -31,14 +30,4 @@ func holdData(dir string) (*os.File, error) {
 		return nil, errors.Join(fmt.Errorf("data directory %s: another process holds it: %w", dir, err), held.Close())
 	}
 	return held, nil
-}
-
-// keysBelong refuses to make a new key file beside a database that an old one has sealed.
-func keysBelong(dir string) error {
-	_, noKeys := os.Stat(filepath.Join(dir, keyFile))
-	_, noData := os.Stat(filepath.Join(dir, databaseFile))
-	if errors.Is(noKeys, fs.ErrNotExist) && noData == nil {
-		return fmt.Errorf("key file: %s has a %s but no %s: bring the key file back from the backup", dir, databaseFile, keyFile)
-	}
-	return nil
 }

@@ -4,6 +4,8 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+
+	"payments.internal/klarna-gateway/store"
 )
 
 func TestHoldData_IsForOneAtATime(t *testing.T) {
@@ -27,7 +29,7 @@ func TestHoldData_IsForOneAtATime(t *testing.T) {
 	_ = third.Close()
 }
 
-func TestKeysBelong_RefusesADatabaseWithoutItsKeys(t *testing.T) {
+func TestOpenKeys_RefusesADatabaseWithoutItsKeys(t *testing.T) {
 	t.Parallel()
 	touch := func(dir, name string) {
 		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
@@ -35,23 +37,38 @@ func TestKeysBelong_RefusesADatabaseWithoutItsKeys(t *testing.T) {
 		}
 	}
 	for _, tc := range []struct {
-		name    string
-		files   []string
-		refused bool
+		name     string
+		files    []string
+		replicas bool
+		refused  bool
 	}{
 		{name: "first start"},
 		{name: "keys made, database not yet", files: []string{keyFile}},
 		{name: "both", files: []string{keyFile, databaseFile}},
 		{name: "keys lost", files: []string{databaseFile}, refused: true},
+		{name: "replica with keys", files: []string{keyFile}, replicas: true},
+		{name: "replica without keys", replicas: true, refused: true},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			for _, name := range tc.files {
-				touch(dir, name)
+				if name == keyFile {
+					must[*store.Keyring](t)(store.OpenKeyring(filepath.Join(dir, name)))
+				} else {
+					touch(dir, name)
+				}
 			}
-			if err := keysBelong(dir); (err != nil) != tc.refused {
+			cfg := config{DataDir: dir}
+			if tc.replicas {
+				cfg.Database = secret{"postgres://localhost"}
+			}
+			if _, err := openKeys(cfg); (err != nil) != tc.refused {
 				t.Errorf("refused: %v, want %t", err, tc.refused)
+			}
+			_, missing := os.Stat(filepath.Join(dir, keyFile))
+			if tc.refused && missing == nil {
+				t.Error("a key file was made")
 			}
 		})
 	}

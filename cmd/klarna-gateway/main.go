@@ -4,6 +4,8 @@
 //	klarna-gateway dev [-data DIR]        gateway and simulated Klarna together, with what to paste next
 //	klarna-gateway demo                   the journeys of a payment and a partner, told as a timeline
 //	klarna-gateway sim [-address ADDR]    the simulated Klarna alone
+//	klarna-gateway keyring -out FILE      the key file that replicas share
+//	klarna-gateway restored [-config FILE]   after the database was restored from a backup
 //	klarna-gateway version
 package main
 
@@ -33,6 +35,8 @@ const usage = `usage: klarna-gateway COMMAND [FLAGS]
   dev       gateway and simulated Klarna together on loopback, with calls to paste
   demo      run the journeys against a simulated Klarna and tell what happened
   sim       the simulated Klarna alone
+  keyring   make the key file (-out) that replicas on one database share
+  restored  say that the database (-config) was restored from a backup: older resume tokens are refused
   version   print the version`
 
 func command(ctx context.Context, args []string, out, errOut io.Writer) error {
@@ -71,6 +75,22 @@ func command(ctx context.Context, args []string, out, errOut io.Writer) error {
 		return demo(ctx, out, errOut, *verbose)
 	case "sim":
 		return sim(ctx, flags, args, out, errOut)
+	case "keyring":
+		path := flags.String("out", "", "key `file` to make")
+		if err := flags.Parse(args); err != nil {
+			return err
+		}
+		return makeKeyring(*path, out)
+	case "restored":
+		path := flags.String("config", "", "YAML config `file`")
+		if err := flags.Parse(args); err != nil {
+			return err
+		}
+		cfg, err := loadConfig(*path, os.Getenv)
+		if err != nil {
+			return err
+		}
+		return restored(ctx, cfg, out, newLogger(errOut, cfg.LogLevel))
 	case "version":
 		_, err := fmt.Fprintln(out, version())
 		return err

@@ -10,8 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -22,7 +20,6 @@ import (
 	"payments.internal/klarna-gateway/operation"
 	"payments.internal/klarna-gateway/server"
 	"payments.internal/klarna-gateway/store"
-	"payments.internal/klarna-gateway/store/sqlite"
 	"payments.internal/klarna-gateway/webhook"
 	"payments.internal/klarna-gateway/worker"
 )
@@ -31,8 +28,7 @@ import (
 type gatewayProcess struct {
 	cfg      config
 	log      *slog.Logger
-	data     *os.File // holds the data directory
-	engine   store.Engine
+	data     database
 	store    *store.Store
 	api      *server.Server
 	rest     *server.Gateway
@@ -76,7 +72,7 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay,
 	})
 	operations := operation.New(operation.Config{
-		Journal: book, Accounts: v.operations, SingleReplica: true, Logger: log,
+		Journal: book, Accounts: v.operations, SingleReplica: !cfg.replicas(), Logger: log,
 		CallbackURL: cfg.callbackURL(), HostedPageURL: cfg.doorURL("hosted-page"), NotificationURL: cfg.doorURL("notification"),
 		PushURL: cfg.pushURL,
 	})
@@ -99,23 +95,10 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 }
 
 func (g *gatewayProcess) open(ctx context.Context, with parts) (err error) {
-	dir := g.cfg.DataDir
-	if g.data, err = holdData(dir); err != nil {
+	if g.data, err = openDatabase(ctx, g.cfg, g.log); err != nil {
 		return err
 	}
-	if err := keysBelong(dir); err != nil {
-		return err
-	}
-	keys, err := store.OpenKeyring(filepath.Join(dir, keyFile))
-	if err != nil {
-		return fmt.Errorf("key file: %w", err)
-	}
-	engine, err := sqlite.Open(ctx, filepath.Join(dir, databaseFile))
-	if err != nil {
-		return fmt.Errorf("database: %w", err)
-	}
-	g.engine = engine
-	g.store, err = store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: with.now, Heartbeat: with.heartbeat, Logger: g.log})
+	g.store, err = store.New(ctx, store.Config{Engine: g.data.engine, Keys: g.data.keys, Now: with.now, Heartbeat: with.heartbeat, Logger: g.log})
 	return err
 }
 
@@ -288,13 +271,8 @@ func (g *gatewayProcess) close() {
 	if g.store != nil {
 		g.store.Close()
 	}
-	if g.engine != nil {
-		if err := g.engine.Close(); err != nil {
-			g.log.Error("close database", "error", err)
-		}
-	}
-	if g.data != nil {
-		_ = g.data.Close() // lets the data directory go
+	if err := g.data.close(); err != nil {
+		g.log.Error("close database", "error", err)
 	}
 }
 

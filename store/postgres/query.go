@@ -25,24 +25,6 @@ func scanEvent(row scanner) (store.Event, error) {
 	return ev, err
 }
 
-// Log implements store.Engine.
-func (e *Engine) Log(ctx context.Context) (id string, epoch int64, err error) {
-	_, err = row(ctx, e, `SELECT id, epoch FROM log`, nil, func(row scanner) (struct{}, error) { return struct{}{}, row.Scan(&id, &epoch) })
-	if err != nil {
-		return "", 0, fmt.Errorf("read log: %w", err)
-	}
-	return id, epoch, nil
-}
-
-// Head implements store.Engine.
-func (e *Engine) Head(ctx context.Context) (head, trimmed store.Position, err error) {
-	_, err = row(ctx, e, `SELECT head, trimmed FROM log`, nil, func(row scanner) (struct{}, error) { return struct{}{}, row.Scan(&head, &trimmed) })
-	if err != nil {
-		return 0, 0, fmt.Errorf("read head: %w", err)
-	}
-	return head, trimmed, nil
-}
-
 // Events implements store.Engine.
 func (e *Engine) Events(ctx context.Context, q store.Query) ([]store.Event, error) {
 	text, args, err := eventsQuery(q)

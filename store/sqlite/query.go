@@ -26,22 +26,6 @@ func scanEvent(row scanner) (store.Event, error) {
 	return ev, err
 }
 
-// Log implements store.Engine.
-func (e *Engine) Log(ctx context.Context) (id string, epoch int64, err error) {
-	if err := row(ctx, e.reader, `SELECT id, epoch FROM log`, nil, &id, &epoch); err != nil {
-		return "", 0, fmt.Errorf("read log: %w", err)
-	}
-	return id, epoch, nil
-}
-
-// Head implements store.Engine.
-func (e *Engine) Head(ctx context.Context) (head, trimmed store.Position, err error) {
-	if err := row(ctx, e.reader, `SELECT head, trimmed FROM log`, nil, &head, &trimmed); err != nil {
-		return 0, 0, fmt.Errorf("read head: %w", err)
-	}
-	return head, trimmed, nil
-}
-
 // Events implements store.Engine.
 func (e *Engine) Events(ctx context.Context, q store.Query) ([]store.Event, error) {
 	s, err := newSelection(q)

@@ -13,6 +13,8 @@ import (
 
 var logPromises = []promise{
 	{"LogHasAnIdentity", logHasAnIdentity},
+	{"RestoredLogHasANewEpoch", restoredLogHasANewEpoch},
+	{"FirstKeyringIsOnRecord", firstKeyringIsOnRecord},
 	{"EventComesBackWhole", eventComesBackWhole},
 	{"PositionsOrderTheLog", positionsOrderTheLog},
 	{"EventIDIsUnique", eventIDIsUnique},
@@ -33,6 +35,30 @@ func logHasAnIdentity(t *testing.T, e store.Engine) {
 	}
 	if head, trimmed := head(t, e); head != 0 || trimmed != 0 {
 		t.Errorf("empty log has head %d, trimmed %d", head, trimmed)
+	}
+}
+
+func restoredLogHasANewEpoch(t *testing.T, e store.Engine) {
+	id, _, err := e.Log(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for want := int64(2); want <= 3; want++ {
+		raised, err := e.NewEpoch(t.Context())
+		if err != nil || raised != want {
+			t.Errorf("raised to %d, error %v, want %d", raised, err, want)
+		}
+		if same, epoch, err := e.Log(t.Context()); err != nil || same != id || epoch != want {
+			t.Errorf("log is %q, epoch %d, error %v", same, epoch, err)
+		}
+	}
+}
+
+func firstKeyringIsOnRecord(t *testing.T, e store.Engine) {
+	for _, digest := range []string{"first", "second", "first"} {
+		if first, err := e.Keyring(t.Context(), []byte(digest)); err != nil || string(first) != "first" {
+			t.Errorf("%s: got %q, error %v", digest, first, err)
+		}
 	}
 }
 
