@@ -20,6 +20,7 @@ const (
 	JobRemindAcknowledge  = "remind_acknowledge" // raise attention before the pushes end
 	JobReleaseToken       = "release_token"      // give back an authorisation that came after the order
 	JobReadAccount        = "read_account"       // the notification may be lost: read the account
+	JobResolve            = "resolve_request"    // find out what became of a request; the key is its operation and id
 	orderTokenLife        = 60 * time.Minute     // Klarna: an authorisation token is good for 60 minutes
 	acknowledgeReminderAt = -8 * time.Hour       // before acknowledgeWithin ends: 40 h of the 48
 	orderLife             = 28 * 24 * time.Hour  // Klarna: default life of an order's authorisation

@@ -155,6 +155,7 @@ const (
 	OrderNotPlaced     AttentionReason = "ORDER_NOT_PLACED"
 	Conflict           AttentionReason = "CONFLICT"
 	WorkGivenUp        AttentionReason = "WORK_GIVEN_UP"
+	OutcomeUnknown     AttentionReason = "OUTCOME_UNKNOWN"
 )
 
 // Attention is an open matter. Message is for people and holds no personal data.

@@ -78,6 +78,7 @@ type PaymentFact struct {
 	Acknowledged   bool // Klarna has confirmed
 	Orphan         OrphanKind
 	Attention      *Attention
+	Settled        AttentionReason // a matter that is open no more
 }
 
 // SessionFacts is what a session's creation or update settled.

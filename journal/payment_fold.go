@@ -74,6 +74,9 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 	if f.Status != nil {
 		c.status(p, f, now)
 	}
+	if f.Settled != "" {
+		p.settle(f.Settled)
+	}
 	if f.Attention != nil {
 		p.attend(f.Attention.Reason, f.Attention.Message, now)
 		c.kind, c.attention = KindAttention, f.Attention.Reason

@@ -95,7 +95,7 @@ func (o *Operations) ChargeCustomerToken(ctx context.Context, req Request, token
 	if in.AutoCapture && !account.AutoCapture {
 		return OrderAnswer{}, autoCaptureRefused(account)
 	}
-	return once(ctx, o, "chargeCustomerToken", req, func(ctx context.Context, try attempt) (done effect[OrderAnswer], err error) {
+	return once(ctx, o, "chargeCustomerToken", req.about(referenceSubject, in.MerchantReference1), func(ctx context.Context, try attempt) (done effect[OrderAnswer], err error) {
 		if try.stale { // Klarna may have forgotten the key, and has no way to look for the order
 			return done, refuse("OPERATION_NOT_ALLOWED", "the first attempt is too long ago to be repeated safely: the customer might be charged twice; "+
 				"make sure that there is no such order, then charge under a new request_id")

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"time"
 
 	"github.com/google/uuid"
@@ -21,6 +20,9 @@ type Request struct {
 	ID              string // the caller's request_id
 	Caller          string // who asks; a repeat must come from the same
 	Content         []byte // what is asked for, in a canonical form: a repeat must be equal
+	// Fields are the parts of the content by their path, in a canonical form: they name what differs in a repeat that is
+	// none. Digests of them are kept.
+	Fields map[string][]byte
 
 	trace string // set by about
 }
@@ -59,6 +61,7 @@ type attempt struct {
 	cut   bool           // the attempt before ended without a word: a crash cut it off
 	row   *store.Request // as it is on record
 	drew  *bool          // money is reserved for it
+	own   bool           // a wish of the gateway's own: it may come up again
 }
 
 // flight is a request that is being worked on here.
@@ -91,6 +94,8 @@ func once[A any](ctx context.Context, o *Operations, operation string, req Reque
 		switch {
 		case err != nil:
 			return answer, err
+		case claim.refusal != nil:
+			return answer, claim.refusal
 		case claim.held > 0:
 			if err := wait(ctx, after(claim.held)); err != nil {
 				return answer, err
@@ -143,11 +148,12 @@ func (o *Operations) join(ctx context.Context, id store.RequestID, other *flight
 	return nil
 }
 
-// claim is where a request stands: ours to try, held by another replica, or answered.
+// claim is where a request stands: ours to try, held by another replica, answered, or refused for good.
 type claim struct {
-	try    attempt       // without a row if it is not
-	held   time.Duration // until it is worth looking again
-	answer []byte
+	try     attempt       // without a row if it is not
+	held    time.Duration // until it is worth looking again
+	answer  []byte
+	refusal error
 }
 
 // claim records the request or finds it on record.
@@ -174,8 +180,11 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 		if err := o.sameRequest(row, req); err != nil {
 			return c, err
 		}
-		if row.State == store.RequestDone {
+		switch row.State {
+		case store.RequestDone:
 			return claim{answer: row.Answer}, nil
+		case store.RequestRefused:
+			return claim{refusal: decodeRefusal(row.Answer)}, nil
 		}
 		if left := row.LeasedUntil.Sub(now); left > 0 && !o.single {
 			return claim{held: min(left, 100*time.Millisecond)}, nil
@@ -186,27 +195,15 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 		row.FirstSent = now
 	}
 	cut := !row.LeasedUntil.IsZero()
-	row.Fingerprint, row.Subject = o.store.Fingerprint(req.Content), req.trace
-	row.LeasedUntil = now.Add(leaseTime)
+	row.Fingerprint, row.Fields, row.Subject = o.store.Fingerprint(req.Content), o.digests(req.Fields), req.trace
+	row.State, row.LeasedUntil = store.RequestOpen, now.Add(leaseTime)
 	if err := tx.PutRequest(ctx, row); err != nil {
 		return c, fmt.Errorf("record request: %w", err)
 	}
 	return claim{try: attempt{
-		key: row.KlarnaKey, first: first, cut: cut, row: &row, drew: new(bool),
+		key: row.KlarnaKey, first: first, cut: cut, row: &row, drew: new(bool), own: len(req.Content) == 0,
 		stale: now.Sub(row.FirstSent) > keyLife || o.accounts[id.MerchantAccount].changed(row.FirstSent, now),
 	}}, nil
-}
-
-// sameRequest refuses a repeat that is none. A request without a fingerprint was definitely refused for what it says; it
-// may be corrected under the same id, as Klarna advises.
-func (o *Operations) sameRequest(row store.Request, req Request) error {
-	if row.Caller != req.Caller {
-		return refuse("REQUEST_ID_OF_ANOTHER_CALLER", "this request_id is in use")
-	}
-	if len(row.Fingerprint) > 0 && !bytes.Equal(row.Fingerprint, o.store.Fingerprint(req.Content)) {
-		return refuseField("request_id", "REQUEST_ID_REUSED", "request_id was used for %s with other content before", row.Operation)
-	}
-	return nil
 }
 
 // fly tries the request at Klarna and records how it ended, also when its time has run out over it.
@@ -217,6 +214,10 @@ func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *fl
 	working, cancel := detached(ctx)
 	defer cancel()
 	done, err := call(working, try)
+	if err != nil && o.rotate(working, try, err) {
+		try.key = try.row.KlarnaKey
+		done, err = call(working, try)
+	}
 	ctx = context.WithoutCancel(ctx)
 	if err != nil {
 		return answer, o.release(ctx, try, err)
@@ -255,59 +256,6 @@ func (o *Operations) sending(ctx context.Context, try attempt, what any) (err er
 		return fmt.Errorf("record what is sent: %w", err)
 	}
 	return nil
-}
-
-// release gives a request that failed back for another try. What was refused for its content, by Klarna or, before
-// anything was sent, by us, may be corrected. Calls read before they write, so ErrUnavailable means that nothing was
-// written.
-func (o *Operations) release(ctx context.Context, try attempt, cause error) error {
-	refused, decided := decision(cause)
-	row := *try.row
-	unsent := try.first && nothingSent(cause)
-	if unsent {
-		row.FirstSent = time.Time{}
-	}
-	if unsent || decided && refused.Status == http.StatusBadRequest {
-		row.Fingerprint = nil
-	}
-	row.LeasedUntil = time.Time{}
-	err := o.store.Do(ctx, func(tx store.Tx) error {
-		if err := tx.PutRequest(ctx, row); err != nil {
-			return err
-		}
-		if unsent || decided && (try.first || settles(refused)) {
-			return try.unreserve(ctx, tx)
-		}
-		return nil // it may still be spent
-	})
-	if err != nil {
-		o.log.ErrorContext(ctx, "release request", "operation", row.Operation, "error", err)
-	}
-	return cause
-}
-
-// decision is Klarna's definite refusal of a write, if that is the cause: this attempt had no effect.
-func decision(cause error) (refused *klarna.Error, decided bool) {
-	decided = errors.As(cause, &refused) && !refused.Read && refused.Status < http.StatusInternalServerError &&
-		!errors.Is(cause, klarna.ErrOutcomeUnknown) && !errors.Is(cause, klarna.ErrRateLimited)
-	return refused, decided
-}
-
-// nothingSent tells whether the attempt ended before a write left for Klarna: by a refusal of ours, at a reading that
-// comes before the write, or for want of a connection or of our share of Klarna's quota.
-func nothingSent(cause error) bool {
-	var ours *Refusal
-	var misdirected *klarna.MisdirectedError
-	var refused *klarna.Error
-	_, decided := decision(cause)
-	return !decided && !errors.Is(cause, klarna.ErrOutcomeUnknown) && (errors.As(cause, &ours) || errors.As(cause, &misdirected) ||
-		errors.Is(cause, klarna.ErrUnavailable) || errors.Is(cause, klarna.ErrRateLimited) || errors.As(cause, &refused) && refused.Read)
-}
-
-// settles tells whether a refusal is a word on earlier attempts under the same key too: one of our credentials or our
-// rate comes before Klarna looks at the request.
-func settles(refused *klarna.Error) bool {
-	return refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests
 }
 
 func wait(ctx context.Context, landed <-chan struct{}) error {

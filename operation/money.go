@@ -91,7 +91,7 @@ func (o *Operations) move(ctx context.Context, req Request, m movement) (Movemen
 		}
 		made, err := o.moveOnce(ctx, account.living(payment.CreatedAt, o.store.Now()), try, m, read)
 		if err != nil {
-			return done, o.unsettled(ctx, account.Name, m.orderID, fmt.Errorf("%s %s: %w", m.operation, m.orderID, err))
+			return done, fmt.Errorf("%s %s: %w", m.operation, m.orderID, err)
 		}
 		done.answer = MovementAnswer{ID: made.ID, Currency: m.currency, Made: made}
 		done.record = o.recordPayment(m.fact(account.Name, made))
@@ -104,6 +104,7 @@ func (o *Operations) moveOnce(ctx context.Context, account Account, try attempt,
 	d := draft{
 		fund:      store.Fund{MerchantAccount: account.Name, Kind: m.fund, Key: m.orderID},
 		reference: m.reference, amount: m.amount, currency: m.currency, short: m.short,
+		sent: sentMovement{Amount: m.amount, Currency: m.currency, Reference: m.reference},
 		balance: func(ctx context.Context, tx store.Tx) (balance, error) {
 			payment, err := o.journal.PaymentByIn(ctx, tx, account.Name, journal.KeyOrder, m.orderID)
 			return m.balance(payment), err

@@ -51,17 +51,17 @@ func TestCapture_ReadsAnOrderThatIsNotOnRecordFirst(t *testing.T) {
 	}
 }
 
-func TestMovements_OfUnknownOutcomeLeaveTheOrderToBeReadSoon(t *testing.T) {
+func TestWrites_OfUnknownOutcomeAreLookedIntoSoon(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
 	order := w.Placed()
-	for _, c := range []struct {
-		operation string
-		call      func() error
+	for n, c := range []struct {
+		operation, key string
+		call           func() error
 	}{
-		{"cancelOrder", func() error { return w.Operations.CancelOrder(t.Context(), Request("x-1", "x"), order) }},
-		{"capture", func() error { _, err := capture(w, Request("c-1", "x"), order); return err }},
-		{"refund", func() error {
+		{"cancelOrder", "cancelOrder x-1", func() error { return w.Operations.CancelOrder(t.Context(), Request("x-1", "x"), order) }},
+		{"capture", "captureOrder c-1", func() error { _, err := capture(w, Request("c-1", "x"), order); return err }},
+		{"refund", "refundOrder r-1", func() error {
 			_, err := capture(w, Request("c-2", "x"), order)
 			w.Must(err)
 			_, err = w.Operations.Refund(t.Context(), Request("r-1", "x"), order, "EUR", klarna.RefundRequest{RefundedAmount: 100})
@@ -70,8 +70,8 @@ func TestMovements_OfUnknownOutcomeLeaveTheOrderToBeReadSoon(t *testing.T) {
 	} {
 		w.Fail(klarnatest.Fault{Operation: c.operation, Cut: true})
 		w.Unknown(c.call())
-		jobs := w.Jobs(journal.JobReadOrder)
-		if len(jobs) != 1 || jobs[0].Key != order || jobs[0].RunAt.After(w.Store.Now().Add(time.Minute)) {
+		jobs := w.Jobs(journal.JobResolve)
+		if i := len(jobs) - 1; i != n || jobs[i].Key != c.key || jobs[i].RunAt.After(w.Store.Now().Add(time.Minute)) {
 			t.Errorf("%s left %+v", c.operation, jobs)
 		}
 		w.Klarna.Advance(time.Minute)

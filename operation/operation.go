@@ -6,6 +6,7 @@
 package operation
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -55,7 +56,10 @@ type Config struct {
 	// SingleReplica says that no other process shares the store: a request that is leased but not being worked here
 	// was cut off by a crash and is taken up at once.
 	SingleReplica bool
-	Logger        *slog.Logger
+	// KeepAnswers is how long the answer to a request is kept for its repeats; 0 means 30 days. A repeat that comes later
+	// is a new request.
+	KeepAnswers time.Duration
+	Logger      *slog.Logger
 }
 
 // Operations does things at Klarna. It is safe for concurrent use.
@@ -65,6 +69,7 @@ type Operations struct {
 	accounts                                 map[string]Account
 	callback, hostedPage, notification, push func(string) string // nil where it is not configured
 	single                                   bool
+	keepAnswers                              time.Duration
 	log                                      *slog.Logger
 
 	mu     sync.Mutex
@@ -83,7 +88,7 @@ func New(cfg Config) *Operations {
 	o := &Operations{
 		journal: cfg.Journal, store: cfg.Journal.Store(), accounts: map[string]Account{},
 		callback: cfg.CallbackURL, hostedPage: cfg.HostedPageURL, notification: cfg.NotificationURL, push: cfg.PushURL,
-		single: cfg.SingleReplica, log: cfg.Logger,
+		single: cfg.SingleReplica, keepAnswers: cmp.Or(cfg.KeepAnswers, 30*24*time.Hour), log: cfg.Logger,
 		flying: map[store.RequestID]*flight{},
 	}
 	if o.log == nil {

@@ -216,7 +216,6 @@ func (o *Operations) notPlaced(ctx context.Context, try attempt, repeated bool, 
 	var refused *klarna.Error
 	switch {
 	case errors.Is(cause, klarna.ErrOutcomeUnknown):
-		o.readSoon(ctx, journal.JobReadSession, account, sessionID)
 		return cause
 	case !errors.As(cause, &refused) || !spends(refused.Status):
 		if !repeated { // nothing was done, now or before
@@ -335,14 +334,6 @@ func (o *Operations) cancelling(ctx context.Context, fact journal.PaymentFact, c
 	fact.Cancelled, fact.CancelTried = false, true
 	if _, err := o.journal.RecordPayment(ctx, fact); err != nil {
 		o.log.ErrorContext(ctx, "record an unknown outcome", "order_id", fact.OrderID, "error", err)
-	}
-	return o.unsettled(ctx, fact.MerchantAccount, fact.OrderID, cause)
-}
-
-// unsettled leaves work behind when the outcome of a write is unknown: the order is read soon.
-func (o *Operations) unsettled(ctx context.Context, merchantAccount, orderID string, cause error) error {
-	if errors.Is(cause, klarna.ErrOutcomeUnknown) {
-		o.readSoon(ctx, journal.JobReadOrder, merchantAccount, orderID)
 	}
 	return cause
 }

@@ -106,8 +106,7 @@ func (o *Operations) writeOrder(ctx context.Context, req Request, w orderWrite, 
 			return done, err
 		}
 		if err := send(ctx, account, try); err != nil {
-			err = fmt.Errorf("%s %s: %w", w.operation, w.orderID, err)
-			return done, o.unsettled(ctx, account.Name, w.orderID, err)
+			return done, fmt.Errorf("%s %s: %w", w.operation, w.orderID, err)
 		}
 		if w.shows {
 			done.record = o.shown(ctx, account, req, w)

@@ -3,7 +3,6 @@ package operation
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 
 	"payments.internal/klarna-gateway/journal"
@@ -37,7 +36,7 @@ func changePart[A any](ctx context.Context, o *Operations, req Request, change p
 		done.answer, err = change.make(ctx, account.Klarna, try)
 		if err != nil {
 			err = fmt.Errorf("%s of %s: %w", change.operation, change.accountID, err)
-			return done, o.partUnsettled(ctx, account.Name, change.accountID, err)
+			return done, err
 		}
 		fact := journal.AccountFact{
 			EventID: fmt.Sprintf("call:%s:%s:%s", account.Name, change.operation, req.ID), MerchantAccount: account.Name,
@@ -66,14 +65,6 @@ func (p partChange[A]) make(ctx context.Context, c *klarna.Client, try attempt) 
 		}
 	}
 	return p.send(ctx, c, try.key)
-}
-
-// partUnsettled leaves work behind when the outcome of a write is unknown: the account is read soon.
-func (o *Operations) partUnsettled(ctx context.Context, merchantAccount, accountID string, cause error) error {
-	if errors.Is(cause, klarna.ErrOutcomeUnknown) {
-		o.readSoon(ctx, journal.JobReadAccount, merchantAccount, accountID)
-	}
-	return cause
 }
 
 // amend records a fact together with a change of the account's resource. The resource is taken as it is on record when

@@ -85,7 +85,7 @@ func (o *Operations) turnProduct(ctx context.Context, req Request, turn productT
 		turned, err := turn.make(ctx, account.Klarna, try)
 		if err != nil {
 			err = fmt.Errorf("%s %s: %w", turn.operation, turn.productID, err)
-			return done, o.partUnsettled(ctx, account.Name, turn.accountID, err)
+			return done, err
 		}
 		done.answer = PartnerAnswer{AccountID: turn.accountID}
 		done.record = o.recordAccount(journal.AccountFact{

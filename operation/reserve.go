@@ -2,10 +2,12 @@ package operation
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/store"
@@ -25,6 +27,8 @@ type draft struct {
 	currency  string
 	// balance tells from what is on record, in the same commit, what the fund holds.
 	balance func(ctx context.Context, tx store.Tx) (balance, error)
+	// sent is put on record with the reservation, to look for later if the outcome stays unknown.
+	sent any
 	// short is the reason for which the request is refused if not enough is left, such as CAPTURE_NOT_ALLOWED.
 	short string
 }
@@ -35,10 +39,12 @@ type balance struct {
 	made []journal.Movement // what was moved out of it before, and is deducted
 }
 
-// find looks for a movement under a reference.
-func (b balance) find(reference string, amount int64) (journal.Movement, bool) {
-	i := slices.IndexFunc(b.made, func(m journal.Movement) bool { return m.Reference == reference && m.Amount == amount })
-	if i < 0 || reference == "" {
+// find looks for the movement of a reference, made since the given time.
+func (b balance) find(reference string, amount int64, since time.Time) (journal.Movement, bool) {
+	i := slices.IndexFunc(b.made, func(m journal.Movement) bool {
+		return reference != "" && m.Reference == reference && m.Amount == amount && m.At.After(since.Add(-clockSkew))
+	})
+	if i < 0 {
 		return journal.Movement{}, false
 	}
 	return b.made[i], true
@@ -52,6 +58,10 @@ func (b balance) find(reference string, amount int64) (journal.Movement, bool) {
 // What is left comes from the log, which Klarna's own figures correct with each reading of theirs, so what was moved in
 // Klarna's portal counts too. A reservation whose movement such a reading has shown already is not deducted twice.
 func (o *Operations) reserve(ctx context.Context, try attempt, d draft) (made *journal.Movement, err error) {
+	sent, err := json.Marshal(d.sent)
+	if err != nil {
+		return nil, fmt.Errorf("encode what is sent: %w", err)
+	}
 	err = o.store.Do(ctx, func(tx store.Tx) error {
 		made = nil
 		held, err := tx.Reserved(ctx, d.fund) // from here on nobody else draws on the fund
@@ -62,7 +72,7 @@ func (o *Operations) reserve(ctx context.Context, try attempt, d draft) (made *j
 		if err != nil {
 			return err
 		}
-		if m, known := of.find(d.reference, d.amount); known && !try.first && m.At.After(try.row.FirstSent.Add(-clockSkew)) {
+		if m, known := of.find(d.reference, d.amount, try.row.FirstSent); known && !try.first {
 			made = &m
 			return nil
 		}
@@ -73,12 +83,20 @@ func (o *Operations) reserve(ctx context.Context, try attempt, d draft) (made *j
 		if left := max(of.left-reserved, 0); d.amount > left {
 			return d.tooMuch(left, reserved)
 		}
+		row := *try.row
+		row.Answer = sent
+		if err := tx.PutRequest(ctx, row); err != nil {
+			return fmt.Errorf("record what is sent: %w", err)
+		}
 		return tx.Reserve(ctx, store.Reservation{
-			Request: try.row.RequestID, Fund: d.fund, Reference: d.reference, Amount: d.amount,
+			Request: row.RequestID, Fund: d.fund, Reference: d.reference, Amount: d.amount, CreatedAt: row.FirstSent,
 		})
 	})
 	if err == nil {
 		*try.drew = true
+		if made == nil {
+			try.row.Answer = sent
+		}
 	}
 	return made, err
 }
@@ -92,7 +110,7 @@ func (d draft) reservedBy(held []store.Reservation, of balance, try attempt) (re
 			continue
 		}
 		taken = taken || r.Reference == d.reference
-		if _, shown := of.find(r.Reference, r.Amount); !shown {
+		if _, shown := of.find(r.Reference, r.Amount, r.CreatedAt); !shown {
 			reserved += r.Amount
 		}
 	}

@@ -3,18 +3,20 @@ package operation
 import (
 	"context"
 	"fmt"
-	"strings"
 	"time"
 
 	"payments.internal/klarna-gateway/store"
 )
 
 // sweepAtMost bounds one sweep; what is left comes with the next.
-const sweepAtMost = 100
+const (
+	sweepAtMost = 100
+	trimAtMost  = 1000
+)
 
 // Sweep looks after requests that a crash left behind: recorded, perhaps sent, and nobody is left to tell how they
-// ended. What each was about is read soon, so that watchers learn of it even if its caller never repeats it. The
-// request itself stays open for that repeat.
+// ended. Each is looked into soon, so that watchers learn of it even if its caller never repeats it. It also trims
+// answers that were kept long enough.
 func (o *Operations) Sweep(ctx context.Context) error {
 	abandoned, err := o.store.Abandoned(ctx, o.store.Now(), sweepAtMost)
 	if err != nil {
@@ -25,10 +27,19 @@ func (o *Operations) Sweep(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("sweep %s: %w", left.Operation, err)
 		}
-		o.log.WarnContext(ctx, "request was cut off; what it was about is read", "operation", left.Operation,
+		o.log.WarnContext(ctx, "request was cut off; what became of it is looked for", "operation", left.Operation,
 			"request_id", left.ID, "merchant_account", left.MerchantAccount)
 	}
-	return nil
+	return o.trim(ctx)
+}
+
+// trim forgets answers that were kept long enough, a bounded number at a time.
+func (o *Operations) trim(ctx context.Context) error {
+	trimmed, err := o.store.TrimRequests(ctx, o.store.Now().Add(-o.keepAnswers), trimAtMost)
+	if trimmed > 0 {
+		o.log.InfoContext(ctx, "answers were trimmed", "requests", trimmed)
+	}
+	return err
 }
 
 // sweep gives one request back, unless somebody has taken it up meanwhile.
@@ -42,9 +53,5 @@ func (o *Operations) sweep(ctx context.Context, tx store.Tx, id store.RequestID)
 	if err := tx.PutRequest(ctx, row); err != nil {
 		return err
 	}
-	job, key, known := strings.Cut(row.Subject, " ")
-	if !known {
-		return nil
-	}
-	return tx.AddJob(ctx, store.Job{Kind: job, MerchantAccount: row.MerchantAccount, Key: key, RunAt: now, CreatedAt: now})
+	return o.resolveSoon(ctx, tx, row, 0)
 }

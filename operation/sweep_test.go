@@ -12,7 +12,7 @@ import (
 
 // A gateway that dies between Klarna's effect and its own record of it: the watchers learn of the capture even if the
 // caller never comes back, and the caller who does gets the one capture.
-func TestSweep_ReadsWhatACrashLeftBehind(t *testing.T) {
+func TestSweep_LooksIntoWhatACrashLeftBehind(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
 	order := w.Placed()
@@ -25,7 +25,7 @@ func TestSweep_ReadsWhatACrashLeftBehind(t *testing.T) {
 	w.Must(err)
 	row.LeasedUntil = w.Store.Now().Add(time.Minute) // as if the process had died there
 	w.Must(w.Store.Do(t.Context(), func(tx store.Tx) error {
-		for _, job := range w.Jobs(journal.JobReadOrder) { // nor was any work left behind
+		for _, job := range w.Jobs(journal.JobResolve) { // nor was any work left behind
 			if err := tx.FinishJob(t.Context(), job.ID); err != nil {
 				return err
 			}
@@ -35,14 +35,14 @@ func TestSweep_ReadsWhatACrashLeftBehind(t *testing.T) {
 	w.Reopen()
 
 	w.Must(w.Operations.Sweep(t.Context()))
-	if jobs := w.Jobs(journal.JobReadOrder); len(jobs) != 0 {
+	if jobs := w.Jobs(journal.JobResolve); len(jobs) != 0 {
 		t.Fatalf("swept while it was held: %+v", jobs)
 	}
 	w.Klarna.Advance(2 * time.Minute)
 	for range 2 {
 		w.Must(w.Operations.Sweep(t.Context()))
-		jobs := w.Jobs(journal.JobReadOrder)
-		if len(jobs) != 1 || jobs[0].Key != order || jobs[0].MerchantAccount != Shop || jobs[0].RunAt.After(w.Store.Now()) {
+		jobs := w.Jobs(journal.JobResolve)
+		if len(jobs) != 1 || jobs[0].Key != "captureOrder c-1" || jobs[0].MerchantAccount != Shop || jobs[0].RunAt.After(w.Store.Now()) {
 			t.Fatalf("left to do: %+v", jobs)
 		}
 	}

@@ -174,8 +174,8 @@ func TestChangesOfAnOrder_HaveOneEffectThoughTheAnswerIsLost(t *testing.T) {
 			s.klarna.Advance(2 * day)
 			req := c.req(order, capture)
 			s.lost(t, c, req)
-			if jobs, err := s.store.Jobs(t.Context(), journal.JobReadOrder, "", 10); err != nil || len(jobs) != 1 || jobs[0].RunAt.After(s.klarna.Now().Add(time.Minute)) {
-				t.Errorf("jobs %+v, want the order to be read soon; %v", jobs, err)
+			if jobs, err := s.store.Jobs(t.Context(), journal.JobResolve, "", 10); err != nil || len(jobs) != 1 || jobs[0].RunAt.After(s.klarna.Now().Add(time.Minute)) {
+				t.Errorf("jobs %+v, want it to be looked into soon; %v", jobs, err)
 			}
 			if _, st := s.overGRPC(req); st.Code() != codes.OK {
 				t.Fatalf("repeated: %v", st)

@@ -30,8 +30,8 @@ func TestParts_HaveOneEffectThoughTheAnswerIsLost(t *testing.T) {
 			if _, st := s.overGRPC(req); st.Code() != codes.Unavailable || reasonOf(st.Err()) != "OUTCOME_UNKNOWN" {
 				t.Fatalf("with a lost answer: %v", st)
 			}
-			if jobs, err := s.store.Jobs(t.Context(), journal.JobReadAccount, "", 10); err != nil || len(jobs) != 1 || jobs[0].RunAt.After(s.klarna.Now().Add(time.Minute)) {
-				t.Errorf("jobs %+v, want the account to be read soon; %v", jobs, err)
+			if jobs, err := s.store.Jobs(t.Context(), journal.JobResolve, "", 10); err != nil || len(jobs) != 1 || jobs[0].RunAt.After(s.klarna.Now().Add(time.Minute)) {
+				t.Errorf("jobs %+v, want it to be looked into soon; %v", jobs, err)
 			}
 			first, st := s.overGRPC(req)
 			if st.Code() != codes.OK {

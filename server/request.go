@@ -35,6 +35,7 @@ func once(ctx context.Context, merchantAccount string, req mutation) (operation.
 	}
 	return operation.Request{
 		MerchantAccount: merchantAccount, ID: strings.ToLower(req.GetRequestId()), Caller: callerOf(ctx).Name, Content: encoded,
+		Fields: fieldsOf(m),
 	}, nil
 }
 

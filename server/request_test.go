@@ -4,6 +4,9 @@ import (
 	"strings"
 	"testing"
 
+	"google.golang.org/grpc/codes"
+	"google.golang.org/protobuf/proto"
+
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
@@ -20,5 +23,29 @@ func TestOnce_AUUIDIsTheSameInUpperAndLowerCase(t *testing.T) {
 	}
 	if upper.ID != id || lower.ID != id || string(upper.Content) != string(lower.Content) {
 		t.Errorf("%+v and %+v are two requests", lower, upper)
+	}
+}
+
+func TestOnce_ARepeatWithOtherContentIsToldWhereItDiffers(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	order, _ := s.capturedOrder(t)
+	first := &gatewayv1.CaptureOrderRequest{
+		RequestId: id("differs"), OrderId: order, Amount: &gatewayv1.Money{AmountMinor: 100, CurrencyCode: "EUR"}, Reference: "delivery-1",
+		ShippingInfo: []*gatewayv1.ShippingInfo{{TrackingNumber: "TRACK-1"}, {TrackingNumber: "TRACK-2"}},
+	}
+	if _, st := s.overGRPC(first); st.Code() != codes.OK {
+		t.Fatal(st)
+	}
+	other := proto.CloneOf(first)
+	other.Amount.AmountMinor, other.Description = 101, "unpaid secret"
+	other.ShippingInfo[1].TrackingNumber = "TRACK-3"
+	_, st := s.overGRPC(other)
+	a := wantStatus(t, st.Err(), codes.FailedPrecondition, "REQUEST_ID_REUSED")
+	if got, want := a.info.GetMetadata()["differing_fields"], "amount.amount_minor,description,shipping_info[1]"; got != want {
+		t.Errorf("differs in %q, want %q", got, want)
+	}
+	if a.info.GetMetadata()["operation"] != "captureOrder" || !strings.Contains(a.message, "amount.amount_minor") || strings.Contains(st.String(), "secret") || strings.Contains(st.String(), "TRACK") {
+		t.Errorf("%s %v", a.message, a.info.GetMetadata())
 	}
 }

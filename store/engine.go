@@ -65,6 +65,9 @@ type Engine interface {
 	// Abandoned returns open requests whose lease ran out before the given time, longest ago first: whoever worked on
 	// them is gone.
 	Abandoned(ctx context.Context, before time.Time, limit int) ([]Request, error)
+	// TrimRequests deletes up to limit requests that ended (whatever is not open) and were last updated before the given
+	// time, oldest first, and returns how many. An open request is never trimmed.
+	TrimRequests(ctx context.Context, before time.Time, limit int) (int, error)
 	// Secret returns a secret by its digest. ErrNotFound if unknown.
 	Secret(ctx context.Context, hash []byte) (Secret, error)
 	// SigningKeys returns all signing keys by scheme, merchant account and id.

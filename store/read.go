@@ -79,6 +79,12 @@ func (s *Store) Abandoned(ctx context.Context, before time.Time, limit int) ([]R
 	return found, nil
 }
 
+// TrimRequests deletes requests that ended before the given time: see Engine.TrimRequests. A repeat of one that is gone is
+// a new request.
+func (s *Store) TrimRequests(ctx context.Context, before time.Time, limit int) (int, error) {
+	return s.engine.TrimRequests(ctx, before, limit)
+}
+
 // Secret returns a secret by its digest. ErrNotFound if unknown.
 func (s *Store) Secret(ctx context.Context, hash []byte) (Secret, error) {
 	return s.engine.Secret(ctx, hash)

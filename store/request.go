@@ -7,8 +7,10 @@ type RequestState string
 
 // The states of a request.
 const (
-	RequestOpen RequestState = "open" // recorded, perhaps sent: the outcome is not known here
-	RequestDone RequestState = "done" // answered: Answer holds what every repeat gets
+	RequestOpen    RequestState = "open"    // recorded, perhaps sent: the outcome is not known here
+	RequestDone    RequestState = "done"    // answered: Answer holds what every repeat gets
+	RequestRefused RequestState = "refused" // refused for good: Answer holds the refusal that every repeat gets
+	RequestUndone  RequestState = "undone"  // known to have had no effect; a repeat tries it
 )
 
 // RequestID names one request of a caller.
@@ -24,6 +26,8 @@ type Request struct {
 	RequestID
 	Caller      string // identity of the caller, empty without authentication
 	Fingerprint []byte // keyed digest of the request's content
+	Fields      []byte // keyed digests of the content's parts, in its owner's words
+	Refused     string // what Klarna refused under KlarnaKey before, in its owner's words; empty if nothing
 	Subject     string // what to read to learn what became of it, in its owner's words; may be empty
 	KlarnaKey   string // Klarna-Idempotency-Key of every attempt
 	State       RequestState

@@ -45,6 +45,8 @@ func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err 
 		return again, p.operations.ReleaseToken(ctx, job.MerchantAccount, string(job.Payload))
 	case journal.JobReadAccount:
 		return p.readAccount(ctx, job)
+	case journal.JobResolve:
+		return p.operations.Resolve(ctx, job.MerchantAccount, job.Key)
 	default:
 		return p.store.Now().Add(time.Hour), nil // a newer version's work: leave it to that one
 	}

@@ -19,7 +19,7 @@ func TestPool_LearnsOfACaptureThatACrashCutOff(t *testing.T) {
 	_, err := w.Operations.Capture(t.Context(), Request("c-1", "400"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 400, Reference: "c-1"})
 	w.Unknown(err)
 	w.Must(w.Store.Do(t.Context(), func(tx store.Tx) error { // as the crash leaves it: held, and no work left behind
-		for _, job := range w.Jobs(journal.JobReadOrder) {
+		for _, job := range w.Jobs(journal.JobResolve) {
 			if err := tx.FinishJob(t.Context(), job.ID); err != nil {
 				return err
 			}

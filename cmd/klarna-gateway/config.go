@@ -52,7 +52,10 @@ type config struct {
 	// SessionReadDelay is how long an authorisation callback may take before its session is read; default 2m.
 	SessionReadDelay time.Duration `yaml:"session_read_delay"`
 	// AccountReadDelay is how long an account may take to become operational before it is read; default 5m.
-	AccountReadDelay time.Duration   `yaml:"account_read_delay"`
+	AccountReadDelay time.Duration `yaml:"account_read_delay"`
+	// KeepAnswers is how long the answer to a request is kept for its repeats; default 720h, at least 48h: Klarna knows
+	// a request for 24 h, and a repeat that neither knows is a new request.
+	KeepAnswers      time.Duration   `yaml:"keep_answers"`
 	LogLevel         string          `yaml:"log_level"` // debug, info (default), warn, error
 	MerchantAccounts []accountConfig `yaml:"merchant_accounts"`
 }
@@ -231,10 +234,13 @@ func (c *config) check() (flaws []error) {
 	for _, limit := range []struct {
 		name string
 		time time.Duration
-	}{{"shutdown_grace", c.ShutdownGrace}, {"session_read_delay", c.SessionReadDelay}, {"account_read_delay", c.AccountReadDelay}} {
+	}{{"shutdown_grace", c.ShutdownGrace}, {"session_read_delay", c.SessionReadDelay}, {"account_read_delay", c.AccountReadDelay}, {"keep_answers", c.KeepAnswers}} {
 		if limit.time < 0 {
 			flaw("%s: %s is negative", limit.name, limit.time)
 		}
+	}
+	if c.KeepAnswers > 0 && c.KeepAnswers < 48*time.Hour {
+		flaw("keep_answers: %s is less than 48h; a repeat of a request that is forgotten is a new request", c.KeepAnswers)
 	}
 	if (c.WebhookTLS.CertFile == "") != (c.WebhookTLS.KeyFile == "") {
 		flaw("webhook_tls: cert_file and key_file belong together")

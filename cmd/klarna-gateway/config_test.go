@@ -81,6 +81,9 @@ func TestLoadConfig_NamesEveryMistake(t *testing.T) {
 			`public_base_url: "http://gateway.example" is not an https address; Klarna calls back over https only`,
 			`log_level: "chatty" is none of debug, info, warn, error`,
 		}},
+		{"answers that are forgotten too soon", shopYAML + "keep_answers: 24h\n", []string{
+			"keep_answers: 24h0m0s is less than 48h; a repeat of a request that is forgotten is a new request",
+		}},
 		{"tokens", shopYAML + "tokens: [{name: shop, sha256: abc}, {sha256: '" + strings.Repeat("00", 32) + "'}]\n", []string{
 			"tokens[0]: a name and the sha256 of the token in hex are required",
 			"tokens[1]: a name and the sha256 of the token in hex are required",

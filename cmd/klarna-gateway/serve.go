@@ -72,7 +72,7 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay,
 	})
 	operations := operation.New(operation.Config{
-		Journal: book, Accounts: v.operations, SingleReplica: !cfg.replicas(), Logger: log,
+		Journal: book, Accounts: v.operations, SingleReplica: !cfg.replicas(), KeepAnswers: cfg.KeepAnswers, Logger: log,
 		CallbackURL: cfg.callbackURL(), HostedPageURL: cfg.doorURL("hosted-page"), NotificationURL: cfg.doorURL("notification"),
 		PushURL: cfg.pushURL,
 	})

@@ -121,6 +121,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 	var a answer
 	if fault.Status != 0 && !fault.LoseAnswer {
 		a = c.faulty(fault)
+		if fault.Bind {
+			s.bind(c, a)
+		}
 	} else {
 		a = s.perform(c)
 	}

@@ -29,6 +29,9 @@ type Fault struct {
 	NoBody bool
 	// Truncate cuts the connection half way through the answer, be it a refusal or not.
 	Truncate bool
+	// Bind has the refusal stand for its idempotency key: a repeat under it gets the very same. Klarna leaves open
+	// whether it does so.
+	Bind bool
 	// Delay passes in real time before anything else; the call has its effect even if the caller gives up meanwhile.
 	Delay time.Duration
 	// Cut closes the connection before any effect.

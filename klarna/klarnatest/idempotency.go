@@ -34,7 +34,7 @@ func (s *Server) once(c *call) answer {
 	}
 	key := replayKey{c.route.family, c.key}
 	if first, known := s.replays[key]; known && s.now().Sub(first.at) < replayLifetime {
-		if c.route.family == network && (first.path != c.r.URL.Path || !bytes.Equal(first.body, c.body)) {
+		if c.route.family == network && first.answer.status < http.StatusBadRequest && (first.path != c.r.URL.Path || !bytes.Equal(first.body, c.body)) {
 			return c.refuse(http.StatusConflict, "RESOURCE_CONFLICT", "Idempotency key was used for another request")
 		}
 		c.replayed = true
@@ -45,6 +45,13 @@ func (s *Server) once(c *call) answer {
 		s.replays[key] = replay{answer: a, path: c.r.URL.Path, body: c.body, at: s.now()}
 	}
 	return a
+}
+
+// bind has an answer stand for the call's key.
+func (s *Server) bind(c *call, a answer) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.replays[replayKey{c.route.family, c.key}] = replay{answer: a, path: c.r.URL.Path, body: c.body, at: s.now()}
 }
 
 // binds tells whether an answer is kept under its key. Klarna, Network: after a 400 the corrected request may come under

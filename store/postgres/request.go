@@ -8,8 +8,8 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
-const requestColumns = `SELECT merchant_account, operation, id, caller, fingerprint, subject, klarna_key, state, answer,
-	first_sent, leased_until, updated_at FROM requests `
+const requestColumns = `SELECT merchant_account, operation, id, caller, fingerprint, fields, refused, subject, klarna_key,
+	state, answer, first_sent, leased_until, updated_at FROM requests `
 
 // requestMark marks what belongs to a request.
 func requestMark(what string, id store.RequestID) []string {
@@ -19,8 +19,8 @@ func requestMark(what string, id store.RequestID) []string {
 const requestQuery = requestColumns + `WHERE merchant_account = $1 AND operation = $2 AND id = $3`
 
 func scanRequest(row scanner) (r store.Request, err error) {
-	return r, row.Scan(&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Subject, &r.KlarnaKey, &r.State,
-		&r.Answer, instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt})
+	return r, row.Scan(&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Fields, &r.Refused, &r.Subject,
+		&r.KlarnaKey, &r.State, &r.Answer, instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt})
 }
 
 // Request implements store.Engine.
@@ -51,15 +51,30 @@ func (e *Engine) Abandoned(ctx context.Context, before time.Time, limit int) ([]
 	return found, nil
 }
 
+// TrimRequests implements store.Engine.
+func (e *Engine) TrimRequests(ctx context.Context, before time.Time, limit int) (int, error) {
+	ctx, cancel := context.WithTimeout(ctx, e.patience)
+	defer cancel()
+	tag, err := e.writers.Exec(ctx, `DELETE FROM requests WHERE (merchant_account, operation, id) IN (SELECT merchant_account,
+		operation, id FROM requests WHERE state <> 'open' AND updated_at < $1 ORDER BY updated_at LIMIT $2) AND state <> 'open'`,
+		micros(before), max(limit, 0))
+	if err != nil {
+		return 0, fmt.Errorf("trim requests: %w", err)
+	}
+	return int(tag.RowsAffected()), nil
+}
+
 // PutRequest implements store.Tx.
 func (t *tx) PutRequest(_ context.Context, r store.Request) error {
-	err := t.exec(requestMark("request", r.RequestID), `INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, subject, klarna_key,
-		state, answer, first_sent, leased_until, updated_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+	err := t.exec(requestMark("request", r.RequestID), `INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, fields, refused, subject,
+		klarna_key, state, answer, first_sent, leased_until, updated_at)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (merchant_account, operation, id) DO UPDATE SET caller = excluded.caller,
-		fingerprint = excluded.fingerprint, subject = excluded.subject, klarna_key = excluded.klarna_key,
+		fingerprint = excluded.fingerprint, fields = excluded.fields, refused = excluded.refused,
+		subject = excluded.subject, klarna_key = excluded.klarna_key,
 		state = excluded.state, answer = excluded.answer, first_sent = excluded.first_sent,
 		leased_until = excluded.leased_until, updated_at = excluded.updated_at`,
-		r.MerchantAccount, r.Operation, r.ID, r.Caller, blob(r.Fingerprint), r.Subject, r.KlarnaKey,
+		r.MerchantAccount, r.Operation, r.ID, r.Caller, blob(r.Fingerprint), blob(r.Fields), r.Refused, r.Subject, r.KlarnaKey,
 		r.State, blob(r.Answer), micros(r.FirstSent), micros(r.LeasedUntil), micros(r.UpdatedAt))
 	if err != nil {
 		return fmt.Errorf("put request: %w", err)

@@ -8,14 +8,15 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
-const requestColumns = `SELECT merchant_account, operation, id, caller, fingerprint, subject, klarna_key, state, answer,
-	first_sent, leased_until, updated_at FROM requests `
+const requestColumns = `SELECT merchant_account, operation, id, caller, fingerprint, fields, refused, subject, klarna_key,
+	state, answer, first_sent, leased_until, updated_at FROM requests `
 
 const requestQuery = requestColumns + `WHERE merchant_account = ? AND operation = ? AND id = ?`
 
 func requestFields(r *store.Request) []any {
 	return []any{
-		&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Subject, &r.KlarnaKey, &r.State, &r.Answer,
+		&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Fields, &r.Refused, &r.Subject, &r.KlarnaKey,
+		&r.State, &r.Answer,
 		instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt},
 	}
 }
@@ -46,6 +47,21 @@ func (e *Engine) Abandoned(ctx context.Context, before time.Time, limit int) ([]
 	return found, nil
 }
 
+// TrimRequests implements store.Engine.
+func (e *Engine) TrimRequests(ctx context.Context, before time.Time, limit int) (trimmed int, err error) {
+	t := &tx{w: e.writer}
+	err = e.writer.transaction(ctx, func(ctx context.Context) error {
+		n, err := t.exec(ctx, `DELETE FROM requests WHERE (merchant_account, operation, id) IN (SELECT merchant_account, operation, id
+			FROM requests WHERE state <> 'open' AND updated_at < ? ORDER BY updated_at LIMIT ?)`, micros(before), max(limit, 0))
+		trimmed = int(n)
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("trim requests: %w", err)
+	}
+	return trimmed, nil
+}
+
 // Request implements store.Tx.
 func (t *tx) Request(ctx context.Context, id store.RequestID) (store.Request, error) {
 	r, err := request(context.WithoutCancel(ctx), t.w, id)
@@ -54,13 +70,14 @@ func (t *tx) Request(ctx context.Context, id store.RequestID) (store.Request, er
 
 // PutRequest implements store.Tx.
 func (t *tx) PutRequest(ctx context.Context, r store.Request) error {
-	_, err := t.exec(ctx, `INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, subject, klarna_key,
-		state, answer, first_sent, leased_until, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+	_, err := t.exec(ctx, `INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, fields, refused, subject,
+		klarna_key, state, answer, first_sent, leased_until, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (merchant_account, operation, id) DO UPDATE SET caller = excluded.caller,
-		fingerprint = excluded.fingerprint, subject = excluded.subject, klarna_key = excluded.klarna_key,
+		fingerprint = excluded.fingerprint, fields = excluded.fields, refused = excluded.refused,
+		subject = excluded.subject, klarna_key = excluded.klarna_key,
 		state = excluded.state, answer = excluded.answer, first_sent = excluded.first_sent,
 		leased_until = excluded.leased_until, updated_at = excluded.updated_at`,
-		r.MerchantAccount, r.Operation, r.ID, r.Caller, blob(r.Fingerprint), r.Subject, r.KlarnaKey,
+		r.MerchantAccount, r.Operation, r.ID, r.Caller, blob(r.Fingerprint), blob(r.Fields), r.Refused, r.Subject, r.KlarnaKey,
 		r.State, blob(r.Answer), micros(r.FirstSent), micros(r.LeasedUntil), micros(r.UpdatedAt))
 	if err != nil {
 		return fmt.Errorf("put request: %w", err)

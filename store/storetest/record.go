@@ -10,6 +10,7 @@ import (
 var recordPromises = []promise{
 	{"RequestIsKeptAndReplaced", requestIsKeptAndReplaced},
 	{"AbandonedRequestsAreFound", abandonedRequestsAreFound},
+	{"EndedRequestsAreTrimmed", endedRequestsAreTrimmed},
 	{"SecretIsKeptAndReplaced", secretIsKeptAndReplaced},
 	{"SigningKeysAreKeptAndReplaced", signingKeysAreKeptAndReplaced},
 	{"ProbeIsKeptAndReplaced", probeIsKeptAndReplaced},
@@ -19,7 +20,7 @@ var recordPromises = []promise{
 func requestIsKeptAndReplaced(t *testing.T, e store.Engine) {
 	id := store.RequestID{MerchantAccount: account, Operation: "capture", ID: "0b4f4f0e"}
 	open := store.Request{
-		RequestID: id, Caller: "shop-1", Fingerprint: []byte{1, 2}, Subject: "order-1", KlarnaKey: "5e2a", State: store.RequestOpen,
+		RequestID: id, Caller: "shop-1", Fingerprint: []byte{1, 2}, Fields: []byte{4}, Refused: "e-1", Subject: "order-1", KlarnaKey: "5e2a", State: store.RequestOpen,
 		FirstSent: at(1), LeasedUntil: at(20), UpdatedAt: at(1),
 	}
 	done := store.Request{
@@ -76,6 +77,34 @@ func abandonedRequestsAreFound(t *testing.T, e store.Engine) {
 	}
 	equal(t, "abandoned", found(10), []string{"first order-first", "second order-second"})
 	equal(t, "abandoned, the first", found(1), []string{"first order-first"})
+}
+
+func endedRequestsAreTrimmed(t *testing.T, e store.Engine) {
+	for i, state := range []store.RequestState{store.RequestDone, store.RequestOpen, store.RequestRefused, store.RequestUndone, store.RequestDone} {
+		r := store.Request{
+			RequestID: store.RequestID{MerchantAccount: account, Operation: "capture", ID: numbered("r", i)}, State: state, UpdatedAt: at(10 - i),
+		}
+		commit(t, e, func(tx store.Tx) error { return tx.PutRequest(t.Context(), r) })
+	}
+	left := func() (ids []string) {
+		for i := range 5 {
+			r, err := e.Request(t.Context(), store.RequestID{MerchantAccount: account, Operation: "capture", ID: numbered("r", i)})
+			if err == nil {
+				ids = append(ids, r.ID)
+			}
+		}
+		return ids
+	}
+	for _, c := range []struct{ before, limit, trimmed int }{{6, 10, 0}, {10, 1, 1}, {10, 10, 2}, {10, 10, 0}, {100, 10, 1}} {
+		trimmed, err := e.TrimRequests(t.Context(), at(c.before), c.limit)
+		if err != nil || trimmed != c.trimmed {
+			t.Errorf("trimmed %d before %d, error %v, want %d", trimmed, c.before, err, c.trimmed)
+		}
+		if c.limit == 1 {
+			equal(t, "after the oldest", left(), []string{"r-000", "r-001", "r-002", "r-003"})
+		}
+	}
+	equal(t, "what is left", left(), []string{"r-001"})
 }
 
 func secretIsKeptAndReplaced(t *testing.T, e store.Engine) {

@@ -332,6 +332,8 @@ const (
 	AttentionReason_ATTENTION_REASON_CONFLICT AttentionReason = 6
 	// The gateway gave up on work that belongs to this payment.
 	AttentionReason_ATTENTION_REASON_WORK_GIVEN_UP AttentionReason = 7
+	// It has not been known for an hour, or cannot be known, whether Klarna did what was asked for.
+	AttentionReason_ATTENTION_REASON_OUTCOME_UNKNOWN AttentionReason = 8
 )
 
 // Enum value maps for AttentionReason.
@@ -345,6 +347,7 @@ var (
 		5: "ATTENTION_REASON_ORDER_NOT_PLACED",
 		6: "ATTENTION_REASON_CONFLICT",
 		7: "ATTENTION_REASON_WORK_GIVEN_UP",
+		8: "ATTENTION_REASON_OUTCOME_UNKNOWN",
 	}
 	AttentionReason_value = map[string]int32{
 		"ATTENTION_REASON_UNSPECIFIED":         0,
@@ -355,6 +358,7 @@ var (
 		"ATTENTION_REASON_ORDER_NOT_PLACED":    5,
 		"ATTENTION_REASON_CONFLICT":            6,
 		"ATTENTION_REASON_WORK_GIVEN_UP":       7,
+		"ATTENTION_REASON_OUTCOME_UNKNOWN":     8,
 	}
 )
 
@@ -1466,7 +1470,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x10EVENT_CAUSE_PUSH\x10\x03\x12\x14\n" +
 	"\x10EVENT_CAUSE_CALL\x10\x04\x12\x1a\n" +
 	"\x16EVENT_CAUSE_RECONCILED\x10\x05\x12\x15\n" +
-	"\x11EVENT_CAUSE_CLOCK\x10\x06*\xbd\x02\n" +
+	"\x11EVENT_CAUSE_CLOCK\x10\x06*\xe3\x02\n" +
 	"\x0fAttentionReason\x12 \n" +
 	"\x1cATTENTION_REASON_UNSPECIFIED\x10\x00\x12&\n" +
 	"\"ATTENTION_REASON_PAID_AFTER_CLOSED\x10\x01\x12&\n" +
@@ -1475,7 +1479,8 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	" ATTENTION_REASON_PAYMENT_DIFFERS\x10\x04\x12%\n" +
 	"!ATTENTION_REASON_ORDER_NOT_PLACED\x10\x05\x12\x1d\n" +
 	"\x19ATTENTION_REASON_CONFLICT\x10\x06\x12\"\n" +
-	"\x1eATTENTION_REASON_WORK_GIVEN_UP\x10\aB\xa2\x01\n" +
+	"\x1eATTENTION_REASON_WORK_GIVEN_UP\x10\a\x12$\n" +
+	" ATTENTION_REASON_OUTCOME_UNKNOWN\x10\bB\xa2\x01\n" +
 	"\x0ecom.gateway.v1B\fPaymentProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"

@@ -1,0 +1,149 @@
+package operation_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/klarna/klarnatest"
+	. "payments.internal/klarna-gateway/operation/operationtest"
+	"payments.internal/klarna-gateway/store"
+)
+
+// resolve does the waiting work on unknown outcomes as the worker would, until time has passed or none is left.
+func resolve(w *World, d time.Duration) {
+	w.T.Helper()
+	until := w.Store.Now().Add(d)
+	for jobs := w.Jobs(journal.JobResolve); len(jobs) > 0 && !jobs[0].RunAt.After(until); jobs = w.Jobs(journal.JobResolve) {
+		w.Klarna.Advance(max(jobs[0].RunAt.Sub(w.Store.Now()), 0))
+		leased, err := w.Store.Lease(w.T.Context(), w.Store.Now(), w.Store.Now().Add(time.Minute), 1)
+		w.Must(err)
+		job := leased[0]
+		again, err := w.Operations.Resolve(w.T.Context(), job.MerchantAccount, job.Key)
+		if err != nil {
+			again = w.Store.Now().Add(time.Minute)
+		}
+		w.Must(w.Store.Do(w.T.Context(), func(tx store.Tx) error {
+			if again.IsZero() {
+				return tx.FinishJob(w.T.Context(), job.ID)
+			}
+			return tx.RetryJob(w.T.Context(), job.ID, again, "")
+		}))
+	}
+	w.Klarna.Advance(max(until.Sub(w.Store.Now()), 0))
+}
+
+func state(w *World, operation, id string) store.RequestState {
+	w.T.Helper()
+	row, err := w.Store.Request(w.T.Context(), store.RequestID{MerchantAccount: Shop, Operation: operation, ID: id})
+	w.Must(err)
+	return row.State
+}
+
+// The caller never comes back, or comes back and finds the answer there.
+func TestResolve_FindsOutWhatBecameOfAMovement(t *testing.T) {
+	t.Parallel()
+	for _, m := range movements {
+		for _, effect := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s made %t", m.name, effect), func(t *testing.T) {
+				t.Parallel()
+				w := New(t, Options{})
+				order, operation := m.prepare(w), m.name+"Order"
+				w.Fail(klarnatest.Fault{Operation: m.name, LoseAnswer: effect, Cut: !effect})
+				before := w.Klarna.CallCount(m.name)
+				w.Unknown(m.move(w, "m-1", order, 10000))
+				w.Reopen()
+				resolve(w, time.Minute)
+				want := store.RequestOpen // what is not there yet may still come
+				if effect {
+					want = store.RequestDone
+				}
+				if got := state(w, operation, "m-1"); got != want {
+					t.Errorf("after a minute the request is %s, want %s", got, want)
+				}
+				resolve(w, 20*time.Minute)
+				if !effect {
+					want = store.RequestUndone
+				}
+				if got := state(w, operation, "m-1"); got != want {
+					t.Errorf("in the end the request is %s, want %s", got, want)
+				}
+				if held := reservedOf(w, m.name, order); len(held) > 0 {
+					t.Errorf("%v are still reserved", held)
+				}
+				kinds := w.Kinds(store.Payments)
+				if last := kinds[len(kinds)-1]; effect && last != map[string]string{"capture": "CAPTURED", "refund": "REFUNDED"}[m.name] {
+					t.Errorf("watchers heard %v", kinds)
+				}
+				w.CalledTimes(m.name, before+1) // reading alone
+				w.Must(m.move(w, "m-1", order, 10000))
+				calls := before + 1
+				if !effect {
+					calls++
+				}
+				w.CalledTimes(m.name, calls)
+				if got := m.moved(w.Order(order)); got != 10000 {
+					t.Errorf("%d moved at Klarna", got)
+				}
+				if jobs := w.Jobs(journal.JobResolve); len(jobs) > 0 {
+					t.Errorf("left to do: %+v", jobs)
+				}
+			})
+		}
+	}
+}
+
+func TestResolve_KnowsACancellation(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	order := w.Placed()
+	w.LoseAnswer("cancelOrder")
+	w.Unknown(w.Operations.CancelOrder(t.Context(), Request("x-1", "x"), order))
+	resolve(w, time.Minute)
+	if got := state(w, "cancelOrder", "x-1"); got != store.RequestDone {
+		t.Errorf("the request is %s", got)
+	}
+	w.Must(w.Operations.CancelOrder(t.Context(), Request("x-1", "x"), order))
+	w.CalledTimes("cancelOrder", 1)
+}
+
+// Klarna cannot be read for hours: a person is told, and told no more once it is known.
+func TestResolve_RaisesAttentionWhileItCannotBeKnown(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	order := w.Placed()
+	w.LoseAnswer("capture")
+	w.Unknown(capturing(w, "c-1", order, 5000))
+	w.Fail(klarnatest.Fault{Operation: "readOrder", Status: 503, Times: 1000})
+	resolve(w, 50*time.Minute)
+	w.Attends(w.Payment(journal.KeyOrder, order))
+	resolve(w, 30*time.Minute)
+	w.Attends(w.Payment(journal.KeyOrder, order), journal.OutcomeUnknown)
+	if held := reservedOf(w, "capture", order); len(held) != 1 {
+		t.Errorf("%v are reserved while the outcome is unknown", held)
+	}
+	w.Klarna.Heal()
+	resolve(w, 10*time.Minute)
+	w.Attends(w.Payment(journal.KeyOrder, order))
+	if got := state(w, "captureOrder", "c-1"); got != store.RequestDone {
+		t.Errorf("the request is %s", got)
+	}
+}
+
+// Nothing shows a charge by customer token but a repeat under its key, and that only for a day.
+func TestResolve_SaysWhatCannotBeKnown(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	w.Fail(klarnatest.Fault{Operation: "chargeCustomerToken", Cut: true})
+	_, err := w.Operations.ChargeCustomerToken(t.Context(), Request("p-1", "x"), "token", klarna.TokenOrderRequest{
+		PurchaseCurrency: "EUR", OrderAmount: Amount, MerchantReference1: "SUB-1",
+	})
+	w.Unknown(err)
+	resolve(w, 48*time.Hour)
+	w.Attends(w.Payment(journal.KeyReference, "SUB-1"), journal.OutcomeUnknown)
+	if jobs := w.Jobs(journal.JobResolve); len(jobs) > 0 {
+		t.Errorf("left to do: %+v", jobs)
+	}
+}
