@@ -2,6 +2,7 @@ package contract
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -173,7 +174,7 @@ func (tap *Tap) judge(x exchange) {
 		tap.note(x, status, status < http.StatusBadRequest, status < http.StatusBadRequest)
 		return
 	}
-	if x.answer.Header.Get(FaultHeader) != "" && x.schema() == nil {
+	if x.answer.Header.Get(FaultHeader) != "" && (x.schema() == nil || !json.Valid(x.body)) {
 		tap.note(x, status, false, false)
 		return
 	}
