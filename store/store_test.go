@@ -15,10 +15,11 @@ import (
 	"go.uber.org/goleak"
 
 	"payments.internal/klarna-gateway/store"
+	"payments.internal/klarna-gateway/store/postgres/postgrestest"
 	"payments.internal/klarna-gateway/store/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Tests{M: m}) }
 
 const account = "A-NORDLICHT"
 

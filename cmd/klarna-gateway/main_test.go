@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"payments.internal/klarna-gateway/store/postgres/postgrestest"
 )
 
 // TestMain is also the gateway: the tests of signals start this binary anew as a process of its own.
@@ -19,7 +21,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	goleak.VerifyTestMain(m)
+	goleak.VerifyTestMain(postgrestest.Tests{M: m})
 }
 
 // patience bounds every wait for something that must happen. It is long, since machines that test are slow at times.

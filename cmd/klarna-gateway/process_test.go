@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"syscall"
@@ -39,6 +40,7 @@ type stage struct {
 	env    []string
 	config strings.Builder
 	now    atomic.Pointer[process] // the one that runs, or the last one
+	pick   func() *process         // whom Klarna posts to
 	posts  *http.Transport         // to the webhook listener
 }
 
@@ -48,12 +50,13 @@ const publicURL = "https://localhost:8443"
 func newStage(t *testing.T, grace time.Duration) *stage {
 	t.Helper()
 	s := &stage{t: t, dir: t.TempDir()}
+	s.pick = s.now.Load
 	serverTLS, clientTLS, err := throwawayCA()
 	if err != nil {
 		t.Fatal(err)
 	}
 	s.posts = &http.Transport{TLSClientConfig: clientTLS, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
-		p := s.now.Load()
+		p := s.pick()
 		if p == nil {
 			return nil, errors.New("no gateway yet")
 		}
@@ -114,12 +117,12 @@ func (s *stage) write(name string, content []byte) string {
 	return path
 }
 
-// start starts the gateway and returns when it serves.
-func (s *stage) start() *process {
+// start starts the gateway, with more in its environment, and returns when it serves.
+func (s *stage) start(env ...string) *process {
 	s.t.Helper()
 	p := &process{ended: make(chan struct{}), cmd: exec.Command(must[string](s.t)(os.Executable()))}
 	// The race detector would wait a second before the process ends.
-	p.cmd.Env = append(os.Environ(), append(s.env, "GORACE=atexit_sleep_ms=0", serveVariable+"="+s.write("config.yaml", []byte(s.config.String())))...)
+	p.cmd.Env = append(os.Environ(), append(slices.Concat(s.env, env), "GORACE=atexit_sleep_ms=0", serveVariable+"="+s.write("config.yaml", []byte(s.config.String())))...)
 	log := must[io.ReadCloser](s.t)(p.cmd.StderrPipe())
 	if err := p.cmd.Start(); err != nil {
 		s.t.Fatal(err)

@@ -2,7 +2,6 @@ package postgres_test
 
 import (
 	"log/slog"
-	"os"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -13,14 +12,7 @@ import (
 	"payments.internal/klarna-gateway/store/storetest"
 )
 
-func TestMain(m *testing.M) {
-	code := postgrestest.Main(m)
-	if err := goleak.Find(); err != nil && code == 0 {
-		println(err.Error())
-		code = 1
-	}
-	os.Exit(code)
-}
+func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Tests{M: m}) }
 
 func open(t testing.TB, url string, opts ...postgres.Option) *postgres.Engine {
 	t.Helper()

@@ -37,14 +37,17 @@ var shared struct {
 // errMissing says that there is no server to test with.
 var errMissing = errors.New("PostgreSQL is not installed, and " + variable + " names none")
 
-// Main runs the tests of a package, and ends the server if they have started one.
-func Main(m *testing.M) int {
+// Tests are the tests of a package, for its TestMain: a server that they have started ends with them.
+type Tests struct{ *testing.M }
+
+// Run runs them.
+func (t Tests) Run() int {
 	defer func() {
 		if shared.server != nil {
 			shared.server.Stop()
 		}
 	}()
-	return m.Run()
+	return t.M.Run()
 }
 
 // URL gives a fresh, empty schema, which is dropped when the test is over; making a database would take ten times as long.
