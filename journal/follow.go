@@ -44,7 +44,7 @@ func (j *Journal) followPayment(ctx context.Context, tx store.Tx, before, after 
 		}
 	}
 	policy := j.policy(after.MerchantAccount)
-	settled := after.Currency != "" && after.OrderID == "" // the session is known and waits for its order
+	settled := after.Currency != "" && after.OrderID == "" && after.SessionID != "" // the session is known and waits for its order
 
 	follow(fact.Session != nil && !fact.Session.Updated && after.OrderID == "", JobReadSession, after.SessionID, now.Add(j.sessionReadDelay), time.Time{})
 	follow(settled && after.State == Authorized && (after.Token != before.Token || before.Currency == "") && after.automatic(policy),
@@ -63,6 +63,7 @@ func (j *Journal) followPayment(ctx context.Context, tx store.Tx, before, after 
 	follow(after.Checkout && !before.Checkout && !after.Acknowledged && !policy.AcknowledgeOrders, JobRemindAcknowledge, after.OrderID, after.AcknowledgeBy.Add(acknowledgeReminderAt), time.Time{})
 	follow(after.AcknowledgeWanted && !before.AcknowledgeWanted && !after.Acknowledged, JobAcknowledge, after.OrderID, now, time.Time{})
 	follow(len(after.Attentions) > len(before.Attentions) && fact.Cause == Notification && after.OrderID != "", JobReadOrder, after.OrderID, now, time.Time{})
+	j.followNetwork(follow, before, after, fact)
 	return errors.Join(errs...)
 }
 

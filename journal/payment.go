@@ -23,6 +23,7 @@ const (
 	Cancelled              PaymentState = "CANCELLED"
 	Expired                PaymentState = "EXPIRED"
 	Closed                 PaymentState = "CLOSED"
+	Declined               PaymentState = "DECLINED" // of a payment request on the Network
 )
 
 // Payment statuses of Klarna's notifications (Pay Now). PAID and CLOSED are final.
@@ -89,6 +90,7 @@ type Payment struct {
 	AcknowledgeBy     time.Time    `json:"acknowledge_by,omitzero"`
 	RedirectURL       string       `json:"redirect_url,omitempty"`
 	ExpiresAt         time.Time    `json:"expires_at,omitzero"`
+	Network           *Network     `json:"network,omitempty"` // of a payment on the Klarna Network, else nil
 	Attentions        []Attention  `json:"attentions,omitempty"`
 	Orphans           []Orphan     `json:"orphans,omitempty"` // what may exist at Klarna beside it, and nobody uses
 	CreatedAt         time.Time    `json:"created_at"`
@@ -156,6 +158,7 @@ const (
 	Conflict           AttentionReason = "CONFLICT"
 	WorkGivenUp        AttentionReason = "WORK_GIVEN_UP"
 	OutcomeUnknown     AttentionReason = "OUTCOME_UNKNOWN"
+	Disputed           AttentionReason = "DISPUTED"
 )
 
 // Attention is an open matter. Message is for people and holds no personal data.
@@ -168,7 +171,7 @@ type Attention struct {
 // paymentMoves lists the states that may follow a state. A state without an entry is final. Skipping states forward is
 // legal, since we may hear of the later one first.
 var paymentMoves = map[PaymentState][]PaymentState{
-	SessionCreated:         {Authorized, AuthorizationCancelled, Ordered, PartCaptured, Captured, PartRefunded, Refunded, Cancelled, Expired, Closed},
+	SessionCreated:         {Authorized, AuthorizationCancelled, Ordered, PartCaptured, Captured, PartRefunded, Refunded, Cancelled, Expired, Closed, Declined},
 	Authorized:             {AuthorizationCancelled, Ordered, PartCaptured, Captured, PartRefunded, Refunded, Cancelled, Expired, Closed},
 	AuthorizationCancelled: {Authorized, Ordered, PartCaptured, Captured, PartRefunded, Refunded, Cancelled, Expired, Closed},
 	Ordered:                {PartCaptured, Captured, PartRefunded, Refunded, Cancelled, Expired, Closed},
@@ -205,6 +208,12 @@ func (p *Payment) keys() []store.Key {
 	if p.Token != "" {
 		add(KeyToken, TokenKey(p.Token))
 	}
+	if n := p.Network; n != nil {
+		add(KeyRequest, n.RequestID)
+		add(KeyTransaction, n.TransactionID)
+		add(KeyReference, n.RequestReference)
+		add(KeyReference, n.TransactionReference)
+	}
 	return keys
 }
 
@@ -216,14 +225,16 @@ func (p *Payment) derive() PaymentState {
 		return Closed
 	case p.OrderStatus == orderCancelled:
 		return Cancelled
-	case p.RefundedAmount > 0 && p.RefundedAmount >= p.CapturedAmount && p.RemainingAmount == 0 && whole:
+	case p.RefundedAmount > 0 && p.RefundedAmount >= p.CapturedAmount && p.RemainingAmount == 0 && whole && !p.mayBeExtended():
 		return Refunded
 	case p.RefundedAmount > 0:
 		return PartRefunded
-	case p.CapturedAmount > 0 && (p.RemainingAmount > 0 || !whole) && p.OrderStatus != "CAPTURED":
+	case p.CapturedAmount > 0 && (p.RemainingAmount > 0 || !whole || p.mayBeExtended()) && p.OrderStatus != "CAPTURED":
 		return PartCaptured
 	case p.CapturedAmount > 0:
 		return Captured
+	case p.Network != nil:
+		return p.deriveNetwork()
 	case p.OrderStatus == orderExpired:
 		return Expired
 	case p.OrderID != "":
@@ -255,6 +266,8 @@ func (p *Payment) count(told *OrderFacts) {
 		p.RefundedAmount = max(p.RefundedAmount, told.Refunded)
 	}
 	switch {
+	case p.Network != nil && transactionEnded(p.OrderStatus):
+		p.RemainingAmount = 0
 	case p.Read != nil:
 		p.RemainingAmount = p.Read.Remaining
 		for _, c := range p.Captures {
@@ -265,7 +278,7 @@ func (p *Payment) count(told *OrderFacts) {
 		p.RemainingAmount = max(p.RemainingAmount, 0)
 	case p.OrderStatus == orderCancelled:
 		p.RemainingAmount = 0
-	case p.OrderID != "":
+	case p.hasOrder():
 		p.RemainingAmount = max(p.OrderAmount-p.CapturedAmount, 0)
 	}
 }

@@ -23,6 +23,9 @@ const (
 	KeyReference  = "merchant_reference"
 	KeyPartner    = "partner_account_id"
 	KeyHostedPage = "hosted_page_id"
+
+	KeyRequest     = "payment_request_id"
+	KeyTransaction = "payment_transaction_id"
 )
 
 // PaymentKind says what happened to a payment; empty is something that this version does not know.
@@ -46,6 +49,10 @@ const (
 	KindLinked                 PaymentKind = "LINKED"
 	KindAttention              PaymentKind = "ATTENTION"
 	KindOrderChanged           PaymentKind = "ORDER_CHANGED"
+	KindInProgress             PaymentKind = "IN_PROGRESS"
+	KindDeclined               PaymentKind = "DECLINED"
+	KindChargedBack            PaymentKind = "CHARGED_BACK"
+	KindDisputed               PaymentKind = "DISPUTED"
 )
 
 // PaymentFact is one thing learned about a payment. What is nil or zero was not told.
@@ -60,6 +67,8 @@ type PaymentFact struct {
 
 	SessionID string
 	OrderID   string
+
+	Network *NetworkFacts // of a payment on the Klarna Network, else nil
 
 	Session        *SessionFacts
 	HostedPageID   string // a page on which the session can be paid
@@ -221,7 +230,7 @@ func (j *Journal) appendPayment(ctx context.Context, tx store.Tx, subject store.
 	if merged && change.kind == KindOrderChanged {
 		rec.Kind = KindLinked
 	}
-	if opaque := fact.Type != "" && fact.Status == nil; !change.moved && !merged && !opaque {
+	if opaque := fact.opaque(); !change.moved && !merged && !opaque {
 		rec.Outcome = Superseded
 	}
 	after.UpdatedAt = now
@@ -247,6 +256,11 @@ func (j *Journal) appendPayment(ctx context.Context, tx store.Tx, subject store.
 	return rec, j.followPayment(ctx, tx, before, after, fact)
 }
 
+// opaque tells whether a fact is a notification of a type that we do not know.
+func (f *PaymentFact) opaque() bool {
+	return f.Type != "" && f.Status == nil && (f.Network == nil || f.Network.Kind == "")
+}
+
 // identity lists the keys that say which payment the fact is about.
 func (f *PaymentFact) identity() (keys []store.Key) {
 	if f.SessionID != "" {
@@ -254,6 +268,9 @@ func (f *PaymentFact) identity() (keys []store.Key) {
 	}
 	if f.OrderID != "" {
 		keys = append(keys, store.Key{Kind: KeyOrder, Value: f.OrderID})
+	}
+	if f.Network != nil {
+		keys = append(keys, f.Network.identity()...)
 	}
 	return keys
 }
@@ -269,7 +286,7 @@ func mergePayments(into *store.Subject, from store.Subject) error {
 		return err
 	}
 	p, q := &older.Payment, younger.Payment
-	if differ(p.SessionID, q.SessionID) || differ(p.OrderID, q.OrderID) {
+	if differ(p.SessionID, q.SessionID) || differ(p.OrderID, q.OrderID) || contradict(p.Network, q.Network) {
 		return errDistinct
 	}
 	older.PreviousStatus = p.Status
@@ -315,6 +332,7 @@ func mergePayments(into *store.Subject, from store.Subject) error {
 	for _, a := range q.Attentions {
 		p.attend(a.Reason, a.Message, a.At)
 	}
+	p.Network = mergeNetworks(p.Network, q.Network)
 	p.count(nil)
 	if next := p.derive(); legalMove(p.State, next) {
 		p.State = next
@@ -337,6 +355,7 @@ func sameBut(a, b Payment) bool {
 	a.UpdatedAt, b.UpdatedAt = time.Time{}, time.Time{}
 	a.StatusAt, b.StatusAt = time.Time{}, time.Time{}
 	a.Read, b.Read = nil, nil
+	a.Network, b.Network = a.Network.untimed(), b.Network.untimed()
 	x, errA := json.Marshal(a)
 	y, errB := json.Marshal(b)
 	return errA == nil && errB == nil && bytes.Equal(x, y)

@@ -39,7 +39,7 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 	if f.Token != "" {
 		c.token(p, f)
 	}
-	if f.TokenCancelled && p.Token != "" && !differ(f.CancelledToken, p.Token) && p.OrderID == "" {
+	if f.TokenCancelled && p.Token != "" && !differ(f.CancelledToken, p.Token) && !p.hasOrder() {
 		p.TokenCancelled = true
 		c.kind = KindAuthorizationCancelled
 	}
@@ -65,12 +65,11 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 		p.Refunds = unite(p.Refunds, []Movement{*f.Refund})
 		c.kind = KindRefunded
 	}
-	c.acknowledgement(p, f)
-	if f.Order != nil && f.Order.Read {
-		p.count(f.Order)
-	} else {
-		p.count(nil)
+	if f.Network != nil {
+		c.network(p, f, now)
 	}
+	c.acknowledgement(p, f)
+	p.count(f.told())
 	if f.Status != nil {
 		c.status(p, f, now)
 	}
@@ -82,7 +81,7 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 		c.kind, c.attention = KindAttention, f.Attention.Reason
 	}
 	c.advance(p, before)
-	if f.Type != "" && f.Status == nil {
+	if f.opaque() {
 		c.kind = "" // a notification of a type we do not know: streamed as it is
 	}
 	c.moved = !sameBut(before, *p)
@@ -92,6 +91,11 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 // identify takes over ids that were not known. Ids that contradict those on record are a matter for a person: the fact
 // is not about this payment, and identify returns false.
 func (c *change) identify(p *Payment, f *PaymentFact, now time.Time) bool {
+	if f.Network != nil && contradict(p.Network, &f.Network.Network) {
+		p.attend(Conflict, fmt.Sprintf("told to belong to payment request %q and transaction %q", f.Network.RequestID, f.Network.TransactionID), now)
+		c.kind, c.attention = KindAttention, Conflict
+		return false
+	}
 	if differ(p.SessionID, f.SessionID) || differ(p.OrderID, f.OrderID) {
 		p.attend(Conflict, fmt.Sprintf("told to belong to session %q and order %q", f.SessionID, f.OrderID), now)
 		c.kind, c.attention = KindAttention, Conflict
@@ -128,7 +132,7 @@ func (c *change) session(p *Payment, f *PaymentFact) {
 
 // token takes a new authorisation. Once there is an order a further token is of no use; the worker gives it back.
 func (c *change) token(p *Payment, f *PaymentFact) {
-	if p.OrderID != "" || p.Token == f.Token {
+	if p.hasOrder() || p.Token == f.Token {
 		return
 	}
 	p.Token, p.TokenAt, p.TokenCancelled = f.Token, f.At, false
