@@ -142,6 +142,14 @@ func (n *Network) identity() (keys []store.Key) {
 	return keys
 }
 
+// Address is the key by which the payment is best found: by its transaction, its request, or a reference.
+func (n *Network) Address() store.Key {
+	if keys := n.identity(); len(keys) > 0 {
+		return keys[len(keys)-1]
+	}
+	return store.Key{Kind: KeyReference, Value: n.TransactionReference}
+}
+
 // mergeNetworks takes what a younger payment knows into an older one, which was the same purchase.
 func mergeNetworks(older, younger *Network) *Network {
 	if older == nil || younger == nil {

@@ -38,7 +38,8 @@ const (
 // record and is looked for by reading that.
 func (o *Operations) resolvable(row store.Request) bool {
 	job, _, _ := strings.Cut(row.Subject, " ")
-	return job == journal.JobReadOrder || job == journal.JobReadAccount || job == referenceSubject
+	return job == journal.JobReadOrder || job == journal.JobReadAccount || job == referenceSubject ||
+		job == journal.JobReadRequest || job == journal.JobReadTransaction
 }
 
 // referenceSubject marks a request about something that only the caller's reference names.
@@ -135,18 +136,21 @@ func (o *Operations) settle(ctx context.Context, row store.Request, what finding
 func (o *Operations) lookInto(ctx context.Context, row store.Request) (what finding, answer any, err error) {
 	job, key, _ := strings.Cut(row.Subject, " ")
 	switch row.Operation {
-	case "captureOrder":
-		return o.lookForMovement(ctx, row, key, func(p journal.Payment) []journal.Movement { return p.Captures })
-	case "refundOrder":
-		return o.lookForMovement(ctx, row, key, func(p journal.Payment) []journal.Movement { return p.Refunds })
+	case "captureOrder", "captureTransaction":
+		return o.lookForMovement(ctx, row, func(p journal.Payment) []journal.Movement { return p.Captures })
+	case "refundOrder", "refundTransaction":
+		return o.lookForMovement(ctx, row, func(p journal.Payment) []journal.Movement { return p.Refunds })
 	case "chargeCustomerToken", "extendDueDate", "triggerSendOut": // nothing shows them, only a repeat under the key tells
 		if o.store.Now().Sub(row.FirstSent) > keyLife {
 			return unknowable, nil, nil
 		}
 		return unsure, nil, nil
 	}
-	if job == journal.JobReadAccount {
+	switch job {
+	case journal.JobReadAccount:
 		return o.late(row), nil, o.Partner(ctx, row.MerchantAccount, key)
+	case journal.JobReadRequest, journal.JobReadTransaction, referenceSubject:
+		return o.lookIntoNetwork(ctx, row)
 	}
 	order, err := o.Order(ctx, row.MerchantAccount, key, journal.Reconciled)
 	switch {
@@ -173,16 +177,20 @@ type sentMovement struct {
 	Currency, Reference string
 }
 
-// lookForMovement reads the order and looks for the capture or refund by its reference.
-func (o *Operations) lookForMovement(ctx context.Context, row store.Request, orderID string, of func(journal.Payment) []journal.Movement) (what finding, answer any, err error) {
+// lookForMovement reads what money moves of and looks for the capture or refund by its reference.
+func (o *Operations) lookForMovement(ctx context.Context, row store.Request, of func(journal.Payment) []journal.Movement) (what finding, answer any, err error) {
 	var sent sentMovement
 	if err := json.Unmarshal(row.Answer, &sent); err != nil {
 		return unsure, nil, fmt.Errorf("decode what was sent: %w", err)
 	}
-	if _, err := o.Order(ctx, row.MerchantAccount, orderID, journal.Reconciled); err != nil {
+	m, account, err := o.movedBy(row)
+	if err == nil {
+		err = m.read(ctx, account)
+	}
+	if err != nil {
 		return unsure, nil, err
 	}
-	payment, err := o.paymentBy(ctx, row.MerchantAccount, journal.KeyOrder, orderID)
+	payment, err := o.paymentBy(ctx, row.MerchantAccount, m.key, m.id)
 	if err != nil {
 		return unsure, nil, err
 	}
@@ -204,7 +212,11 @@ func (o *Operations) doubt(ctx context.Context, row store.Request) error {
 // assure ends that matter once it is known.
 func (o *Operations) assure(ctx context.Context, row store.Request) error {
 	fact := o.aboutRequest(row, "assured", journal.PaymentFact{Cause: journal.Reconciled, Settled: journal.OutcomeUnknown})
-	payment, err := o.paymentBy(ctx, row.MerchantAccount, journal.KeyOrder, fact.OrderID)
+	key := store.Key{Kind: journal.KeyOrder, Value: fact.OrderID}
+	if fact.Network != nil {
+		key = fact.Network.Address()
+	}
+	payment, err := o.paymentBy(ctx, row.MerchantAccount, key.Kind, key.Value)
 	open := slices.ContainsFunc(payment.Attentions, func(a journal.Attention) bool { return a.Reason == journal.OutcomeUnknown })
 	if err != nil || !open {
 		return ignoreNotFound(err)
@@ -222,8 +234,20 @@ func (o *Operations) aboutRequest(row store.Request, what string, fact journal.P
 	switch job {
 	case journal.JobReadOrder:
 		fact.OrderID = key
+	case journal.JobReadRequest, journal.JobReadTransaction:
+		partnerID, id := journal.FromNetworkKey(key)
+		fact.Network = &journal.NetworkFacts{PartnerAccountID: partnerID}
+		if job == journal.JobReadRequest {
+			fact.Network.RequestID = id
+		} else {
+			fact.Network.TransactionID = id
+		}
 	case referenceSubject:
 		fact.Order = &journal.OrderFacts{Reference1: key}
+		if partnerID, reference := journal.FromNetworkKey(key); reference != "" && row.Operation != "chargeCustomerToken" {
+			fact.Order = nil
+			fact.Network = &journal.NetworkFacts{PartnerAccountID: partnerID, Network: journal.Network{TransactionReference: reference}}
+		}
 	}
 	return fact
 }

@@ -84,6 +84,9 @@ func (r *Receiver) verified(ctx context.Context, key ringKey, d delivery) answer
 	if a, taken := r.sample(ctx, account, key.ID, n, d.body); taken {
 		return a
 	}
+	if payment, about, flaw := r.paymentFact(account, n); about {
+		return r.paid(ctx, payment, flaw, n.Metadata.EventID, d)
+	}
 	fact, flaw := r.accountFact(account, n)
 	if flaw != "" {
 		return r.quarantine(ctx, account, n.Metadata.EventID, flaw, nil, d.body)

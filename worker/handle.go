@@ -47,6 +47,10 @@ func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err 
 		return p.readAccount(ctx, job)
 	case journal.JobResolve:
 		return p.operations.Resolve(ctx, job.MerchantAccount, job.Key)
+	case journal.JobReadRequest:
+		return p.readRequest(ctx, job)
+	case journal.JobReadTransaction:
+		return p.readTransaction(ctx, job)
 	default:
 		return p.store.Now().Add(time.Hour), nil // a newer version's work: leave it to that one
 	}
