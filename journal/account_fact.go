@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -46,6 +47,7 @@ type AccountFact struct {
 	Type            string    // Klarna's event type, for notifications
 	Raw             []byte
 	TraceParent     string
+	CorrelationID   string // Klarna's, of the call that taught it; empty: Config.CorrelationID tells
 
 	AccountID string
 	Reference string
@@ -58,8 +60,9 @@ type AccountFact struct {
 
 // AccountEntry is what an event of the account stream holds beside its envelope.
 type AccountEntry struct {
-	Account Account `json:"account"`
-	Type    string  `json:"type,omitempty"`
+	Account       Account `json:"account"`
+	Type          string  `json:"type,omitempty"`
+	CorrelationID string  `json:"correlation_id,omitempty"`
 }
 
 // AccountRecord is what became of a fact.
@@ -137,7 +140,7 @@ func (j *Journal) appendAccount(ctx context.Context, tx store.Tx, subject store.
 		rec.Outcome = Superseded
 	}
 	after.UpdatedAt = j.store.Now()
-	body, err := json.Marshal(AccountEntry{Account: after, Type: fact.Type})
+	body, err := json.Marshal(AccountEntry{Account: after, Type: fact.Type, CorrelationID: cmp.Or(fact.CorrelationID, j.correlationID(ctx))})
 	if err != nil {
 		return rec, fmt.Errorf("encode account: %w", err)
 	}

@@ -61,6 +61,8 @@ type Config struct {
 	SessionReadDelay time.Duration
 	// AccountReadDelay is how long an account may take to become operational before it is read; 0 means 5 minutes.
 	AccountReadDelay time.Duration
+	// CorrelationID is Klarna's, of the call under ctx that taught a fact; it is kept with the event. Nil: there is none.
+	CorrelationID func(ctx context.Context) string
 }
 
 // Journal records facts. It is safe for concurrent use.
@@ -70,6 +72,8 @@ type Journal struct {
 	log    *slog.Logger
 
 	sessionReadDelay, accountReadDelay time.Duration
+
+	correlationID func(context.Context) string
 }
 
 // New returns a Journal.
@@ -77,9 +81,13 @@ func New(cfg Config) *Journal {
 	j := &Journal{
 		store: cfg.Store, policy: cfg.Policy, log: cfg.Logger,
 		sessionReadDelay: cfg.SessionReadDelay, accountReadDelay: cfg.AccountReadDelay,
+		correlationID: cfg.CorrelationID,
 	}
 	if j.policy == nil {
 		j.policy = func(string) Policy { return Policy{} }
+	}
+	if j.correlationID == nil {
+		j.correlationID = func(context.Context) string { return "" }
 	}
 	if j.log == nil {
 		j.log = slog.Default()

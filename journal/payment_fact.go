@@ -2,6 +2,7 @@ package journal
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -64,6 +65,7 @@ type PaymentFact struct {
 	Type            string    // Klarna's event type, for notifications
 	Raw             []byte    // Klarna's bytes
 	TraceParent     string
+	CorrelationID   string // Klarna's, of the call that taught it; empty: Config.CorrelationID tells
 
 	SessionID string
 	OrderID   string
@@ -140,6 +142,7 @@ type PaymentEntry struct {
 	PreviousStatus string          `json:"previous_status,omitempty"`
 	Type           string          `json:"type,omitempty"`
 	Attention      AttentionReason `json:"attention,omitempty"`
+	CorrelationID  string          `json:"correlation_id,omitempty"`
 }
 
 // PaymentRecord is what became of a fact.
@@ -236,6 +239,7 @@ func (j *Journal) appendPayment(ctx context.Context, tx store.Tx, subject store.
 	after.UpdatedAt = now
 	body, err := json.Marshal(PaymentEntry{
 		Payment: after, PreviousStatus: entry.PreviousStatus, Type: fact.Type, Attention: change.attention,
+		CorrelationID: cmp.Or(fact.CorrelationID, j.correlationID(ctx)),
 	})
 	if err != nil {
 		return rec, fmt.Errorf("encode payment: %w", err)

@@ -194,6 +194,7 @@ func (k call) seen(req *http.Request, attempt int) Call {
 }
 
 func (c *Client) tell(ctx context.Context, k call, seen Call) {
+	correlate(ctx, seen)
 	c.debug(ctx, k.path, seen)
 	c.observe(ctx, seen)
 }

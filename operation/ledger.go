@@ -2,6 +2,7 @@ package operation
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -211,6 +212,7 @@ func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *fl
 	call func(ctx context.Context, try attempt) (effect[A], error),
 ) (answer A, err error) {
 	defer func() { o.land(id, mine, err) }()
+	ctx = klarna.Correlated(ctx)
 	working, cancel := detached(ctx)
 	defer cancel()
 	done, err := call(working, try)
@@ -218,6 +220,7 @@ func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *fl
 		try.key = try.row.KlarnaKey
 		done, err = call(working, try)
 	}
+	try.row.CorrelationID = cmp.Or(klarna.CorrelationID(ctx), try.row.CorrelationID)
 	ctx = context.WithoutCancel(ctx)
 	if err != nil {
 		return answer, o.release(ctx, try, err)

@@ -119,7 +119,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 		must(t, err)
 		accounts = append(accounts, operation.Account{Name: name, API: api, Klarna: client})
 	}
-	s.journal = journal.New(journal.Config{Store: s.store, Logger: log})
+	s.journal = journal.New(journal.Config{CorrelationID: klarna.CorrelationID, Store: s.store, Logger: log})
 	s.operations = operation.New(operation.Config{
 		Journal: s.journal, Accounts: accounts, SingleReplica: true, Logger: log,
 		CallbackURL:     func(secret string) string { return at + "authorization/" + secret },

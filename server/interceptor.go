@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/klarna"
 )
 
 // rpcs lists every RPC of the API.
@@ -51,10 +52,10 @@ func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServer
 	if err := s.accepted(ctx, req); err != nil {
 		return nil, err
 	}
-	bounded := ctx
+	bounded := klarna.Correlated(ctx)
 	if _, has := ctx.Deadline(); !has {
 		var cancel context.CancelFunc
-		bounded, cancel = context.WithTimeout(ctx, s.callTimeout)
+		bounded, cancel = context.WithTimeout(bounded, s.callTimeout)
 		defer cancel()
 	}
 	if res, err = handler(bounded, req); err != nil {

@@ -166,15 +166,16 @@ func accountEventFromStore(ev store.Event) (*gatewayv1.AccountEvent, error) {
 		return nil, err
 	}
 	return &gatewayv1.AccountEvent{
-		EventId:         ev.ID,
-		Kind:            accountKindFromWord(ev.Kind),
-		Partner:         partnerFromJournal(entry.Account, ev.Position, false),
-		PreviousState:   partnerStateFromWord(ev.PreviousState),
-		Cause:           eventCauseFromWord(ev.Cause),
-		Superseded:      ev.Superseded,
-		OccurTime:       timestampOf(ev.OccurredAt),
-		RecordTime:      timestampOf(ev.RecordedAt),
-		Position:        int64(ev.Position),
-		KlarnaEventType: entry.Type,
+		EventId:             ev.ID,
+		Kind:                accountKindFromWord(ev.Kind),
+		Partner:             partnerFromJournal(entry.Account, ev.Position, false),
+		PreviousState:       partnerStateFromWord(ev.PreviousState),
+		Cause:               eventCauseFromWord(ev.Cause),
+		Superseded:          ev.Superseded,
+		OccurTime:           timestampOf(ev.OccurredAt),
+		RecordTime:          timestampOf(ev.RecordedAt),
+		Position:            int64(ev.Position),
+		KlarnaEventType:     entry.Type,
+		KlarnaCorrelationId: entry.CorrelationID,
 	}, nil
 }

@@ -115,7 +115,7 @@ func TestPartnerFromJournal_BearsUnreadableDetails(t *testing.T) {
 
 func TestAccountEventFromStore_Golden(t *testing.T) {
 	t.Parallel()
-	body, err := json.Marshal(journal.AccountEntry{Account: journalAccount(t), Type: "partner.account.operational"})
+	body, err := json.Marshal(journal.AccountEntry{Account: journalAccount(t), Type: "partner.account.operational", CorrelationID: "0f8e7c66"})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -180,5 +180,6 @@ func paymentEventFromStore(ev store.Event, withDebtor bool) (*gatewayv1.PaymentE
 		Position:              int64(ev.Position),
 		KlarnaEventType:       entry.Type,
 		AttentionReason:       attentionFromWord(string(entry.Attention)),
+		KlarnaCorrelationId:   entry.CorrelationID,
 	}, nil
 }

@@ -153,7 +153,7 @@ func TestPaymentFromJournal_ShowsNothingThatIsNotKnown(t *testing.T) {
 func TestPaymentEventFromStore_Golden(t *testing.T) {
 	t.Parallel()
 	body, err := json.Marshal(journal.PaymentEntry{
-		Payment: journalPayment(), PreviousStatus: journal.StatusUnpaid, Type: "payment.status", Attention: journal.PaymentDiffers,
+		Payment: journalPayment(), PreviousStatus: journal.StatusUnpaid, Type: "payment.status", Attention: journal.PaymentDiffers, CorrelationID: "0f8e7c66",
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -31,10 +31,12 @@ type Request struct {
 	Subject     string // what to read to learn what became of it, in its owner's words; may be empty
 	KlarnaKey   string // Klarna-Idempotency-Key of every attempt
 	State       RequestState
-	Answer      []byte    // sealed at rest; while open, what was sent, if a repeat has to be the very same
-	FirstSent   time.Time // zero as long as nothing went to Klarna
-	LeasedUntil time.Time // whoever works on it holds it until then
-	UpdatedAt   time.Time // set by the Store
+	Answer      []byte // sealed at rest; while open, what was sent, if a repeat has to be the very same
+	// CorrelationID is what Klarna calls the last attempt's write, else its read; empty as long as Klarna named none.
+	CorrelationID string
+	FirstSent     time.Time // zero as long as nothing went to Klarna
+	LeasedUntil   time.Time // whoever works on it holds it until then
+	UpdatedAt     time.Time // set by the Store
 }
 
 // Secret is a one-time or standing secret that stands in a callback URL, kept as a digest.

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/operation"
 	"payments.internal/klarna-gateway/store"
 )
@@ -136,7 +137,7 @@ func (p *Pool) start(ctx context.Context, working *sync.WaitGroup, slots, freed 
 // work does one job and puts down how it ended.
 func (p *Pool) work(ctx context.Context, job store.Job) {
 	log := p.log.With("job", job.Kind, "job_id", job.ID, "merchant_account", job.MerchantAccount, "attempt", job.Attempt)
-	again, err := p.try(ctx, job)
+	again, err := p.try(klarna.Correlated(ctx), job)
 	switch {
 	case err != nil && p.late(job):
 		log.ErrorContext(ctx, "job given up", "error", err)

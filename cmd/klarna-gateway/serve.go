@@ -68,7 +68,8 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		return g, err
 	}
 	book := journal.New(journal.Config{
-		Store: g.store, Policy: func(name string) journal.Policy { return v.policies[name] }, Logger: log,
+		CorrelationID: klarna.CorrelationID,
+		Store:         g.store, Policy: func(name string) journal.Policy { return v.policies[name] }, Logger: log,
 		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay,
 	})
 	operations := operation.New(operation.Config{

@@ -46,7 +46,8 @@ type Call struct {
 	Cut            bool      `json:"cut"`      // the caller was given no answer, whatever Status says
 	Replayed       bool      `json:"replayed"` // the answer of an earlier call again, by its key or its token
 	IdempotencyKey string    `json:"idempotency_key"`
-	At             time.Time `json:"at"` // simulated time of arrival
+	CorrelationID  string    `json:"correlation_id"` // as answered
+	At             time.Time `json:"at"`             // simulated time of arrival
 }
 
 // apiRoutes are the operations this Klarna knows.
@@ -171,7 +172,8 @@ func (s *Server) arrived(c *call) (id int, fault Fault) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.calls = append(s.calls, Call{
-		Operation: c.route.op, Method: c.r.Method, Path: c.r.URL.Path, IdempotencyKey: c.key, At: s.now(),
+		CorrelationID: c.correlationID,
+		Operation:     c.route.op, Method: c.r.Method, Path: c.r.URL.Path, IdempotencyKey: c.key, At: s.now(),
 	})
 	return len(s.calls) - 1, s.takeFault(c.route.op)
 }

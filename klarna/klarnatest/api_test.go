@@ -85,8 +85,9 @@ func TestCalls_AreWitnessed(t *testing.T) {
 	}
 	want := Call{
 		Operation: "capture", Method: "POST", Path: om(id) + "/captures", Status: 403, IdempotencyKey: key2, At: start.Add(time.Minute),
+		CorrelationID: calls[3].CorrelationID,
 	}
-	if calls[3] != want {
+	if calls[3] != want || want.CorrelationID == "" || want.CorrelationID == calls[2].CorrelationID {
 		t.Errorf("call %+v, want %+v", calls[3], want)
 	}
 }

@@ -21,11 +21,11 @@ func requestIsKeptAndReplaced(t *testing.T, e store.Engine) {
 	id := store.RequestID{MerchantAccount: account, Operation: "capture", ID: "0b4f4f0e"}
 	open := store.Request{
 		RequestID: id, Caller: "shop-1", Fingerprint: []byte{1, 2}, Fields: []byte{4}, Refused: "e-1", Subject: "order-1", KlarnaKey: "5e2a", State: store.RequestOpen,
-		FirstSent: at(1), LeasedUntil: at(20), UpdatedAt: at(1),
+		CorrelationID: "c-1", FirstSent: at(1), LeasedUntil: at(20), UpdatedAt: at(1),
 	}
 	done := store.Request{
 		RequestID: id, Caller: "shop-2", Fingerprint: []byte{3}, Subject: "order-2", KlarnaKey: "5e2b", State: store.RequestDone,
-		Answer: []byte{0, 7}, UpdatedAt: at(2),
+		Answer: []byte{0, 7}, CorrelationID: "c-2", UpdatedAt: at(2),
 	}
 	_, err := e.Request(t.Context(), id)
 	isNotFound(t, "new request", err)

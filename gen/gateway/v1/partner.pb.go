@@ -1835,8 +1835,11 @@ type AccountEvent struct {
 	Position int64 `protobuf:"varint,9,opt,name=position,proto3" json:"position,omitempty"`
 	// Klarna's own event type, for notifications.
 	KlarnaEventType string `protobuf:"bytes,10,opt,name=klarna_event_type,json=klarnaEventType,proto3" json:"klarna_event_type,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Klarna's correlation id of the call to Klarna that taught or caused it, to be quoted to Klarna's support. Empty for
+	// what Klarna told by itself, and where Klarna's answer named none.
+	KlarnaCorrelationId string `protobuf:"bytes,11,opt,name=klarna_correlation_id,json=klarnaCorrelationId,proto3" json:"klarna_correlation_id,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *AccountEvent) Reset() {
@@ -1935,6 +1938,13 @@ func (x *AccountEvent) GetPosition() int64 {
 func (x *AccountEvent) GetKlarnaEventType() string {
 	if x != nil {
 		return x.KlarnaEventType
+	}
+	return ""
+}
+
+func (x *AccountEvent) GetKlarnaCorrelationId() string {
+	if x != nil {
+		return x.KlarnaCorrelationId
 	}
 	return ""
 }
@@ -2098,7 +2108,7 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"\x0fbrand_reference\x18\x03 \x01(\tR\x0ebrandReference\x12+\n" +
 	"\x11incomplete_fields\x18\x04 \x03(\tR\x10incompleteFields\x129\n" +
 	"\n" +
-	"occur_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\toccurTime\"\xda\x03\n" +
+	"occur_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\toccurTime\"\x8e\x04\n" +
 	"\fAccountEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x120\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.gateway.v1.AccountEventKindR\x04kind\x12-\n" +
@@ -2114,7 +2124,8 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"recordTime\x12\x1a\n" +
 	"\bposition\x18\t \x01(\x03R\bposition\x12*\n" +
 	"\x11klarna_event_type\x18\n" +
-	" \x01(\tR\x0fklarnaEventType*\x9b\x03\n" +
+	" \x01(\tR\x0fklarnaEventType\x122\n" +
+	"\x15klarna_correlation_id\x18\v \x01(\tR\x13klarnaCorrelationId*\x9b\x03\n" +
 	"\x10AccountEventKind\x12\"\n" +
 	"\x1eACCOUNT_EVENT_KIND_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cACCOUNT_EVENT_KIND_ONBOARDED\x10\x01\x12\"\n" +

@@ -1209,8 +1209,11 @@ type PaymentEvent struct {
 	KlarnaEventType string `protobuf:"bytes,11,opt,name=klarna_event_type,json=klarnaEventType,proto3" json:"klarna_event_type,omitempty"`
 	// Set on ATTENTION and on superseded events that raise a matter.
 	AttentionReason AttentionReason `protobuf:"varint,12,opt,name=attention_reason,json=attentionReason,proto3,enum=gateway.v1.AttentionReason" json:"attention_reason,omitempty"`
-	unknownFields   protoimpl.UnknownFields
-	sizeCache       protoimpl.SizeCache
+	// Klarna's correlation id of the call to Klarna that taught or caused it, to be quoted to Klarna's support. Empty for
+	// what Klarna told by itself, and where Klarna's answer named none.
+	KlarnaCorrelationId string `protobuf:"bytes,13,opt,name=klarna_correlation_id,json=klarnaCorrelationId,proto3" json:"klarna_correlation_id,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
 }
 
 func (x *PaymentEvent) Reset() {
@@ -1327,6 +1330,13 @@ func (x *PaymentEvent) GetAttentionReason() AttentionReason {
 	return AttentionReason_ATTENTION_REASON_UNSPECIFIED
 }
 
+func (x *PaymentEvent) GetKlarnaCorrelationId() string {
+	if x != nil {
+		return x.KlarnaCorrelationId
+	}
+	return ""
+}
+
 var File_gateway_v1_payment_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_payment_proto_rawDesc = "" +
@@ -1415,7 +1425,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x0eaccount_number\x18\x03 \x01(\tR\raccountNumber\x12\x1b\n" +
 	"\tbank_code\x18\x04 \x01(\tR\bbankCode\x12\x10\n" +
 	"\x03bic\x18\x05 \x01(\tR\x03bic\x12\x1b\n" +
-	"\tbank_name\x18\x06 \x01(\tR\bbankName\"\xf5\x04\n" +
+	"\tbank_name\x18\x06 \x01(\tR\bbankName\"\xa9\x05\n" +
 	"\fPaymentEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x120\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.gateway.v1.PaymentEventKindR\x04kind\x12-\n" +
@@ -1433,7 +1443,8 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\bposition\x18\n" +
 	" \x01(\x03R\bposition\x12*\n" +
 	"\x11klarna_event_type\x18\v \x01(\tR\x0fklarnaEventType\x12F\n" +
-	"\x10attention_reason\x18\f \x01(\x0e2\x1b.gateway.v1.AttentionReasonR\x0fattentionReason*~\n" +
+	"\x10attention_reason\x18\f \x01(\x0e2\x1b.gateway.v1.AttentionReasonR\x0fattentionReason\x122\n" +
+	"\x15klarna_correlation_id\x18\r \x01(\tR\x13klarnaCorrelationId*~\n" +
 	"\rPaymentStatus\x12\x1e\n" +
 	"\x1aPAYMENT_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15PAYMENT_STATUS_UNPAID\x10\x01\x12\x17\n" +
