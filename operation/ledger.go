@@ -225,6 +225,7 @@ func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *fl
 	if err != nil {
 		return answer, o.release(ctx, try, err)
 	}
+	o.failpoint(AfterAnswer, id.Operation)
 	encoded, err := json.Marshal(done.answer)
 	if err != nil {
 		return answer, fmt.Errorf("encode answer: %w", err)
@@ -246,6 +247,7 @@ func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *fl
 		// Klarna did it, our record of it failed: the request stays open, and a repeat gets Klarna's first answer.
 		return answer, fmt.Errorf("%w: record %s: %w", klarna.ErrOutcomeUnknown, row.Operation, err)
 	}
+	o.failpoint(AfterCommit, id.Operation)
 	return done.answer, nil
 }
 

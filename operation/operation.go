@@ -59,8 +59,22 @@ type Config struct {
 	// KeepAnswers is how long the answer to a request is kept for its repeats; 0 means 30 days. A repeat that comes later
 	// is a new request.
 	KeepAnswers time.Duration
-	Logger      *slog.Logger
+	// Failpoint is called at AfterAnswer and AfterCommit, with the operation's name, for tests that end the process there.
+	// Nil, as everywhere else, does nothing.
+	Failpoint func(at Point, operation string)
+	Logger    *slog.Logger
 }
+
+// Point is a place in the life of a write where a crash may fall.
+type Point string
+
+// The points, in their order.
+const (
+	BeforeSend  Point = "before send"  // the request is on record, no byte of it has left for Klarna
+	AfterSend   Point = "after send"   // Klarna may have all of it, its answer is not here
+	AfterAnswer Point = "after answer" // Klarna's answer is here, nothing of it is on record
+	AfterCommit Point = "after commit" // the answer is on record, the caller has not heard of it
+)
 
 // Operations does things at Klarna. It is safe for concurrent use.
 type Operations struct {
@@ -70,6 +84,7 @@ type Operations struct {
 	callback, hostedPage, notification, push func(string) string // nil where it is not configured
 	single                                   bool
 	keepAnswers                              time.Duration
+	failpoint                                func(Point, string)
 	log                                      *slog.Logger
 
 	mu     sync.Mutex
@@ -90,6 +105,9 @@ func New(cfg Config) *Operations {
 		callback: cfg.CallbackURL, hostedPage: cfg.HostedPageURL, notification: cfg.NotificationURL, push: cfg.PushURL,
 		single: cfg.SingleReplica, keepAnswers: cmp.Or(cfg.KeepAnswers, 30*24*time.Hour), log: cfg.Logger,
 		flying: map[store.RequestID]*flight{},
+	}
+	if o.failpoint = cfg.Failpoint; o.failpoint == nil {
+		o.failpoint = func(Point, string) {}
 	}
 	if o.log == nil {
 		o.log = slog.Default()

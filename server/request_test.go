@@ -2,6 +2,7 @@ package server
 
 import (
 	"strings"
+	"sync"
 	"testing"
 
 	"google.golang.org/grpc/codes"
@@ -47,5 +48,32 @@ func TestOnce_ARepeatWithOtherContentIsToldWhereItDiffers(t *testing.T) {
 	}
 	if a.info.GetMetadata()["operation"] != "captureOrder" || !strings.Contains(a.message, "amount.amount_minor") || strings.Contains(st.String(), "secret") || strings.Contains(st.String(), "TRACK") {
 		t.Errorf("%s %v", a.message, a.info.GetMetadata())
+	}
+}
+
+func TestOnce_FiftyCallersWithOneRequestIDGetOneAnswer(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	order, _ := s.capturedOrder(t)
+	before := s.klarna.CallCount("capture")
+	request := &gatewayv1.CaptureOrderRequest{RequestId: id("fifty"), OrderId: order, Amount: eur(100)}
+	answers := make([]*gatewayv1.CaptureOrderResponse, 50)
+	var calling sync.WaitGroup
+	for i := range answers {
+		calling.Go(func() {
+			var err error
+			if answers[i], err = s.orders.CaptureOrder(t.Context(), request); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	calling.Wait()
+	for _, a := range answers {
+		if !proto.Equal(a, answers[0]) || a.GetCapture().GetCaptureId() == "" {
+			t.Fatalf("answers %v and %v", answers[0], a)
+		}
+	}
+	if calls := s.klarna.CallCount("capture") - before; calls != 1 {
+		t.Errorf("Klarna was called %d times", calls)
 	}
 }

@@ -18,6 +18,7 @@ import (
 func TestMain(m *testing.M) {
 	if path := os.Getenv(serveVariable); path != "" {
 		os.Args = []string{os.Args[0], "serve", "-config", path}
+		armFailpoint()
 		main()
 		return
 	}

@@ -73,7 +73,7 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay,
 	})
 	operations := operation.New(operation.Config{
-		Journal: book, Accounts: v.operations, SingleReplica: !cfg.replicas(), KeepAnswers: cfg.KeepAnswers, Logger: log,
+		Journal: book, Accounts: v.operations, SingleReplica: !cfg.replicas(), KeepAnswers: cfg.KeepAnswers, Failpoint: failpoint, Logger: log,
 		CallbackURL: cfg.callbackURL(), HostedPageURL: cfg.doorURL("hosted-page"), NotificationURL: cfg.doorURL("notification"),
 		PushURL: cfg.pushURL,
 	})
@@ -121,7 +121,7 @@ func (g *gatewayProcess) accounts() (views, error) {
 	var circuits klarna.Circuits // of all accounts: a host that is down is down for each
 	for _, a := range g.cfg.MerchantAccounts {
 		account, err := a.account(func(with klarna.Config) (*klarna.Client, error) {
-			with.HTTPClient, with.Version, with.Logger, with.Circuits = klarnaHTTP(), version(), g.log, &circuits
+			with.HTTPClient, with.Version, with.Logger, with.Circuits = failing(klarnaHTTP()), version(), g.log, &circuits
 			return klarna.New(with)
 		})
 		if err != nil {

@@ -83,6 +83,13 @@ func (s *Server) Order(orderID string) (state Order, ok bool) {
 	return state, true
 }
 
+// Orders is how many orders there are.
+func (s *Server) Orders() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.orders)
+}
+
 // newOrder makes an AUTHORIZED order.
 func (s *Server) newOrder(d doc) *order { return s.addOrder(uuid.NewString(), d) }
 
