@@ -8,7 +8,7 @@ BASE     ?= main
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help all build run demo test race fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
+.PHONY: help all build run demo test race contract fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,12 @@ test: ## every test, with the race detector
 
 race: ## every test with the race detector, three times over, nothing from the cache
 	$(GO) test -race -count=3 ./...
+
+# The table needs the tests of the whole server; without Klarna's documents there is none.
+contract: ## every operation of Klarna's: which client method and RPC reach it, and whether what passes is as described
+	$(GO) test -count=1 ./klarna/klarnatest/... ./operation
+	@mkdir -p .build && rm -f .build/contract.md
+	@$(GO) test -count=1 ./server -args -contract=$(CURDIR)/.build/contract.md; code=$$?; cat .build/contract.md && exit $$code
 
 # go test fuzzes one target at a time.
 fuzz: ## every fuzz target for FUZZTIME

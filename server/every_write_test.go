@@ -155,3 +155,15 @@ func TestWrites_HaveTheirEffectThoughTheAnswerIsLost(t *testing.T) {
 		})
 	}
 }
+
+// TestWrites_AreTakenAtOnce makes the writes of which no other test has an answer that arrives.
+func TestWrites_AreTakenAtOnce(t *testing.T) {
+	t.Parallel()
+	s, all := start(t, nil), writes()
+	for _, name := range []string{"CancelAuthorization", "DisableHostedPage", "AbortCheckoutOrder"} {
+		req := all[name].req(s)
+		if _, st := s.overGRPC(req); st.Code() != codes.OK || len(s.effectsOf(all[name].fault)) != 1 {
+			t.Errorf("%s: %v, Klarna has done %+v", name, st, s.effectsOf(all[name].fault))
+		}
+	}
+}

@@ -35,7 +35,7 @@ import (
 	"payments.internal/klarna-gateway/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.Cleanup(contractTable)) }
 
 // The merchant accounts of every stack: two for payments, the first one being the default, and one for partners.
 const (

@@ -52,7 +52,10 @@ type SettlementServiceClient interface {
 	ListSettlementTransactions(ctx context.Context, in *ListSettlementTransactionsRequest, opts ...grpc.CallOption) (*ListSettlementTransactionsResponse, error)
 	// DownloadReport streams a report as Klarna sends it, byte for byte. NOT_FOUND (PAYOUT_NOT_FOUND) for a payout's
 	// report. Over REST the same bytes come from GET /v1/settlements/reports/{report}, outside of this stream's JSON.
-	// Klarna: GET /settlements/v1/reports/….
+	// Klarna: GET /settlements/v1/reports/payout.
+	// Klarna: GET /settlements/v1/reports/payout-with-transactions.
+	// Klarna: GET /settlements/v1/reports/payouts-summary.
+	// Klarna: GET /settlements/v1/reports/payouts-summary-with-transactions.
 	DownloadReport(ctx context.Context, in *DownloadReportRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[DownloadReportResponse], error)
 }
 
@@ -149,7 +152,10 @@ type SettlementServiceServer interface {
 	ListSettlementTransactions(context.Context, *ListSettlementTransactionsRequest) (*ListSettlementTransactionsResponse, error)
 	// DownloadReport streams a report as Klarna sends it, byte for byte. NOT_FOUND (PAYOUT_NOT_FOUND) for a payout's
 	// report. Over REST the same bytes come from GET /v1/settlements/reports/{report}, outside of this stream's JSON.
-	// Klarna: GET /settlements/v1/reports/….
+	// Klarna: GET /settlements/v1/reports/payout.
+	// Klarna: GET /settlements/v1/reports/payout-with-transactions.
+	// Klarna: GET /settlements/v1/reports/payouts-summary.
+	// Klarna: GET /settlements/v1/reports/payouts-summary-with-transactions.
 	DownloadReport(*DownloadReportRequest, grpc.ServerStreamingServer[DownloadReportResponse]) error
 	mustEmbedUnimplementedSettlementServiceServer()
 }

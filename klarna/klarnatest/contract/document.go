@@ -7,6 +7,7 @@ package contract
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -47,33 +48,42 @@ type Documents struct {
 // the test in CI.
 func Folder(t testing.TB) string {
 	t.Helper()
-	folder := os.Getenv("KLARNA_OPENAPI")
-	if folder == "" {
-		folder = filepath.Join(root(t), "..", "shared", "klarna", "openapi")
-	}
-	if _, err := os.Stat(folder); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("Klarna's OpenAPI documents are demanded in CI: %v", err)
-		}
-		return ""
+	folder, err := locate()
+	if err != nil && os.Getenv("CI") == "true" {
+		t.Fatalf("Klarna's OpenAPI documents are demanded in CI: %v", err)
 	}
 	return folder
 }
 
-// root is the folder above the test that holds the go.mod.
-func root(t testing.TB) string {
-	t.Helper()
-	dir, err := os.Getwd()
-	if err != nil {
-		t.Fatal(err)
-	}
-	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
-		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
-			return dir
+// locate finds the folder, from the one that holds the tests.
+func locate() (string, error) {
+	folder := os.Getenv("KLARNA_OPENAPI")
+	if folder == "" {
+		root, err := os.Getwd()
+		if err != nil {
+			return "", err
 		}
+		for _, err := os.Stat(filepath.Join(root, "go.mod")); err != nil; _, err = os.Stat(filepath.Join(root, "go.mod")) {
+			if root == filepath.Dir(root) {
+				return "", errors.New("no go.mod above the test")
+			}
+			root = filepath.Dir(root)
+		}
+		folder = filepath.Join(root, "..", "shared", "klarna", "openapi")
 	}
-	t.Fatal("no go.mod above the test")
-	return ""
+	if _, err := os.Stat(folder); err != nil {
+		return "", err
+	}
+	return folder, nil
+}
+
+// Read returns the documents where there is no test.
+func Read() (*Documents, error) {
+	folder, err := locate()
+	if err != nil {
+		return nil, err
+	}
+	return readFolder(folder)
 }
 
 // Open returns the documents. Without them the test is skipped, and says so.

@@ -199,6 +199,7 @@ func (tap *Tap) judge(x exchange) {
 }
 
 func (tap *Tap) note(x exchange, status int, requestOK, answerOK bool) {
+	count(x.operation, requestOK, answerOK, x.method)
 	tap.mu.Lock()
 	defer tap.mu.Unlock()
 	s := tap.seen[x.operation]
