@@ -130,11 +130,11 @@ func (s *partnerService) WatchAccountState(req *gatewayv1.WatchAccountStateReque
 		res := &gatewayv1.WatchAccountStateResponse{ResumeToken: token}
 		switch {
 		case step.event != nil:
-			ev, err := accountEventFromStore(*step.event)
+			field, err := encodedEvent(step.event, memoEncoded, accountEventFromStore)
 			if err != nil {
 				return err
 			}
-			res.Message = &gatewayv1.WatchAccountStateResponse_Event{Event: ev}
+			return stream.SendMsg(newFrame(token, field))
 		case step.bookmark != nil:
 			res.Message = &gatewayv1.WatchAccountStateResponse_Bookmark{Bookmark: step.bookmark}
 		case step.snapshotEnd != nil:

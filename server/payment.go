@@ -195,11 +195,11 @@ func (s *paymentService) WatchPaymentStatus(req *gatewayv1.WatchPaymentStatusReq
 		res := &gatewayv1.WatchPaymentStatusResponse{ResumeToken: token}
 		switch {
 		case step.event != nil:
-			ev, err := paymentEventFromStore(*step.event, req.GetIncludeDebtorData())
+			field, err := encodedPayment(step.event, req.GetIncludeDebtorData())
 			if err != nil {
 				return err
 			}
-			res.Message = &gatewayv1.WatchPaymentStatusResponse_Event{Event: show(ev)}
+			return stream.SendMsg(newFrame(token, field))
 		case step.bookmark != nil:
 			res.Message = &gatewayv1.WatchPaymentStatusResponse_Bookmark{Bookmark: step.bookmark}
 		case step.snapshotEnd != nil:
@@ -229,12 +229,12 @@ func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account 
 	}
 	if wanted := req.GetPaymentStatuses(); len(wanted) > 0 {
 		inState := w.matches
-		w.matches = func(ev store.Event) bool {
+		w.matches = func(ev *store.Event) bool {
 			return (inState == nil || inState(ev)) && slices.Contains(wanted, paymentStatusOf(ev))
 		}
 	}
 	byState := endsAt(until)
-	w.ends = func(ev store.Event) gatewayv1.StreamEnd_Reason {
+	w.ends = func(ev *store.Event) gatewayv1.StreamEnd_Reason {
 		if why := byState(ev); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
 			return why
 		}
@@ -249,12 +249,24 @@ func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account 
 	return w
 }
 
-func paymentStatusOf(ev store.Event) gatewayv1.PaymentStatus {
-	entry, err := journal.DecodePaymentEntry(ev.Body)
-	if err != nil {
-		return gatewayv1.PaymentStatus_PAYMENT_STATUS_UNSPECIFIED
+func encodedPayment(ev *store.Event, withDebtor bool) ([]byte, error) {
+	slot := memoEncoded
+	if withDebtor {
+		slot = memoEncodedDebtor
 	}
-	return paymentStatusFromWord(entry.Payment.Status)
+	return encodedEvent(ev, slot, func(ev store.Event) (*gatewayv1.PaymentEvent, error) {
+		return paymentEventFromStore(ev, withDebtor)
+	})
+}
+
+func paymentStatusOf(ev *store.Event) gatewayv1.PaymentStatus {
+	return ev.Memo(memoStatus, func() any {
+		entry, err := journal.DecodePaymentEntry(ev.Body)
+		if err != nil {
+			return gatewayv1.PaymentStatus_PAYMENT_STATUS_UNSPECIFIED
+		}
+		return paymentStatusFromWord(entry.Payment.Status)
+	}).(gatewayv1.PaymentStatus)
 }
 
 // payment is a payment as it is on record.
@@ -315,8 +327,8 @@ func heartbeat(req watchRequest) time.Duration {
 }
 
 // endsAt tells whether an event leaves its subject in one of the states that end a watch.
-func endsAt(states []string) func(store.Event) gatewayv1.StreamEnd_Reason {
-	return func(ev store.Event) gatewayv1.StreamEnd_Reason {
+func endsAt(states []string) func(*store.Event) gatewayv1.StreamEnd_Reason {
+	return func(ev *store.Event) gatewayv1.StreamEnd_Reason {
 		if slices.Contains(states, ev.State) {
 			return gatewayv1.StreamEnd_REASON_UNTIL_REACHED
 		}

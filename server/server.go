@@ -72,6 +72,7 @@ type Server struct {
 	validator   protovalidate.Validator
 	callTimeout time.Duration
 	streamAge   time.Duration
+	tokens      *signer
 	log         *slog.Logger
 
 	grpc   *grpc.Server
@@ -102,6 +103,7 @@ func New(cfg Config) (*Server, error) {
 		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS,
 		now: cfg.Callers.Now, credentialCheck: credentialCheck,
 		callTimeout: cfg.CallTimeout, streamAge: cfg.StreamAge, log: cfg.Logger,
+		tokens: newSigner(cfg.Journal.Store().Derive("token", "signature")),
 		health: health.NewServer(),
 	}
 	s.draining, s.drain = context.WithCancel(context.Background())
@@ -121,6 +123,7 @@ func New(cfg Config) (*Server, error) {
 		grpc.Creds(listenerCredentials(cfg.TLS)),
 		grpc.StatsHandler(otelgrpc.NewServerHandler()),
 		grpc.UnaryInterceptor(s.serveUnary), grpc.StreamInterceptor(s.serveStream),
+		grpc.ForceServerCodecV2(newCodec()),
 		grpc.MaxRecvMsgSize(messageLimit), grpc.MaxSendMsgSize(messageLimit),
 		// Watches end by themselves (StreamAge) before a connection's age cuts them.
 		grpc.KeepaliveParams(keepalive.ServerParameters{

@@ -1,11 +1,15 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/base64"
-	"encoding/json"
+	"encoding/binary"
 	"fmt"
+	"hash"
+	"sync"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/proto"
@@ -14,38 +18,34 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
-// cursor is a place in the log as a watch or a list left it. It leaves the gateway as an opaque token: its JSON and a
-// keyed digest over it, so that nobody can make one up. It is bound to the log (and its epoch, which a restore from
-// backup moves), to what is watched or listed, and to the filter.
-type cursor struct {
-	Version int    `json:"v"`
-	Log     string `json:"l"`
-	Epoch   int64  `json:"e"`
-	What    string `json:"w"` // RPC
-	Filter  []byte `json:"f"` // digest of the filter
-	place
-}
+// A token is a place in the log as a watch or a list left it. It is opaque: a keyed digest, so that nobody can make one
+// up, and what it covers:
+//
+//	version (1 byte) · digest of the log and its epoch, which a restore from backup moves (8) · length and name of the
+//	RPC · digest of the filter (16) · place
+//
+// A watch makes one per response, so it is cheap to make.
+const (
+	tokenVersion = 2
+	digestSize   = 16
+	logDigest    = 8
+)
 
 // place is how far a watch or a list has come: behind After. Inside a snapshot After counts the newest positions of
 // subjects, and UpTo is the position that the snapshot shows; 0 is the snapshot of an empty log.
 type place struct {
-	After    store.Position `json:"a"`
-	Snapshot bool           `json:"s,omitempty"`
-	UpTo     store.Position `json:"u,omitempty"`
-	Offset   int64          `json:"o,omitempty"` // Klarna's own, in a list that Klarna keeps
-	Cursor   string         `json:"c,omitempty"` // likewise, where Klarna counts by items
+	After    store.Position
+	Snapshot bool
+	UpTo     store.Position
+	Offset   int64  // Klarna's own, in a list that Klarna keeps
+	Cursor   string // likewise, where Klarna counts by items
 }
-
-const (
-	cursorVersion = 1
-	digestSize    = 16
-)
 
 // cursors makes and reads the tokens of one watch or list.
 type cursors struct {
-	store         *store.Store
-	base          cursor
-	head, trimmed store.Position // of the log, when the watch or list began
+	signer        *signer
+	bound         []byte // what comes before the place
+	head, trimmed store.Position
 }
 
 // tokenText is how tokens are written: strictly, so that a place has one text.
@@ -65,51 +65,130 @@ func (s *Server) cursors(ctx context.Context, rpc, merchantAccount string, filte
 	if err != nil {
 		return cursors{}, fmt.Errorf("encode filter: %w", err)
 	}
-	digest := s.store.Fingerprint([]byte("filter"), []byte(merchantAccount), encoded)[:digestSize]
-	base := cursor{Version: cursorVersion, Log: id, Epoch: epoch, What: rpc, Filter: digest}
-	return cursors{store: s.store, base: base, head: head, trimmed: trimmed}, nil
+	return cursors{signer: s.tokens, head: head, trimmed: trimmed, bound: bind(
+		s.digestOfLog(id, epoch), rpc,
+		s.store.Fingerprint([]byte("filter"), []byte(merchantAccount), encoded)[:digestSize],
+	)}, nil
+}
+
+func (s *Server) digestOfLog(id string, epoch int64) []byte {
+	return s.store.Fingerprint([]byte("log"), []byte(id), binary.BigEndian.AppendUint64(nil, uint64(epoch)))[:logDigest]
+}
+
+func bind(log []byte, rpc string, filter []byte) []byte {
+	bound := append([]byte{tokenVersion}, log...)
+	bound = append(append(bound, byte(len(rpc))), rpc...)
+	return append(bound, filter...)
 }
 
 // token renders a place as an opaque token.
 func (c cursors) token(at place) string {
-	cursor := c.base
-	cursor.place = at
-	encoded, err := json.Marshal(cursor)
-	if err != nil { // a struct of plain fields always encodes
-		panic(err)
-	}
-	return tokenText.EncodeToString(append(c.digest(encoded), encoded...))
+	raw := make([]byte, digestSize, 128)
+	raw = at.append(append(raw, c.bound...))
+	c.signer.sign(raw[digestSize:], raw[:digestSize])
+	return tokenText.EncodeToString(raw)
 }
 
-func (c cursors) digest(encoded []byte) []byte {
-	return c.store.Fingerprint([]byte("token"), encoded)[:digestSize]
+// append writes a place behind what it is bound to.
+func (at place) append(b []byte) []byte {
+	snapshot := byte(0)
+	if at.Snapshot {
+		snapshot = 1
+	}
+	b = append(b, snapshot)
+	for _, number := range []int64{int64(at.After), int64(at.UpTo), at.Offset} {
+		b = binary.AppendVarint(b, number)
+	}
+	return append(b, at.Cursor...)
+}
+
+// placeFrom reads what append wrote.
+func placeFrom(b []byte) (at place, ok bool) {
+	if len(b) == 0 || b[0] > 1 {
+		return at, false
+	}
+	at.Snapshot, b = b[0] == 1, b[1:]
+	for _, number := range []*int64{(*int64)(&at.After), (*int64)(&at.UpTo), &at.Offset} {
+		var n int
+		if *number, n = binary.Varint(b); n <= 0 {
+			return at, false
+		}
+		b = b[n:]
+	}
+	at.Cursor = string(b)
+	return at, true
 }
 
 // read takes a token apart. The errors name the reason that the given words stand for. A place ahead of the log was
 // made by a log that this one was restored from, without the epoch having been moved: what happens now would be left out
 // until the log has caught up, so it is refused.
 func (c cursors) read(token, field string, invalid gatewayv1.ErrorReason) (place, error) {
-	var read cursor
 	raw, err := tokenText.DecodeString(token)
-	if err != nil || len(raw) < digestSize || !hmac.Equal(raw[:digestSize], c.digest(raw[digestSize:])) ||
-		json.Unmarshal(raw[digestSize:], &read) != nil || read.Version != cursorVersion {
+	if err != nil || !c.signer.signed(raw) {
 		return place{}, badToken(invalid, field, "is not a token of this gateway's, or was altered")
+	}
+	log, rpc, filter, at, ok := apart(raw[digestSize:])
+	if !ok {
+		return place{}, badToken(invalid, field, "is of a version that this gateway does not know")
 	}
 	foreign := gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_FOREIGN
 	if invalid == gatewayv1.ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID {
 		foreign = invalid
 	}
+	ownLog, ownRPC, ownFilter, _, _ := apart(c.bound)
 	switch {
-	case read.Log != c.base.Log || read.Epoch != c.base.Epoch || max(read.After, read.UpTo) > c.head:
+	case !bytes.Equal(log, ownLog) || max(at.After, at.UpTo) > c.head:
 		return place{}, badToken(foreign, field, "belongs to another log: start again without it")
-	case read.What != c.base.What:
-		return place{}, badToken(foreign, field, "belongs to "+read.What)
-	case !hmac.Equal(read.Filter, c.base.Filter):
+	case rpc != ownRPC:
+		return place{}, badToken(foreign, field, "belongs to "+rpc)
+	case !bytes.Equal(filter, ownFilter):
 		return place{}, badToken(foreign, field, "belongs to a request with another filter")
 	}
-	return read.place, nil
+	return at, nil
+}
+
+// apart takes apart what the digest covers. ok is false where no place is behind what it is bound to.
+func apart(b []byte) (log []byte, rpc string, filter []byte, at place, ok bool) {
+	if len(b) < 1+logDigest+1 || b[0] != tokenVersion {
+		return nil, "", nil, at, false
+	}
+	log, b = b[1:1+logDigest], b[1+logDigest:]
+	name := int(b[0])
+	if b = b[1:]; len(b) < name+digestSize {
+		return nil, "", nil, at, false
+	}
+	rpc, filter = string(b[:name]), b[name:name+digestSize]
+	at, ok = placeFrom(b[name+digestSize:])
+	return log, rpc, filter, at, ok
 }
 
 func badToken(r gatewayv1.ErrorReason, field, rule string) error {
 	return reason(codes.InvalidArgument, r, field+" "+rule, violated(field, rule, "token"))
+}
+
+// signer makes and checks the digests of tokens: HMAC-SHA256, cut to 16 bytes. Gateways of one key file share the key.
+type signer struct{ pool sync.Pool }
+
+func newSigner(key string) *signer {
+	return &signer{sync.Pool{New: func() any { return hmac.New(sha256.New, []byte(key)) }}}
+}
+
+// sign writes the digest of what.
+func (s *signer) sign(what, into []byte) {
+	mac := s.pool.Get().(hash.Hash)
+	defer s.pool.Put(mac)
+	mac.Reset()
+	mac.Write(what)
+	var sum [sha256.Size]byte
+	copy(into, mac.Sum(sum[:0])[:digestSize])
+}
+
+// signed tells whether a digest and what it covers belong together.
+func (s *signer) signed(raw []byte) bool {
+	if len(raw) <= digestSize {
+		return false
+	}
+	var digest [digestSize]byte
+	s.sign(raw[digestSize:], digest[:])
+	return hmac.Equal(digest[:], raw[:digestSize])
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"bytes"
 	"net/http"
 	"testing"
 
@@ -22,7 +23,13 @@ func TestTokens_ThatAreNotOfThisWatchAreRefused(t *testing.T) {
 	accounts := s.watchAccounts(&gatewayv1.WatchAccountStateRequest{From: &gatewayv1.WatchAccountStateRequest_Start{Start: now}}).next().token
 	cursors := s.server.paymentCursors(t, shop, req)
 	stale := cursors
-	stale.base.Epoch++
+	log, epoch, err := s.store.Log(t.Context())
+	must(t, err)
+	stale.bound = bytes.Clone(stale.bound)
+	copy(stale.bound[1:], s.server.digestOfLog(log, epoch-1))
+	unborn := cursors
+	unborn.bound = bytes.Clone(unborn.bound)
+	unborn.bound[0]++
 
 	const (
 		invalid = gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_INVALID
@@ -42,6 +49,7 @@ func TestTokens_ThatAreNotOfThisWatchAreRefused(t *testing.T) {
 		"of a list":                   {listed.GetNextPageToken(), strange, "belongs to ListPayments"},
 		"of another log":              {foreign.watchPayments(req).next().token, invalid, "is not a token of this gateway's"},
 		"of an earlier epoch":         {stale.token(place{After: 1}), strange, "belongs to another log"},
+		"of a later version":          {unborn.token(place{After: 1}), invalid, "is of a version"},
 		"ahead of the log":            {cursors.token(place{After: 4}), strange, "belongs to another log"},
 		"of a snapshot ahead of it":   {cursors.token(place{Snapshot: true, UpTo: 4}), strange, "belongs to another log"},
 	} {

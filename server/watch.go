@@ -47,9 +47,9 @@ type watch struct {
 	query   store.Query
 	send    watchSend
 	// matches drops events that the query does not; nil keeps all.
-	matches func(store.Event) bool
+	matches func(*store.Event) bool
 	// ends tells whether the watch is over after an event, shown or not, that leaves its subject like this.
-	ends func(store.Event) gatewayv1.StreamEnd_Reason
+	ends func(*store.Event) gatewayv1.StreamEnd_Reason
 	// ending is the query for subjects whose state may end the watch; nil if none does.
 	ending *store.Query
 
@@ -78,7 +78,7 @@ func (w *watch) show(states []string, endable bool, endStates []string) {
 		return
 	}
 	if len(states) > 0 {
-		w.matches = func(ev store.Event) bool { return slices.Contains(states, ev.State) }
+		w.matches = func(ev *store.Event) bool { return slices.Contains(states, ev.State) }
 	}
 	if len(w.query.Keys) > 0 { // of all subjects, some have always ended
 		ending := w.query
@@ -141,7 +141,7 @@ var errEnded = errors.New("watch ended")
 
 // follow sends the opening bookmark, the snapshot if one is wanted, and then what happens.
 func (w *watch) follow(ctx context.Context) error {
-	if err := w.bookmark(ctx, w.at); err != nil {
+	if err := w.bookmark(w.at); err != nil {
 		return err
 	}
 	if w.at.Snapshot {
@@ -156,9 +156,9 @@ func (w *watch) follow(ctx context.Context) error {
 		case err != nil:
 			return err
 		case ev.ID != "":
-			err = w.event(ctx, ev, at)
+			err = w.event(ev, at)
 		default:
-			err = w.bookmark(ctx, at)
+			err = w.bookmark(at)
 			if err == nil && !settled { // an end from before the token: nobody would tell of it again
 				settled = true
 				err = w.endIfReached(ctx)
@@ -206,17 +206,17 @@ func (w *watch) current(ctx context.Context, subject store.Subject) error {
 		w.at = at
 		return nil
 	}
-	return w.event(ctx, events[0], at)
+	return w.event(&events[0], at)
 }
 
 // event shows an event, if it matches, and ends the watch if it does. Where nothing matches for long, a bookmark goes
 // out instead: the way through a long log must not look like a dead connection.
-func (w *watch) event(ctx context.Context, ev store.Event, at place) (err error) {
+func (w *watch) event(ev *store.Event, at place) (err error) {
 	switch {
 	case w.matches == nil || w.matches(ev):
-		err = w.tell(at, watchStep{event: &ev})
+		err = w.tell(at, watchStep{event: ev})
 	case time.Since(w.sent) >= cmp.Or(w.query.Heartbeat, longestSilence):
-		err = w.bookmark(ctx, at)
+		err = w.bookmark(at)
 	default:
 		w.at = at
 	}
@@ -242,7 +242,7 @@ func (w *watch) endIfReached(ctx context.Context) error {
 			return err
 		}
 		for _, subject := range subjects {
-			if why := w.ends(store.Event{State: subject.State, Body: subject.Body}); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
+			if why := w.ends(&store.Event{State: subject.State, Body: subject.Body}); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
 				return w.end(why, 0)
 			}
 			q.After = subject.Latest
@@ -252,11 +252,8 @@ func (w *watch) endIfReached(ctx context.Context) error {
 	return nil
 }
 
-func (w *watch) bookmark(ctx context.Context, at place) error {
-	head, _, err := w.server.store.Head(ctx)
-	if err != nil {
-		return err
-	}
+func (w *watch) bookmark(at place) error {
+	head := max(w.server.store.Reached(), w.cursors.head)
 	return w.tell(at, watchStep{bookmark: &gatewayv1.Bookmark{
 		HeadPosition: int64(head), ServerTime: timestamppb.New(w.server.store.Now()),
 	}})

@@ -271,16 +271,16 @@ func TestWatch_BookmarksGoOutOnTheWayThroughEventsThatDoNotMatch(t *testing.T) {
 	s := start(t, nil)
 	var sent []watchStep
 	w := &watch{
-		server: s.server, matches: func(store.Event) bool { return false },
-		ends: endsAt(nil), cursors: cursors{store: s.store}, sent: time.Now(), query: store.Query{Heartbeat: time.Hour},
+		server: s.server, matches: func(*store.Event) bool { return false },
+		ends: endsAt(nil), cursors: cursors{signer: newSigner("key")}, sent: time.Now(), query: store.Query{Heartbeat: time.Hour},
 		send: func(_ string, step watchStep) error { sent = append(sent, step); return nil },
 	}
-	must(t, w.event(t.Context(), store.Event{}, place{After: 1}))
+	must(t, w.event(&store.Event{}, place{After: 1}))
 	if len(sent) != 0 || w.at.After != 1 {
 		t.Fatalf("at once %v went out, at %d", sent, w.at.After)
 	}
 	w.sent = time.Now().Add(-time.Hour)
-	must(t, w.event(t.Context(), store.Event{}, place{After: 2}))
+	must(t, w.event(&store.Event{}, place{After: 2}))
 	if len(sent) != 1 || sent[0].bookmark == nil || w.at.After != 2 {
 		t.Errorf("after an hour %v went out, at %d", sent, w.at.After)
 	}
@@ -291,10 +291,10 @@ func TestWatch_AResponseThatCannotBeSentIsNotBehindAnyToken(t *testing.T) {
 	t.Parallel()
 	lost := errors.New("connection lost")
 	w := &watch{
-		ends: endsAt([]string{"CLOSED"}), cursors: cursors{store: start(t, nil).store}, at: place{After: 1},
+		ends: endsAt([]string{"CLOSED"}), cursors: cursors{signer: newSigner("key")}, at: place{After: 1},
 		send: func(string, watchStep) error { return lost },
 	}
-	if err := w.event(t.Context(), store.Event{State: "CLOSED"}, place{After: 2}); !errors.Is(err, lost) || w.at.After != 1 {
+	if err := w.event(&store.Event{State: "CLOSED"}, place{After: 2}); !errors.Is(err, lost) || w.at.After != 1 {
 		t.Errorf("an event that was not sent: %v, the watch is at %d, want 1", err, w.at.After)
 	}
 	if err := w.end(gatewayv1.StreamEnd_REASON_DRAINING, 0); !errors.Is(err, lost) {

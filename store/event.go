@@ -15,6 +15,8 @@ const (
 	Accounts Stream = "account"
 )
 
+var streams = []Stream{Payments, Accounts}
+
 // Key is one way to address a subject, such as {"session_id", "0b1b…"}. Keys are unique only within a stream
 // and a merchant account, and some (merchant references) may address several subjects.
 type Key struct {
@@ -41,6 +43,8 @@ type Event struct {
 	Raw             []byte    // Klarna's bytes as received, nil if none; sealed at rest
 	Fingerprint     []byte    // keyed digest of Raw, tells a repeat from an id used twice; set by the Store
 	TraceParent     string    // W3C trace context of whoever learned the fact
+
+	memo *memo // what its readers share; nil where they do not
 }
 
 // Subject is the newest state of one payment or one account. Its keys are those of its newest event and the keys of

@@ -11,5 +11,14 @@ func (s *Store) Queued() int {
 func (s *Store) Followers() int {
 	s.hub.mu.Lock()
 	defer s.hub.mu.Unlock()
-	return len(s.hub.followers)
+	return len(s.hub.subscribers)
+}
+
+// Engine is the engine of the store.
+func (s *Store) Engine() Engine { return s.engine }
+
+// Tail tells how many events of a stream are in memory, and their size.
+func (s *Store) Tail(stream Stream) (count, size int) {
+	part := s.recent.tail.Load().streams[stream]
+	return len(part.events), part.size
 }

@@ -9,43 +9,41 @@ import (
 )
 
 // Follow yields the events after q.After that match q, in order and for ever; q.Limit, q.UpTo and q.Descending are
-// ignored. Once it has caught up, and from then on every Config.Heartbeat, it yields a bookmark: an Event without ID
-// whose Position says that everything that matches up to there has been yielded. Whoever follows again after the
-// Position of anything yielded misses nothing and gets nothing twice.
+// ignored, and Raw is left out. Others are given the same event: it must not be changed. Once it has caught up, and from then on every Config.Heartbeat, it yields a bookmark: an
+// Event without ID whose Position says that everything that matches up to there has been yielded. Whoever follows again
+// after the Position of anything yielded misses nothing and gets nothing twice.
 //
 // It ends with an error: ErrTrimmed if the log no longer reaches back to where the follower is, context.Cause(ctx) when
-// ctx ends, or what went wrong with reading. The log is pulled: who is slow only reads later.
-func (s *Store) Follow(ctx context.Context, q Query) iter.Seq2[Event, error] {
-	q.Limit, q.Descending = s.pageSize, false
-	return func(yield func(Event, error) bool) {
-		bell := s.hub.subscribe(q) // before the first read, or a commit falls between
-		defer s.hub.unsubscribe(q, bell)
-		heartbeat := time.NewTicker(cmp.Or(q.Heartbeat, s.heartbeat))
-		defer heartbeat.Stop()
+// ctx ends, or what went wrong with reading. The log is pulled: who is slow only reads later. What was committed of late
+// is read from memory, one copy for all; who lags behind that reads from the engine.
+func (s *Store) Follow(ctx context.Context, q Query) iter.Seq2[*Event, error] {
+	return func(yield func(*Event, error) bool) {
+		sub := s.hub.subscribe(&q, cmp.Or(q.Heartbeat, s.heartbeat)) // before the first read, or a commit falls between
+		defer s.hub.unsubscribe(sub)
 		f := follower{store: s, query: q}
-		for bookmark := true; ; {
-			more, err := f.catchUp(ctx, yield)
+		more, err := f.begin(ctx, yield)
+		for beat := true; more; {
 			if ctx.Err() != nil {
 				err = context.Cause(ctx)
 			}
-			if !more {
-				return
-			}
 			if err != nil {
-				yield(Event{}, err)
+				yield(&Event{}, err)
 				return
 			}
-			if bookmark && !yield(Event{Position: f.query.After}, nil) {
+			if beat && !yield(&Event{Position: f.query.After}, nil) {
 				return
 			}
-			bookmark = false
 			select {
-			case <-bell:
-			case <-heartbeat.C:
-				bookmark = true
+			case <-sub.bell:
 			case <-ctx.Done():
-				yield(Event{}, context.Cause(ctx))
-				return
+				continue
+			}
+			var quiet Position
+			var news bool
+			quiet, news, beat = s.hub.take(sub)
+			f.query.After = max(f.query.After, quiet)
+			if news {
+				more, err = f.catchUp(ctx, yield, 0)
 			}
 		}
 	}
@@ -57,34 +55,82 @@ type follower struct {
 	query Query
 }
 
-// catchUp yields everything up to the head as it is now. Events that come meanwhile stay for the next round: what is
-// visible below the head is complete, what lies above it may still lack its predecessors. more is false once the
-// consumer has had enough.
-func (f *follower) catchUp(ctx context.Context, yield func(Event, error) bool) (more bool, err error) {
-	if f.query.UpTo, err = f.head(ctx); err != nil {
+// begin yields everything up to the head, also what others committed and this Store has not heard of yet.
+func (f *follower) begin(ctx context.Context, yield func(*Event, error) bool) (more bool, err error) {
+	head, err := f.head(ctx)
+	if err != nil {
 		return true, err
 	}
-	for f.query.After < f.query.UpTo {
-		page, err := f.store.Events(ctx, f.query)
-		if err != nil {
-			return true, err
+	return f.catchUp(ctx, yield, head)
+}
+
+// catchUp yields everything up to where the tail ends, or to atLeast if that is further. more is false once the consumer
+// has had enough.
+func (f *follower) catchUp(ctx context.Context, yield func(*Event, error) bool, atLeast Position) (more bool, err error) {
+	size := firstPage
+	for ctx.Err() == nil {
+		tail := f.store.recent.tail.Load()
+		upTo := max(tail.upTo, atLeast)
+		if f.query.After >= upTo {
+			return true, nil
 		}
-		// Asked again after reading: a page read while the log was trimmed may have holes.
-		if _, err := f.head(ctx); err != nil {
-			return true, err
-		}
-		for _, ev := range page {
-			if ctx.Err() != nil {
-				return true, context.Cause(ctx)
+		if starts := tail.starts(f.query.Stream); f.query.After < starts || f.query.After >= tail.upTo {
+			if f.query.After < starts {
+				upTo = starts
 			}
-			if !yield(ev, nil) {
-				return false, nil
+			if more, err := f.page(ctx, yield, upTo, &size); !more || err != nil {
+				return more, err
 			}
-			f.query.After = ev.Position
+			continue
 		}
-		if len(page) < f.query.Limit {
-			f.query.After = f.query.UpTo
+		ev := tail.next(&f.query, f.query.After)
+		if ev == nil {
+			f.query.After = tail.upTo
+			continue
 		}
+		tail = nil // yield may take long, and the tail may grow meanwhile
+		f.query.After = ev.Position
+		if !yield(ev, nil) {
+			return false, nil
+		}
+	}
+	return true, context.Cause(ctx)
+}
+
+const (
+	firstPage = 8
+	briskly   = 100 * time.Millisecond
+)
+
+// page yields one page from the engine, of at most size events. What is visible up to upTo is complete, what lies above
+// may still lack its predecessors. Pages grow while they are taken briskly, so that a slow consumer holds few events in
+// memory and a fast one asks the engine seldom.
+func (f *follower) page(ctx context.Context, yield func(*Event, error) bool, upTo Position, size *int) (more bool, err error) {
+	began := time.Now()
+	q := f.query
+	q.UpTo, q.Limit, q.Descending = upTo, min(*size, f.store.pageSize), false
+	page, err := f.store.Events(ctx, q)
+	if err != nil {
+		return true, err
+	}
+	if _, err := f.head(ctx); err != nil { // a page read while the log was trimmed may have holes
+		return true, err
+	}
+	for i := range page {
+		if ctx.Err() != nil {
+			return true, context.Cause(ctx)
+		}
+		page[i].Raw = nil
+		f.query.After = page[i].Position
+		if !yield(&page[i], nil) {
+			return false, nil
+		}
+	}
+	if len(page) < q.Limit {
+		f.query.After = upTo
+	}
+	if *size = firstPage; time.Since(began) < briskly {
+		*size = min(4*q.Limit, f.store.pageSize)
 	}
 	return true, nil
 }

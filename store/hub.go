@@ -5,37 +5,36 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// relisten is how long the hub waits before it listens to the engine again after that broke.
+// relisten is how long the hub waits before it listens to the engine, or reads from it, again after that broke.
 const relisten = time.Second
 
-// hub wakes those who wait for a commit. A bell holds one ring; a second one would say nothing new.
+// hub wakes those who wait for a commit. An event costs what the subscribers cost that it concerns; others do not hear
+// of it.
 type hub struct {
-	mu        sync.Mutex
-	followers map[address]map[bell]struct{}
+	mu          sync.Mutex
+	subscribers map[address]*seat // first of a list
 
-	jobs bell
+	beats beats
+	jobs  bell
+	// others rings when another replica may have committed.
+	others bell
 
 	// order is held from before an own commit until seen covers it, so whoever holds it knows that every own event
 	// up to the head it read before is counted.
 	order sync.Mutex
-	seen  Position // every event up to here has been rung for
+	seen  Position // every event up to here is in the tail, or older than it
+
+	// rung follows seen once everybody was rung for. Whoever reads it and finds no ring behind knows that nothing up
+	// to there concerns it.
+	rung atomic.Int64
 }
 
+// bell holds one ring; a second one would say nothing new.
 type bell chan struct{}
-
-// address is what a follower waits for: one key or everything (the zero Key), of one account or of all ("").
-type address struct {
-	stream  Stream
-	account string
-	key     Key
-}
-
-func newHub(seen Position) *hub {
-	return &hub{followers: make(map[address]map[bell]struct{}), jobs: make(bell, 1), seen: seen}
-}
 
 func (b bell) ring() {
 	select {
@@ -44,113 +43,258 @@ func (b bell) ring() {
 	}
 }
 
-// subscribe returns a bell for the events that q selects, states aside. The caller gives it back to unsubscribe.
-func (h *hub) subscribe(q Query) bell {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	b := make(bell, 1)
-	for _, at := range addresses(q) {
-		if h.followers[at] == nil {
-			h.followers[at] = make(map[bell]struct{})
-		}
-		h.followers[at][b] = struct{}{}
-	}
-	return b
+// address is what a follower waits for: one key or everything (the zero Key), of one account or of all ("").
+type address struct {
+	stream  Stream
+	account string
+	key     Key
 }
 
-func (h *hub) unsubscribe(q Query, b bell) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	for _, at := range addresses(q) {
-		delete(h.followers[at], b)
-		if len(h.followers[at]) == 0 {
-			delete(h.followers, at)
-		}
-	}
+// subscriber waits for events that a query selects, states aside, and for its beat.
+type subscriber struct {
+	bell
+	first atomic.Int64 // position of the first event that it was rung for since it took that; 0 for none
+	beat  atomic.Bool  // its interval has passed
+	seats []seat
+
+	interval       time.Duration
+	due            time.Time   // of beats
+	before, behind *subscriber // of beats
 }
 
-func addresses(q Query) []address {
+// seat is a subscriber's place in the list of one address.
+type seat struct {
+	*subscriber
+	at         address
+	prev, next *seat
+}
+
+func newHub(seen Position) *hub {
+	h := &hub{
+		subscribers: make(map[address]*seat), beats: beats{rounds: make(map[time.Duration]*round)},
+		jobs: make(bell, 1), others: make(bell, 1), seen: seen,
+	}
+	h.rung.Store(int64(seen))
+	return h
+}
+
+// subscribe returns a subscriber of the events that q selects. The caller gives it back to unsubscribe.
+func (h *hub) subscribe(q *Query, interval time.Duration) *subscriber {
+	s := &subscriber{bell: make(bell, 1), interval: interval}
 	keys := q.Keys
 	if len(keys) == 0 {
 		keys = []Key{{}}
 	}
-	list := make([]address, len(keys))
+	s.seats = make([]seat, len(keys))
+	h.mu.Lock()
 	for i, k := range keys {
-		list[i] = address{q.Stream, q.MerchantAccount, k}
+		at := &s.seats[i]
+		at.subscriber, at.at = s, address{q.Stream, q.MerchantAccount, k}
+		if at.next = h.subscribers[at.at]; at.next != nil {
+			at.next.prev = at
+		}
+		h.subscribers[at.at] = at
 	}
-	return list
+	h.mu.Unlock()
+	h.beats.add(s)
+	return s
 }
 
-// wake rings for the followers of these events.
+func (h *hub) unsubscribe(s *subscriber) {
+	h.beats.remove(s)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range s.seats {
+		at := &s.seats[i]
+		if at.next != nil {
+			at.next.prev = at.prev
+		}
+		switch {
+		case at.prev != nil:
+			at.prev.next = at.next
+		case at.next != nil:
+			h.subscribers[at.at] = at.next
+		default:
+			delete(h.subscribers, at.at)
+		}
+	}
+}
+
+// wake rings for the subscribers of these events, in the order of their positions.
 func (h *hub) wake(events []Event) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, ev := range events {
+	for i := range events {
+		ev := &events[i]
 		for _, k := range slices.Concat(ev.Keys, []Key{{}}) {
 			for _, account := range []string{ev.MerchantAccount, ""} {
-				for b := range h.followers[address{ev.Stream, account, k}] {
-					b.ring()
+				for at := h.subscribers[address{ev.Stream, account, k}]; at != nil; at = at.next {
+					at.wake(ev.Position)
 				}
 			}
 		}
 	}
 }
 
-func (h *hub) wakeAll() {
+// wakeAll rings for everybody: anything from this position on may concern them.
+func (h *hub) wakeAll(from Position) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, bells := range h.followers {
-		for b := range bells {
-			b.ring()
+	for _, at := range h.subscribers {
+		for ; at != nil; at = at.next {
+			at.wake(from)
 		}
 	}
 }
 
-// ring runs an own commit and wakes those it concerns.
+func (s *subscriber) wake(at Position) {
+	s.first.CompareAndSwap(0, int64(at))
+	s.ring()
+}
+
+// take tells whether the beat has come, and what became of the log while the subscriber waited: nothing up to quiet
+// concerns it, and if news is true something behind may.
+func (h *hub) take(s *subscriber) (quiet Position, news, beat bool) {
+	beat = s.beat.Swap(false)
+	rung := Position(h.rung.Load()) // before first is looked at, or a ring falls between
+	if first := Position(s.first.Swap(0)); first != 0 {
+		return first - 1, true, beat
+	}
+	return rung, false, beat
+}
+
+// ring runs an own commit, puts its events into the tail, and wakes those it concerns. Where another replica's events
+// lie before them, readOn does that instead: it reads them all.
 func (s *Store) ring(commit func() written) {
-	s.hub.order.Lock()
-	defer s.hub.order.Unlock()
+	h := s.hub
+	h.order.Lock()
+	defer h.order.Unlock()
 	wrote := commit()
 	if wrote.jobs {
-		s.hub.jobs.ring()
+		h.jobs.ring()
 	}
 	if len(wrote.events) == 0 {
 		return
 	}
-	first, last := wrote.events[0].Position, wrote.events[len(wrote.events)-1].Position
-	if first > s.hub.seen+1 { // another replica's events lie before ours
-		s.hub.wakeAll()
-	} else {
-		s.hub.wake(wrote.events)
+	if first := wrote.events[0].Position; first != h.seen+1 {
+		h.others.ring()
+		return
 	}
-	s.hub.seen = last
+	s.tell(wrote.events, wrote.events[len(wrote.events)-1].Position)
 }
 
-// listen hears of other replicas' commits until ctx ends. The engine does not say whose commit it rings for; heard
-// finds out, so that an own commit wakes only those it concerns.
+// tell makes events known that lie behind all that was told; order is held.
+func (s *Store) tell(events []Event, upTo Position) {
+	s.recent.extend(events, upTo)
+	s.hub.seen = upTo
+	s.hub.wake(events)
+	s.hub.rung.Store(int64(upTo))
+}
+
+// Reached is the newest position that followers were told of. Unlike Head it costs nothing and may lag behind what
+// another replica has just committed.
+func (s *Store) Reached() Position { return Position(s.hub.rung.Load()) }
+
+// listen hears of other replicas' commits until ctx ends. The engine does not say whose commit it rings for; readOn
+// finds out.
 func (s *Store) listen(ctx context.Context) {
 	for {
-		err := s.engine.Listen(ctx, func() { s.heard(ctx) })
+		err := s.engine.Listen(ctx, func() {
+			s.hub.others.ring()
+			s.hub.jobs.ring() // jobs leave no position, so these may be another replica's
+		})
 		if ctx.Err() != nil {
 			return
 		}
 		s.logger.WarnContext(ctx, "listening to the log broke, trying again", slog.Any("error", err))
-		select {
-		case <-ctx.Done():
+		if !pause(ctx, relisten) {
 			return
-		case <-time.After(relisten):
 		}
 	}
 }
 
-func (s *Store) heard(ctx context.Context) {
-	head, _, err := s.engine.Head(ctx)
-	s.hub.order.Lock() // after reading the head: see order
-	foreign := err != nil || head > s.hub.seen
-	s.hub.seen = max(s.hub.seen, head)
-	s.hub.order.Unlock()
-	if foreign {
-		s.hub.wakeAll()
+// readOn reads what other replicas committed, once for all followers, until ctx ends.
+func (s *Store) readOn(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.hub.others:
+		}
+		for {
+			err := s.readOthers(ctx)
+			if err == nil {
+				break
+			}
+			if ctx.Err() != nil {
+				return
+			}
+			s.logger.WarnContext(ctx, "reading what others committed failed, trying again", slog.Any("error", err))
+			if !pause(ctx, relisten) {
+				return
+			}
+		}
 	}
-	s.hub.jobs.ring() // jobs leave no position, so these may be another replica's
+}
+
+func (s *Store) readOthers(ctx context.Context) error {
+	head, _, err := s.engine.Head(ctx)
+	if err != nil {
+		return err
+	}
+	s.hub.order.Lock() // after reading the head: see order
+	seen := s.hub.seen
+	s.hub.order.Unlock()
+	if head <= seen { // an own commit
+		return nil
+	}
+	events, whole, err := s.between(ctx, seen, head)
+	if err != nil {
+		return err
+	}
+	s.hub.order.Lock()
+	defer s.hub.order.Unlock()
+	if s.hub.seen != seen {
+		s.hub.others.ring() // an own commit came in between after all: read again
+		return nil
+	}
+	if !whole {
+		s.recent.restart(head)
+		s.hub.seen = head
+		s.hub.wakeAll(seen + 1)
+		s.hub.rung.Store(int64(head))
+		return nil
+	}
+	s.tell(events, head)
+	return nil
+}
+
+// between reads everything behind after up to a position. What would not fit into the tail is not whole: followers read
+// it by themselves.
+func (s *Store) between(ctx context.Context, after, upTo Position) (events []Event, whole bool, err error) {
+	for _, stream := range streams {
+		q := Query{Stream: stream, After: after, UpTo: upTo, Limit: s.recent.limit.count + 1}
+		part, err := s.Events(ctx, q)
+		if err != nil {
+			return nil, false, err
+		}
+		if len(part) == q.Limit {
+			return nil, false, nil
+		}
+		events = append(events, part...)
+	}
+	slices.SortFunc(events, func(a, b Event) int { return int(a.Position - b.Position) })
+	return events, true, nil
+}
+
+// pause waits, and tells whether ctx goes on.
+func pause(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return false
+	case <-timer.C:
+		return true
+	}
 }

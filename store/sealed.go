@@ -100,7 +100,7 @@ type sealedTx struct {
 
 // written says what a unit did that others wait for.
 type written struct {
-	events []Event // without contents
+	events []Event // in clear, as an engine gives them back
 	jobs   bool
 }
 
@@ -124,6 +124,7 @@ func (t *sealedTx) SubjectsByKeys(ctx context.Context, stream Stream, merchantAc
 func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
 	ev.RecordedAt = t.now()
 	ev.Fingerprint = t.keys.Fingerprint(ev.Raw)
+	clear := ev.asRead()
 	if err := t.keys.sealEvent(&ev); err != nil {
 		return 0, err
 	}
@@ -131,9 +132,8 @@ func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
 	if err != nil {
 		return 0, err
 	}
-	t.wrote.events = append(t.wrote.events, Event{
-		Position: position, Stream: ev.Stream, MerchantAccount: ev.MerchantAccount, Keys: ev.Keys,
-	})
+	clear.Position = position
+	t.wrote.events = append(t.wrote.events, clear)
 	return position, nil
 }
 

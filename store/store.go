@@ -24,7 +24,9 @@ type Config struct {
 	Now        func() time.Time // default time.Now
 	Heartbeat  time.Duration    // time between a follower's bookmarks, default 15 s
 	BatchLimit int              // units per commit, default 256
-	PageSize   int              // events per read of a follower, default 256
+	PageSize   int              // most events per read of a follower that reads from the engine, default 256
+	TailCount  int              // newest events of each stream that are kept in memory for followers, default 4096
+	TailBytes  int              // and their bytes, default 16 MiB
 	Logger     *slog.Logger     // default slog.Default()
 }
 
@@ -37,8 +39,9 @@ type Store struct {
 	pageSize  int
 	logger    *slog.Logger
 
-	batch batcher
-	hub   *hub
+	batch  batcher
+	hub    *hub
+	recent *recent
 
 	stop    context.CancelFunc
 	stopped sync.WaitGroup
@@ -66,7 +69,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
-	for _, stream := range []Stream{Payments, Accounts} {
+	for _, stream := range streams {
 		if _, err := s.Events(ctx, Query{Stream: stream, Descending: true, Limit: 1}); err != nil {
 			return nil, fmt.Errorf("open store: try the keyring on the newest event: %w", err)
 		}
@@ -75,9 +78,11 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		return nil, fmt.Errorf("open store: %w", err)
 	}
 	s.hub = newHub(head)
+	s.recent = newRecent(head, tailLimit{cmp.Or(max(cfg.TailCount, 0), 4096), cmp.Or(max(cfg.TailBytes, 0), 16<<20)})
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.stopped.Go(func() { s.listen(listening) })
+	s.stopped.Go(func() { s.readOn(listening) })
 	return s, nil
 }
 
