@@ -40,6 +40,7 @@ func toStatus(err error) error {
 		ours        ownRefusal
 		refused     *klarna.Error
 		misdirected *klarna.MisdirectedError
+		trimmed     *store.TrimmedError
 	)
 	errors.As(err, &refused) // the errors below may wrap it; its ids then go along, whatever the reason
 	switch {
@@ -57,8 +58,10 @@ func toStatus(err error) error {
 		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNAVAILABLE, refused)
 	case refused != nil:
 		return refusedStatus(refused)
-	case errors.Is(err, store.ErrTrimmed):
-		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_TOO_OLD, nil)
+	case errors.As(err, &trimmed):
+		return trimmedStatus(trimmed)
+	case errors.Is(err, errUnread):
+		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_WATCH_NOT_READ, nil)
 	case errors.Is(err, store.ErrNotFound):
 		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND, nil)
 	case errors.Is(err, context.Canceled):
@@ -119,6 +122,13 @@ func reasonStatus(r gatewayv1.ErrorReason, refused *klarna.Error, details ...pro
 		delay = refused.RetryAfter
 	}
 	return withInfo(v.code, r, v.message, klarnaMetadata(refused), append(details, retryInfo(delay)...)...)
+}
+
+// trimmedStatus says what a watch can still begin with.
+func trimmedStatus(trimmed *store.TrimmedError) error {
+	const r = gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_TOO_OLD
+	v := verdicts[r]
+	return withInfo(v.code, r, v.message, map[string]string{"oldest_position": strconv.FormatInt(int64(trimmed.UpTo)+1, 10)})
 }
 
 const reasonPrefix = "ERROR_REASON_"

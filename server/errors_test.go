@@ -91,7 +91,7 @@ func TestToStatus_MapsWhatOtherPackagesReport(t *testing.T) {
 		{fmt.Errorf("%w: %w", klarna.ErrOutcomeUnknown, context.DeadlineExceeded), codes.Unavailable, "OUTCOME_UNKNOWN", time.Second},
 		{fmt.Errorf("%w: %w", klarna.ErrOutcomeUnknown, store.ErrNotFound), codes.Unavailable, "OUTCOME_UNKNOWN", time.Second},
 		{klarna.ErrUnavailable, codes.Unavailable, "KLARNA_UNAVAILABLE", 5 * time.Second},
-		{store.ErrTrimmed, codes.OutOfRange, "RESUME_TOKEN_TOO_OLD", 0},
+		{&store.TrimmedError{}, codes.OutOfRange, "RESUME_TOKEN_TOO_OLD", 0},
 		{store.ErrNotFound, codes.NotFound, "NOT_FOUND", 0},
 		{context.Canceled, codes.Canceled, "", 0},
 		{context.DeadlineExceeded, codes.DeadlineExceeded, "", 0},

@@ -55,8 +55,8 @@ func (w *watch) narrow(ctx context.Context) {
 		return
 	}
 	matches, ends := w.matches, w.ends
-	w.matches = func(ev store.Event) bool { return sees(ev.Body) && (matches == nil || matches(ev)) }
-	w.ends = func(ev store.Event) gatewayv1.StreamEnd_Reason {
+	w.matches = func(ev *store.Event) bool { return sees(ev.Body) && (matches == nil || matches(ev)) }
+	w.ends = func(ev *store.Event) gatewayv1.StreamEnd_Reason {
 		if !sees(ev.Body) {
 			return gatewayv1.StreamEnd_REASON_UNSPECIFIED
 		}

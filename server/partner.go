@@ -111,21 +111,27 @@ func (s *partnerService) UpdateBrand(ctx context.Context, req *gatewayv1.UpdateB
 }
 
 func (s *partnerService) WatchAccountState(req *gatewayv1.WatchAccountStateRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchAccountStateResponse]) error {
-	ctx := stream.Context()
-	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.NetworkAPI)
+	w, err := s.openAccountWatch(req, stream)
 	if err != nil {
 		return err
 	}
-	cursors, err := s.cursors(ctx, "WatchAccountState", account, filterOf(req, "until_states"))
+	return w.run(stream)
+}
+
+// openAccountWatch makes a watch of a request.
+func (s *Server) openAccountWatch(req *gatewayv1.WatchAccountStateRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchAccountStateResponse]) (*watch, error) {
+	account, err := s.merchantAccount(stream.Context(), req.GetMerchantAccount(), operation.NetworkAPI)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	q := store.Query{
+	w := s.accountWatch(req, store.Query{
 		Stream: store.Accounts, MerchantAccount: account, Heartbeat: heartbeat(req),
 		Keys: append(keys(journal.KeyAccount, req.GetPartnerAccountIds()...), keys(journal.KeyAccountReference, req.GetPartnerAccountReferences()...)...),
+	})
+	w.cursors, err = s.cursors(stream.Context(), "WatchAccountState", account, filterOf(req, "until_states"))
+	if err != nil {
+		return nil, err
 	}
-	w := s.accountWatch(req, q)
-	w.cursors = cursors
 	w.send = func(token string, step watchStep) error {
 		res := &gatewayv1.WatchAccountStateResponse{ResumeToken: token}
 		switch {
@@ -144,7 +150,8 @@ func (s *partnerService) WatchAccountState(req *gatewayv1.WatchAccountStateReque
 		}
 		return stream.Send(res)
 	}
-	return w.run(ctx, req, stream.SendHeader)
+	w.at, err = w.begin(req)
+	return w, err
 }
 
 // accountWatch says what a watch request selects and where it ends.

@@ -169,33 +169,44 @@ func (s *paymentService) ListPaymentEvents(ctx context.Context, req *gatewayv1.L
 }
 
 func (s *paymentService) WatchPaymentStatus(req *gatewayv1.WatchPaymentStatusRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchPaymentStatusResponse]) error {
-	ctx, show := stream.Context(), func(ev *gatewayv1.PaymentEvent) *gatewayv1.PaymentEvent { return ev }
+	w, err := s.openPaymentWatch(req, stream)
+	if err != nil {
+		return err
+	}
+	return w.run(stream)
+}
+
+// openPaymentWatch makes a watch of a request.
+func (s *Server) openPaymentWatch(req *gatewayv1.WatchPaymentStatusRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchPaymentStatusResponse]) (*watch, error) {
+	ctx, shown := stream.Context(), memoEncoded
+	if req.GetIncludeDebtorData() {
+		shown = memoEncodedDebtor
+	}
 	if t := decisionOf(ctx).ticket; t != nil {
 		var err error
 		if req, err = t.watch(req); err != nil {
-			return err
+			return nil, err
 		}
-		show = statusAlone
+		shown = memoEncodedAlone
 	}
 	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := mayShowDebtors(ctx, req.GetIncludeDebtorData()); err != nil {
-		return err
-	}
-	cursors, err := s.cursors(ctx, "WatchPaymentStatus", account,
-		filterOf(req, "until_states", "until_payment_statuses", "until_final", "include_debtor_data"))
-	if err != nil {
-		return err
+		return nil, err
 	}
 	w := s.paymentWatch(req, account)
-	w.cursors = cursors
+	w.cursors, err = s.cursors(ctx, "WatchPaymentStatus", account,
+		filterOf(req, "until_states", "until_payment_statuses", "until_final", "include_debtor_data"))
+	if err != nil {
+		return nil, err
+	}
 	w.send = func(token string, step watchStep) error {
 		res := &gatewayv1.WatchPaymentStatusResponse{ResumeToken: token}
 		switch {
 		case step.event != nil:
-			field, err := encodedPayment(step.event, req.GetIncludeDebtorData())
+			field, err := encodedPayment(step.event, shown)
 			if err != nil {
 				return err
 			}
@@ -209,7 +220,8 @@ func (s *paymentService) WatchPaymentStatus(req *gatewayv1.WatchPaymentStatusReq
 		}
 		return stream.Send(res)
 	}
-	return w.run(ctx, req, stream.SendHeader)
+	w.at, err = w.begin(req)
+	return w, err
 }
 
 // paymentWatch says what a watch request selects and where it ends.
@@ -233,15 +245,15 @@ func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account 
 			return (inState == nil || inState(ev)) && slices.Contains(wanted, paymentStatusOf(ev))
 		}
 	}
-	byState := endsAt(until)
+	byState, statuses, final := endsAt(until), req.GetUntilPaymentStatuses(), req.GetUntilFinal() // not the whole request
 	w.ends = func(ev *store.Event) gatewayv1.StreamEnd_Reason {
 		if why := byState(ev); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
 			return why
 		}
-		if until := req.GetUntilPaymentStatuses(); len(until) > 0 && slices.Contains(until, paymentStatusOf(ev)) {
+		if len(statuses) > 0 && slices.Contains(statuses, paymentStatusOf(ev)) {
 			return gatewayv1.StreamEnd_REASON_UNTIL_REACHED
 		}
-		if req.GetUntilFinal() && journal.PaymentState(ev.State).Final() {
+		if final && journal.PaymentState(ev.State).Final() {
 			return gatewayv1.StreamEnd_REASON_FINAL
 		}
 		return gatewayv1.StreamEnd_REASON_UNSPECIFIED
@@ -249,13 +261,14 @@ func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account 
 	return w
 }
 
-func encodedPayment(ev *store.Event, withDebtor bool) ([]byte, error) {
-	slot := memoEncoded
-	if withDebtor {
-		slot = memoEncodedDebtor
-	}
-	return encodedEvent(ev, slot, func(ev store.Event) (*gatewayv1.PaymentEvent, error) {
-		return paymentEventFromStore(ev, withDebtor)
+// encodedPayment is a payment event as one of the memos shows it.
+func encodedPayment(ev *store.Event, shown int) ([]byte, error) {
+	return encodedEvent(ev, shown, func(ev store.Event) (*gatewayv1.PaymentEvent, error) {
+		event, err := paymentEventFromStore(ev, shown == memoEncodedDebtor)
+		if err == nil && shown == memoEncodedAlone {
+			event = statusAlone(event)
+		}
+		return event, err
 	})
 }
 

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// Why a watch ends before its client wants it to; causes of the watch's context.
+// Why a watch ends before its client wants it to.
 var (
 	errRevoked = errors.New("the grant of the watch is gone")
 	errExpired = errors.New("the credentials of the watch have run out")
@@ -19,7 +19,7 @@ const credentialCheck = 5 * time.Second
 
 // whileGranted ends a watch when its caller's credentials run out, or when a new policy no longer has all of what the
 // watch was opened with: going on with less would hide what is missing.
-func (s *Server) whileGranted(ctx context.Context, end context.CancelCauseFunc) (release func()) {
+func (s *Server) whileGranted(ctx context.Context, end func(error)) (release func()) {
 	d := decisionOf(ctx)
 	if d == nil {
 		return func() {}
@@ -29,7 +29,7 @@ func (s *Server) whileGranted(ctx context.Context, end context.CancelCauseFunc) 
 	return func() { expiring(); revoking() }
 }
 
-func (s *Server) whileValid(expires time.Time, end context.CancelCauseFunc) (release func()) {
+func (s *Server) whileValid(expires time.Time, end func(error)) (release func()) {
 	if expires.IsZero() {
 		return func() {}
 	}
@@ -60,7 +60,7 @@ func (s *Server) whileValid(expires time.Time, end context.CancelCauseFunc) (rel
 	}
 }
 
-func (s *Server) whilePermitted(d *decision, end context.CancelCauseFunc) (release func()) {
+func (s *Server) whilePermitted(d *decision, end func(error)) (release func()) {
 	if s.policy == nil {
 		return func() {}
 	}

@@ -54,7 +54,9 @@ type Config struct {
 	CallTimeout time.Duration
 	// StreamAge ends watches of this age with a resume token; 0 means 25 min, before the connection's own age ends.
 	StreamAge time.Duration
-	Logger    *slog.Logger
+	// UnreadLimit is how long a watch waits for a client that does not read before it is cut off; 0 means 30 s.
+	UnreadLimit time.Duration
+	Logger      *slog.Logger
 }
 
 // Server serves the API. Build one with New, run it with Serve, end it with Shutdown.
@@ -71,7 +73,7 @@ type Server struct {
 	cors        CORS
 	validator   protovalidate.Validator
 	callTimeout time.Duration
-	streamAge   time.Duration
+	keeper      *keeper
 	tokens      *signer
 	log         *slog.Logger
 
@@ -80,9 +82,6 @@ type Server struct {
 
 	now             func() time.Time // by which credentials run out
 	credentialCheck time.Duration
-
-	draining context.Context // ends when watches shall end
-	drain    context.CancelFunc
 }
 
 // messageLimit bounds requests and responses: 1000 order lines fit well.
@@ -102,16 +101,13 @@ func New(cfg Config) (*Server, error) {
 		accounts: cfg.Accounts, defaults: cfg.Defaults, validator: validator,
 		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS,
 		now: cfg.Callers.Now, credentialCheck: credentialCheck,
-		callTimeout: cfg.CallTimeout, streamAge: cfg.StreamAge, log: cfg.Logger,
+		callTimeout: cfg.CallTimeout, log: cfg.Logger,
+		keeper: newKeeper(cmp.Or(cfg.StreamAge, 25*time.Minute), cmp.Or(cfg.UnreadLimit, 30*time.Second)),
 		tokens: newSigner(cfg.Journal.Store().Derive("token", "signature")),
 		health: health.NewServer(),
 	}
-	s.draining, s.drain = context.WithCancel(context.Background())
 	if s.callTimeout == 0 {
 		s.callTimeout = 90 * time.Second
-	}
-	if s.streamAge == 0 {
-		s.streamAge = 25 * time.Minute
 	}
 	if s.log == nil {
 		s.log = slog.Default()
@@ -123,7 +119,7 @@ func New(cfg Config) (*Server, error) {
 		grpc.Creds(listenerCredentials(cfg.TLS)),
 		grpc.StatsHandler(otelgrpc.NewServerHandler()),
 		grpc.UnaryInterceptor(s.serveUnary), grpc.StreamInterceptor(s.serveStream),
-		grpc.ForceServerCodecV2(newCodec()),
+		grpc.ForceServerCodecV2(newCodec()), grpc.InTapHandle(leashWatches),
 		grpc.MaxRecvMsgSize(messageLimit), grpc.MaxSendMsgSize(messageLimit),
 		// Watches end by themselves (StreamAge) before a connection's age cuts them.
 		grpc.KeepaliveParams(keepalive.ServerParameters{
@@ -155,7 +151,7 @@ func (s *Server) Serve(l net.Listener) error {
 // those who have to stop what stands in front (REST) between the two.
 func (s *Server) Drain() {
 	s.health.Shutdown()
-	s.drain()
+	s.keeper.drain()
 }
 
 // Shutdown drains, waits for the calls in hand, and cuts off what is left when ctx ends.

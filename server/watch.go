@@ -4,9 +4,11 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
 	"slices"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
@@ -14,12 +16,6 @@ import (
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/store"
-)
-
-// Why the gateway ends a watch by itself; the cause of the watch's context.
-var (
-	errDraining = errors.New("the gateway is shutting down")
-	errMaxAge   = errors.New("the watch reached its age")
 )
 
 // watchRequest is what both watch requests share.
@@ -42,6 +38,7 @@ type watchStep struct {
 
 // watch is one watch being served. The log is pulled: a slow client only reads later, nothing is kept for it.
 type watch struct {
+	kept
 	server  *Server
 	cursors cursors
 	query   store.Query
@@ -88,27 +85,26 @@ func (w *watch) show(states []string, endable bool, endStates []string) {
 }
 
 // run serves the watch until the client leaves, an end is reached, or the gateway ends it.
-func (w *watch) run(ctx context.Context, req watchRequest, header func(metadata.MD) error) (err error) {
+func (w *watch) run(stream grpc.ServerStream) error {
+	if err := stream.SendHeader(metadata.MD{}); err != nil {
+		return err
+	}
+	ctx := stream.Context()
 	w.narrow(ctx)
-	if w.at, err = w.begin(req); err != nil {
-		return err
-	}
-	if err := header(metadata.MD{}); err != nil {
-		return err
-	}
-	ctx, release := w.server.watchContext(ctx)
-	defer release()
-	err = w.follow(ctx)
-	switch cause := context.Cause(ctx); {
-	case errors.Is(err, errEnded):
-	case errors.Is(cause, errDraining):
-		err = w.end(gatewayv1.StreamEnd_REASON_DRAINING, time.Second)
-	case errors.Is(cause, errMaxAge):
-		err = w.end(gatewayv1.StreamEnd_REASON_MAX_AGE, 0)
-	case errors.Is(cause, errRevoked):
-		err = w.end(gatewayv1.StreamEnd_REASON_PERMISSION_REVOKED, 0)
-	case errors.Is(cause, errExpired):
-		err = w.end(gatewayv1.StreamEnd_REASON_CREDENTIALS_EXPIRED, 0)
+	w.cut = cutter(stream)
+	w.server.keeper.keep(w)
+	defer w.server.keeper.drop(w)
+	defer w.server.whileGranted(ctx, w.stop)()
+	err := w.follow(ctx)
+	switch {
+	case errors.Is(err, errDraining):
+		err = w.finish(gatewayv1.StreamEnd_REASON_DRAINING, time.Second)
+	case errors.Is(err, errMaxAge):
+		err = w.finish(gatewayv1.StreamEnd_REASON_MAX_AGE, 0)
+	case errors.Is(err, errRevoked):
+		err = w.finish(gatewayv1.StreamEnd_REASON_PERMISSION_REVOKED, 0)
+	case errors.Is(err, errExpired):
+		err = w.finish(gatewayv1.StreamEnd_REASON_CREDENTIALS_EXPIRED, 0)
 	}
 	if errors.Is(err, errEnded) {
 		return nil
@@ -122,7 +118,7 @@ func (w *watch) begin(req watchRequest) (at place, err error) {
 	if token := req.GetResumeToken(); token != "" {
 		at, err = w.cursors.read(token, "resume_token", gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_INVALID)
 		if follows := max(at.After, at.UpTo); err == nil && follows < trimmed { // behind a snapshot lies what came since
-			err = store.ErrTrimmed
+			err = &store.TrimmedError{After: follows, UpTo: trimmed}
 		}
 		return at, err
 	}
@@ -150,8 +146,7 @@ func (w *watch) follow(ctx context.Context) error {
 		}
 	}
 	settled := w.ending == nil
-	w.query.After = w.at.After
-	for ev, err := range w.server.store.Follow(ctx, w.query) {
+	for ev, err := range w.behind(ctx) {
 		switch at := (place{After: ev.Position}); {
 		case err != nil:
 			return err
@@ -171,6 +166,15 @@ func (w *watch) follow(ctx context.Context) error {
 	return nil
 }
 
+// behind is what follows behind the place where the watch is. Inlined, it would make the frame large in which every
+// watch waits.
+//
+//go:noinline
+func (w *watch) behind(ctx context.Context) iter.Seq2[*store.Event, error] {
+	w.query.After, w.query.End = w.at.After, w.end
+	return w.server.store.Follow(ctx, w.query)
+}
+
 // snapshot sends the newest event of every matching subject as of UpTo. A subject that moves on meanwhile falls out of
 // it and comes as an event behind it, so there is no gap.
 func (w *watch) snapshot(ctx context.Context) error {
@@ -178,6 +182,11 @@ func (w *watch) snapshot(ctx context.Context) error {
 	q.UpTo, q.Limit = w.at.UpTo, watchPage
 	for more := q.UpTo > 0; more; {
 		q.After = w.at.After
+		select {
+		case why := <-w.end:
+			return why
+		default:
+		}
 		subjects, err := w.server.store.Subjects(ctx, q)
 		if err != nil {
 			return err
@@ -224,7 +233,7 @@ func (w *watch) event(ev *store.Event, at place) (err error) {
 		return err
 	}
 	if why := w.ends(ev); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
-		return w.end(why, 0)
+		return w.finish(why, 0)
 	}
 	return nil
 }
@@ -243,7 +252,7 @@ func (w *watch) endIfReached(ctx context.Context) error {
 		}
 		for _, subject := range subjects {
 			if why := w.ends(&store.Event{State: subject.State, Body: subject.Body}); why != gatewayv1.StreamEnd_REASON_UNSPECIFIED {
-				return w.end(why, 0)
+				return w.finish(why, 0)
 			}
 			q.After = subject.Latest
 		}
@@ -259,8 +268,8 @@ func (w *watch) bookmark(at place) error {
 	}})
 }
 
-// end sends the last response; errEnded if it went out.
-func (w *watch) end(why gatewayv1.StreamEnd_Reason, retry time.Duration) error {
+// finish sends the last response; errEnded if it went out.
+func (w *watch) finish(why gatewayv1.StreamEnd_Reason, retry time.Duration) error {
 	err := w.tell(w.at, watchStep{streamEnd: &gatewayv1.StreamEnd{Reason: why, RetryDelay: durationpb.New(retry)}})
 	if err != nil {
 		return err
@@ -270,24 +279,12 @@ func (w *watch) end(why gatewayv1.StreamEnd_Reason, retry time.Duration) error {
 
 // tell sends a response. The watch has come to the place once it is out, and not before.
 func (w *watch) tell(at place, step watchStep) error {
-	if err := w.send(w.cursors.token(at), step); err != nil {
+	w.sending.Store(w.server.keeper.clock())
+	err := w.send(w.cursors.token(at), step)
+	w.sending.Store(0)
+	if err != nil {
 		return err
 	}
 	w.at, w.sent = at, time.Now()
 	return nil
-}
-
-// watchContext ends a watch when the client leaves, the gateway drains, the watch reaches its age, or its caller may no
-// longer have it.
-func (s *Server) watchContext(ctx context.Context) (_ context.Context, release func()) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	staying := context.AfterFunc(s.draining, func() { cancel(errDraining) })
-	age := time.AfterFunc(s.streamAge, func() { cancel(errMaxAge) })
-	granted := s.whileGranted(ctx, cancel)
-	return ctx, func() {
-		granted()
-		staying()
-		age.Stop()
-		cancel(nil)
-	}
 }

@@ -34,6 +34,7 @@ func newFrame(token string, shared []byte) *frame {
 const (
 	memoEncoded       = iota // as a field of a response
 	memoEncodedDebtor        // the same with debtors' data
+	memoEncodedAlone         // the same with the status alone
 	memoStatus               // its payment status
 )
 

@@ -152,6 +152,10 @@ func TestWatch_TrimmedLogRefusesTokensThatAreTooOld(t *testing.T) {
 	tooOld := gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_TOO_OLD
 	s.refused(resumed(all, whole[1].token), codes.OutOfRange, http.StatusBadRequest, tooOld, nil)
 	s.refused(resumed(shot, inside[1].token), codes.OutOfRange, http.StatusBadRequest, tooOld, nil) // inside the snapshot
+	_, st := s.overGRPC(resumed(all, whole[1].token))
+	if oldest := takeApart(t, st.Err()).info.GetMetadata()["oldest_position"]; oldest != fmt.Sprint(head) {
+		t.Errorf("the oldest position is given as %q, want %d", oldest, head)
+	}
 	newest := s.watchPayments(shot).caughtUp()
 	if got := content(newest); len(got) != 4 {
 		t.Errorf("a new snapshot shows %v, want three payments and its end", got)

@@ -291,13 +291,13 @@ func TestWatch_AResponseThatCannotBeSentIsNotBehindAnyToken(t *testing.T) {
 	t.Parallel()
 	lost := errors.New("connection lost")
 	w := &watch{
-		ends: endsAt([]string{"CLOSED"}), cursors: cursors{signer: newSigner("key")}, at: place{After: 1},
+		server: &Server{keeper: newKeeper(1, 1)}, ends: endsAt([]string{"CLOSED"}), cursors: cursors{signer: newSigner("key")}, at: place{After: 1},
 		send: func(string, watchStep) error { return lost },
 	}
 	if err := w.event(&store.Event{State: "CLOSED"}, place{After: 2}); !errors.Is(err, lost) || w.at.After != 1 {
 		t.Errorf("an event that was not sent: %v, the watch is at %d, want 1", err, w.at.After)
 	}
-	if err := w.end(gatewayv1.StreamEnd_REASON_DRAINING, 0); !errors.Is(err, lost) {
+	if err := w.finish(gatewayv1.StreamEnd_REASON_DRAINING, 0); !errors.Is(err, lost) {
 		t.Errorf("an end that was not sent: %v", err)
 	}
 }

@@ -8,6 +8,8 @@ import (
 // beats rings subscribers in intervals. Those of one interval come due in the order in which they were last rung, so a
 // list and one timer serve any number of them.
 type beats struct {
+	began time.Time
+
 	mu     sync.Mutex
 	rounds map[time.Duration]*round
 }
@@ -27,7 +29,7 @@ func (b *beats) add(s *subscriber) {
 		r.timer = time.AfterFunc(s.interval, func() { b.ring(s.interval) })
 		b.rounds[s.interval] = r
 	}
-	s.due = time.Now().Add(s.interval)
+	s.due = time.Since(b.began) + s.interval
 	r.push(s)
 }
 
@@ -50,15 +52,15 @@ func (b *beats) ring(interval time.Duration) {
 	if r == nil {
 		return
 	}
-	now := time.Now()
-	for s := r.first; s != nil && !s.due.After(now); s = r.first {
+	now := time.Since(b.began)
+	for s := r.first; s != nil && s.due <= now; s = r.first {
 		s.beat.Store(true)
 		s.ring()
 		r.unlink(s)
-		s.due = now.Add(interval)
+		s.due = now + interval
 		r.push(s)
 	}
-	r.timer.Reset(r.first.due.Sub(now))
+	r.timer.Reset(r.first.due - now)
 }
 
 func (r *round) push(s *subscriber) {

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"fmt"
 	"time"
 )
 
@@ -14,6 +15,18 @@ var (
 	// ErrKeyring says that the log is sealed with another keyring than the one at hand.
 	ErrKeyring = errors.New("the log is sealed with another keyring")
 )
+
+// TrimmedError is an ErrTrimmed that says how far the log was trimmed.
+type TrimmedError struct {
+	After Position // asked for
+	UpTo  Position // everything up to here is gone, but for the newest event of each subject
+}
+
+func (e *TrimmedError) Error() string {
+	return fmt.Sprintf("after %d, trimmed up to %d: %v", e.After, e.UpTo, ErrTrimmed)
+}
+
+func (e *TrimmedError) Unwrap() error { return ErrTrimmed }
 
 // Query selects events or subjects of one stream.
 type Query struct {
@@ -32,6 +45,8 @@ type Query struct {
 	Limit int
 	// Heartbeat is the time between the bookmarks of Follow; 0 means the Store's. Engines have no use for it.
 	Heartbeat time.Duration
+	// End ends Follow with the error that comes here. Engines have no use for it.
+	End <-chan error
 }
 
 // Engine is what a database has to promise. Times go in and come out in UTC with at least microsecond precision.

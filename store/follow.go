@@ -3,7 +3,6 @@ package store
 import (
 	"cmp"
 	"context"
-	"fmt"
 	"iter"
 	"time"
 )
@@ -14,37 +13,44 @@ import (
 // after the Position of anything yielded misses nothing and gets nothing twice.
 //
 // It ends with an error: ErrTrimmed if the log no longer reaches back to where the follower is, context.Cause(ctx) when
-// ctx ends, or what went wrong with reading. The log is pulled: who is slow only reads later. What was committed of late
+// ctx ends, what comes from q.End, or what went wrong with reading. The log is pulled: who is slow only reads later. What was committed of late
 // is read from memory, one copy for all; who lags behind that reads from the engine.
 func (s *Store) Follow(ctx context.Context, q Query) iter.Seq2[*Event, error] {
-	return func(yield func(*Event, error) bool) {
-		sub := s.hub.subscribe(&q, cmp.Or(q.Heartbeat, s.heartbeat)) // before the first read, or a commit falls between
-		defer s.hub.unsubscribe(sub)
-		f := follower{store: s, query: q}
-		more, err := f.begin(ctx, yield)
-		for beat := true; more; {
-			if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
-			if err != nil {
-				yield(&Event{}, err)
-				return
-			}
-			if beat && !yield(&Event{Position: f.query.After}, nil) {
-				return
-			}
-			select {
-			case <-sub.bell:
-			case <-ctx.Done():
-				continue
-			}
-			var quiet Position
-			var news bool
-			quiet, news, beat = s.hub.take(sub)
-			f.query.After = max(f.query.After, quiet)
-			if news {
-				more, err = f.catchUp(ctx, yield, 0)
-			}
+	q.Heartbeat = cmp.Or(q.Heartbeat, s.heartbeat)
+	f := &follower{store: s, query: q}
+	return func(yield func(*Event, error) bool) { f.run(ctx, yield) }
+}
+
+// run is where a follower waits, so it keeps little on the stack.
+func (f *follower) run(ctx context.Context, yield func(*Event, error) bool) {
+	hub := f.store.hub
+	sub := hub.subscribe(&f.query) // before the first read, or a commit falls between
+	defer hub.unsubscribe(sub, &f.query)
+	more, err := f.begin(ctx, yield)
+	for beat := true; more; {
+		if err == nil || ctx.Err() != nil {
+			err = f.ended(ctx)
+		}
+		if err != nil {
+			yield(&Event{}, err)
+			return
+		}
+		if beat && !yield(&Event{Position: f.query.After}, nil) {
+			return
+		}
+		select {
+		case <-sub.bell:
+		case err = <-f.query.End:
+			continue
+		case <-ctx.Done():
+			continue
+		}
+		var quiet Position
+		var news bool
+		quiet, news, beat = hub.take(sub)
+		f.query.After = max(f.query.After, quiet)
+		if news {
+			more, err = f.catchUp(ctx, yield, 0)
 		}
 	}
 }
@@ -68,7 +74,10 @@ func (f *follower) begin(ctx context.Context, yield func(*Event, error) bool) (m
 // has had enough.
 func (f *follower) catchUp(ctx context.Context, yield func(*Event, error) bool, atLeast Position) (more bool, err error) {
 	size := firstPage
-	for ctx.Err() == nil {
+	for {
+		if err := f.ended(ctx); err != nil {
+			return true, err
+		}
 		tail := f.store.recent.tail.Load()
 		upTo := max(tail.upTo, atLeast)
 		if f.query.After >= upTo {
@@ -94,7 +103,19 @@ func (f *follower) catchUp(ctx context.Context, yield func(*Event, error) bool, 
 			return false, nil
 		}
 	}
-	return true, context.Cause(ctx)
+}
+
+// ended tells why the follower shall end, nil if it goes on.
+func (f *follower) ended(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	select {
+	case why := <-f.query.End:
+		return why
+	default:
+		return nil
+	}
 }
 
 const (
@@ -117,8 +138,8 @@ func (f *follower) page(ctx context.Context, yield func(*Event, error) bool, upT
 		return true, err
 	}
 	for i := range page {
-		if ctx.Err() != nil {
-			return true, context.Cause(ctx)
+		if err := f.ended(ctx); err != nil {
+			return true, err
 		}
 		page[i].Raw = nil
 		f.query.After = page[i].Position
@@ -142,7 +163,7 @@ func (f *follower) head(ctx context.Context) (Position, error) {
 		return 0, err
 	}
 	if f.query.After < trimmed {
-		return 0, fmt.Errorf("follow after %d, trimmed up to %d: %w", f.query.After, trimmed, ErrTrimmed)
+		return 0, &TrimmedError{After: f.query.After, UpTo: trimmed}
 	}
 	return head, nil
 }

@@ -58,20 +58,19 @@ type subscriber struct {
 	seats []seat
 
 	interval       time.Duration
-	due            time.Time   // of beats
-	before, behind *subscriber // of beats
+	due            time.Duration // of beats
+	before, behind *subscriber   // of beats
 }
 
 // seat is a subscriber's place in the list of one address.
 type seat struct {
 	*subscriber
-	at         address
 	prev, next *seat
 }
 
 func newHub(seen Position) *hub {
 	h := &hub{
-		subscribers: make(map[address]*seat), beats: beats{rounds: make(map[time.Duration]*round)},
+		subscribers: make(map[address]*seat), beats: beats{began: time.Now(), rounds: make(map[time.Duration]*round)},
 		jobs: make(bell, 1), others: make(bell, 1), seen: seen,
 	}
 	h.rung.Store(int64(seen))
@@ -79,33 +78,38 @@ func newHub(seen Position) *hub {
 }
 
 // subscribe returns a subscriber of the events that q selects. The caller gives it back to unsubscribe.
-func (h *hub) subscribe(q *Query, interval time.Duration) *subscriber {
-	s := &subscriber{bell: make(bell, 1), interval: interval}
-	keys := q.Keys
-	if len(keys) == 0 {
-		keys = []Key{{}}
-	}
+func (h *hub) subscribe(q *Query) *subscriber {
+	s := &subscriber{bell: make(bell, 1), interval: q.Heartbeat}
+	keys := wanted(q)
 	s.seats = make([]seat, len(keys))
 	h.mu.Lock()
 	for i, k := range keys {
-		at := &s.seats[i]
-		at.subscriber, at.at = s, address{q.Stream, q.MerchantAccount, k}
-		if at.next = h.subscribers[at.at]; at.next != nil {
+		at, where := &s.seats[i], address{q.Stream, q.MerchantAccount, k}
+		at.subscriber = s
+		if at.next = h.subscribers[where]; at.next != nil {
 			at.next.prev = at
 		}
-		h.subscribers[at.at] = at
+		h.subscribers[where] = at
 	}
 	h.mu.Unlock()
 	h.beats.add(s)
 	return s
 }
 
-func (h *hub) unsubscribe(s *subscriber) {
+// wanted is the keys that a query addresses; the zero Key for everything.
+func wanted(q *Query) []Key {
+	if len(q.Keys) == 0 {
+		return []Key{{}}
+	}
+	return q.Keys
+}
+
+func (h *hub) unsubscribe(s *subscriber, q *Query) {
 	h.beats.remove(s)
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for i := range s.seats {
-		at := &s.seats[i]
+	for i, k := range wanted(q) {
+		at, where := &s.seats[i], address{q.Stream, q.MerchantAccount, k}
 		if at.next != nil {
 			at.next.prev = at.prev
 		}
@@ -113,9 +117,9 @@ func (h *hub) unsubscribe(s *subscriber) {
 		case at.prev != nil:
 			at.prev.next = at.next
 		case at.next != nil:
-			h.subscribers[at.at] = at.next
+			h.subscribers[where] = at.next
 		default:
-			delete(h.subscribers, at.at)
+			delete(h.subscribers, where)
 		}
 	}
 }

@@ -41,7 +41,8 @@ const (
 	ErrorReason_ERROR_REASON_RESUME_TOKEN_INVALID ErrorReason = 4
 	// INVALID_ARGUMENT: the resume token belongs to another watch: other stream, other filter or other log.
 	ErrorReason_ERROR_REASON_RESUME_TOKEN_FOREIGN ErrorReason = 5
-	// OUT_OF_RANGE: the log no longer reaches back to the token; start again with a snapshot.
+	// OUT_OF_RANGE: the log no longer reaches back to the token; start again with a snapshot. The metadata's
+	// oldest_position is the first position that a watch can still begin with.
 	ErrorReason_ERROR_REASON_RESUME_TOKEN_TOO_OLD ErrorReason = 6
 	// INVALID_ARGUMENT: the page token is not one of this list's.
 	ErrorReason_ERROR_REASON_PAGE_TOKEN_INVALID ErrorReason = 7
@@ -137,6 +138,8 @@ const (
 	// FAILED_PRECONDITION: the purchase is in a country of another region than the merchant account's credential. Nothing
 	// was sent; name a merchant account of that region.
 	ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION ErrorReason = 91
+	// CANCELLED: the client of a watch did not read for too long; go on with the last resume token.
+	ErrorReason_ERROR_REASON_WATCH_NOT_READ ErrorReason = 110
 	// PERMISSION_DENIED: the policy gives the caller no role for this. Metadata names what is missing: `permission` (the
 	// RPC, such as "OrderService/CaptureOrder"), and where the role has it for others only, `merchant_account`,
 	// `partner_account` or `scope`.
@@ -202,6 +205,7 @@ var (
 		63:  "ERROR_REASON_INTERNAL",
 		90:  "ERROR_REASON_OPERATION_NOT_OFFERED",
 		91:  "ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION",
+		110: "ERROR_REASON_WATCH_NOT_READ",
 		120: "ERROR_REASON_PERMISSION_MISSING",
 		121: "ERROR_REASON_CREDENTIALS_REVOKED",
 		122: "ERROR_REASON_TICKET_INVALID",
@@ -259,6 +263,7 @@ var (
 		"ERROR_REASON_INTERNAL":                         63,
 		"ERROR_REASON_OPERATION_NOT_OFFERED":            90,
 		"ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION": 91,
+		"ERROR_REASON_WATCH_NOT_READ":                   110,
 		"ERROR_REASON_PERMISSION_MISSING":               120,
 		"ERROR_REASON_CREDENTIALS_REVOKED":              121,
 		"ERROR_REASON_TICKET_INVALID":                   122,
@@ -297,7 +302,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\x9b\x10\n" +
+	"gateway.v1*\xbc\x10\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -351,7 +356,8 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x15ERROR_REASON_DRAINING\x10>\x12\x19\n" +
 	"\x15ERROR_REASON_INTERNAL\x10?\x12&\n" +
 	"\"ERROR_REASON_OPERATION_NOT_OFFERED\x10Z\x121\n" +
-	"-ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION\x10[\x12#\n" +
+	"-ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION\x10[\x12\x1f\n" +
+	"\x1bERROR_REASON_WATCH_NOT_READ\x10n\x12#\n" +
 	"\x1fERROR_REASON_PERMISSION_MISSING\x10x\x12$\n" +
 	" ERROR_REASON_CREDENTIALS_REVOKED\x10y\x12\x1f\n" +
 	"\x1bERROR_REASON_TICKET_INVALID\x10zB\xa6\x01\n" +
