@@ -20,6 +20,18 @@ func (k *keeper) open() int {
 	return len(k.watches)
 }
 
+// anHourPasses for whoever waits for its client.
+func (k *keeper) anHourPasses() {
+	k.mu.Lock()
+	for w := range k.watches {
+		if began := w.sending.Load(); began != 0 {
+			w.sending.CompareAndSwap(began, began-int64(time.Hour))
+		}
+	}
+	k.mu.Unlock()
+	k.look()
+}
+
 // eventually waits for what has to come.
 func eventually(t *testing.T, what string, holds func() bool) {
 	t.Helper()
@@ -44,7 +56,7 @@ func (s *stack) recordMany(name string, count int) (ids []string) {
 
 func TestWatch_AClientThatDoesNotReadIsCutOffAndGoesOnWithItsToken(t *testing.T) {
 	t.Parallel()
-	s := start(t, func(c *Config) { c.UnreadLimit = 100 * time.Millisecond })
+	s := start(t, func(c *Config) { c.UnreadLimit = time.Hour })
 	s.record(opened("SO-1"))
 	req := &gatewayv1.WatchPaymentStatusRequest{From: fromStart(now)}
 	lazy, busy := s.watchPayments(req), s.watchPayments(req)
@@ -65,6 +77,7 @@ func TestWatch_AClientThatDoesNotReadIsCutOffAndGoesOnWithItsToken(t *testing.T)
 	if got := <-read; !slices.Equal(got, want) {
 		t.Errorf("on the same connection %d of %d events came", len(got), len(want))
 	}
+	s.server.keeper.anHourPasses()
 	eventually(t, "the watch is cut off and freed", func() bool { return s.server.keeper.open() == 1 })
 	var got []string
 	var token string
