@@ -53,6 +53,10 @@ type Config struct {
 	// PushURL is the address for pushes of a merchant account's checkout orders, empty if it has none. Without it
 	// checkout orders are not opened.
 	PushURL func(merchantAccount string) string
+	// NetworkURL is the address of our own door for what the Klarna Network posts, empty if Klarna cannot reach it.
+	NetworkURL string
+	// SigningKeys are the keys that the configuration has; those that are made here or imported are in the store.
+	SigningKeys []store.SigningKeyID
 	// SingleReplica says that no other process shares the store: a request that is leased but not being worked here
 	// was cut off by a crash and is taken up at once.
 	SingleReplica bool
@@ -82,6 +86,8 @@ type Operations struct {
 	store                                    *store.Store
 	accounts                                 map[string]Account
 	callback, hostedPage, notification, push func(string) string // nil where it is not configured
+	networkURL                               string
+	configuredKeys                           []store.SigningKeyID
 	single                                   bool
 	keepAnswers                              time.Duration
 	failpoint                                func(Point, string)
@@ -103,6 +109,7 @@ func New(cfg Config) *Operations {
 	o := &Operations{
 		journal: cfg.Journal, store: cfg.Journal.Store(), accounts: map[string]Account{},
 		callback: cfg.CallbackURL, hostedPage: cfg.HostedPageURL, notification: cfg.NotificationURL, push: cfg.PushURL,
+		networkURL: cfg.NetworkURL, configuredKeys: cfg.SigningKeys,
 		single: cfg.SingleReplica, keepAnswers: cmp.Or(cfg.KeepAnswers, 30*24*time.Hour), log: cfg.Logger,
 		flying: map[store.RequestID]*flight{},
 	}
