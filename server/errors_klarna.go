@@ -87,6 +87,24 @@ var refusals = map[refusal]gatewayv1.ErrorReason{
 	{family: klarna.Network, status: 403, code: "OPERATION_FORBIDDEN", operation: "enablePaymentProduct"}:       gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
 	{family: klarna.Network, status: 409, operation: "enablePaymentProduct"}:                                    gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
 
+	// Our own set-up at the Network: signing keys, webhooks, credentials.
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "getSigningKey"}:           gatewayv1.ErrorReason_ERROR_REASON_SIGNING_KEY_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "deleteSigningKey"}:        gatewayv1.ErrorReason_ERROR_REASON_SIGNING_KEY_NOT_FOUND,
+	{family: klarna.Network, status: 409, operation: "createSigningKey"}:                                    gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_ALLOWED,
+	{family: klarna.Network, status: 409, operation: "deleteSigningKey"}:                                    gatewayv1.ErrorReason_ERROR_REASON_SIGNING_KEY_IN_USE,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "getWebhook"}:              gatewayv1.ErrorReason_ERROR_REASON_WEBHOOK_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updateWebhook"}:           gatewayv1.ErrorReason_ERROR_REASON_WEBHOOK_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "deleteWebhook"}:           gatewayv1.ErrorReason_ERROR_REASON_WEBHOOK_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "simulateWebhook"}:         gatewayv1.ErrorReason_ERROR_REASON_WEBHOOK_NOT_FOUND,
+	{family: klarna.Network, status: 409, operation: "createWebhook"}:                                       gatewayv1.ErrorReason_ERROR_REASON_ALREADY_EXISTS,
+	{family: klarna.Network, status: 409, operation: "updateWebhook"}:                                       gatewayv1.ErrorReason_ERROR_REASON_ALREADY_EXISTS,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "readApiKey"}:              gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updateApiKey"}:            gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "disableApiKey"}:           gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "readClientCertificate"}:   gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "updateClientCertificate"}: gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
+	{family: klarna.Network, status: 404, code: "RESOURCE_NOT_FOUND", operation: "revokeClientCertificate"}: gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND,
+
 	// Customer tokens. A refused charge that lets the customer step up is about the purchase, whatever else it says.
 	{family: klarna.CustomerTokens, status: 403, code: "TOKEN_SUSPENDED"}:            gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE,
 	{family: klarna.CustomerTokens, status: 403, code: "TOKEN_CANCELED"}:             gatewayv1.ErrorReason_ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE,

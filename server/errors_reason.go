@@ -80,4 +80,10 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_PERMISSION_MISSING:  {code: codes.PermissionDenied, message: "the caller has no role for this; see permission, merchant_account, partner_account and scope in the metadata"},
 	gatewayv1.ErrorReason_ERROR_REASON_CREDENTIALS_REVOKED: {code: codes.Unauthenticated, message: "the caller, its certificate or its token is revoked"},
 	gatewayv1.ErrorReason_ERROR_REASON_TICKET_INVALID:      {code: codes.Unauthenticated, message: "the watch ticket is unknown, spent or has run out; get another one"},
+
+	gatewayv1.ErrorReason_ERROR_REASON_SIGNING_KEY_NOT_FOUND: {code: codes.NotFound, message: "neither the key ring nor Klarna has such a signing key"},
+	gatewayv1.ErrorReason_ERROR_REASON_WEBHOOK_NOT_FOUND:     {code: codes.NotFound, message: "Klarna has no such webhook"},
+	gatewayv1.ErrorReason_ERROR_REASON_SIGNING_KEY_IN_USE:    {code: codes.FailedPrecondition, message: "a webhook or the configuration uses the signing key, or it has signed within a day"},
+	gatewayv1.ErrorReason_ERROR_REASON_ALREADY_EXISTS:        {code: codes.AlreadyExists, message: "the same webhook, or another signing key of this id, is there"},
+	gatewayv1.ErrorReason_ERROR_REASON_WEBHOOK_NOT_PROVEN:    {code: codes.FailedPrecondition, message: "webhooks are set up, but the simulated event did not arrive as it should"},
 }

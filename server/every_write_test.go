@@ -1,6 +1,7 @@
 package server
 
 import (
+	"maps"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -105,6 +106,7 @@ func writes() map[string]write {
 	for name, w := range partWrites {
 		all[name] = write{w.fault, exactly, func(s *stack) proto.Message { return w.req(s.ready(w)) }}
 	}
+	maps.Copy(all, setUpWrites)
 	return all
 }
 

@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -95,13 +96,17 @@ func start(t *testing.T, change func(*Config)) *stack {
 	const statusKey, networkKey, networkKeyID, password = "status-key", "network-key", "krn:signing-key:1", "password"
 	s := &stack{t: t, logs: &logs{}}
 	log := slog.New(slog.NewJSONHandler(s.logs, nil))
-	hook := httptest.NewUnstartedServer(nil)
-	at := "http://" + hook.Listener.Addr().String() + "/klarna/"
+	var door atomic.Pointer[webhook.Receiver]
+	hook := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { door.Load().ServeHTTP(w, r) }))
+	hook.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of connections that the end of a test cuts
+	hook.StartTLS()
+	t.Cleanup(hook.Close)
+	at := hook.URL + "/klarna/"
 	s.klarna = klarnatest.New(klarnatest.Config{
 		Username: "PK00000_test", Password: password, APIKey: "klarna_test_api_key",
 		PaymentStatusURL: at + "payment-status/" + shop, PaymentStatusKey: statusKey,
 		NetworkURL: at + "network", NetworkKeyID: networkKeyID, NetworkKey: networkKey,
-		PushURL: at + "push/push-secret-of-the-shop/{checkout.order.id}", OperationalAfter: -1,
+		PushURL: at + "push/push-secret-of-the-shop/{checkout.order.id}", OperationalAfter: -1, HTTPClient: hook.Client(),
 	})
 	t.Cleanup(s.klarna.Close)
 	klarnaHTTP := httptest.NewServer(s.klarna)
@@ -122,6 +127,10 @@ func start(t *testing.T, change func(*Config)) *stack {
 	s.journal = journal.New(journal.Config{CorrelationID: klarna.CorrelationID, Store: s.store, Logger: log})
 	s.operations = operation.New(operation.Config{
 		Journal: s.journal, Accounts: accounts, SingleReplica: true, Logger: log,
+		NetworkURL: at + "network", SigningKeys: []store.SigningKeyID{
+			{Scheme: journal.NetworkScheme, MerchantAccount: acquirer, ID: networkKeyID},
+			{Scheme: journal.PaymentStatusScheme, MerchantAccount: shop, ID: "1"},
+		},
 		CallbackURL:     func(secret string) string { return at + "authorization/" + secret },
 		HostedPageURL:   func(secret string) string { return at + "hosted-page/" + secret },
 		NotificationURL: func(secret string) string { return at + "notification/" + secret },
@@ -133,7 +142,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 		},
 	})
 	s.work(log)
-	door, err := webhook.New(webhook.Config{
+	receiver, err := webhook.New(webhook.Config{
 		Journal: s.journal, Logger: log,
 		Accounts: map[string]webhook.Account{acquirer: {}, shop: {
 			PaymentStatusKeys: map[string]klarna.Secret{"1": statusKey}, PushSecrets: []klarna.Secret{"push-secret-of-the-shop"},
@@ -141,9 +150,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 		NetworkKeys: map[string]webhook.NetworkKey{networkKeyID: {MerchantAccount: acquirer, Key: networkKey}},
 	})
 	must(t, err)
-	hook.Config.Handler = door
-	hook.Start()
-	t.Cleanup(hook.Close)
+	door.Store(receiver)
 	s.face = s.serve(change)
 	return s
 }

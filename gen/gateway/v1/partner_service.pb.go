@@ -4101,7 +4101,7 @@ var File_gateway_v1_partner_service_proto protoreflect.FileDescriptor
 const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\n" +
 	" gateway/v1/partner_service.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x18gateway/v1/partner.proto\x1a\x16gateway/v1/watch.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv2/options/annotations.proto\"\xfd\x05\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x18gateway/v1/partner.proto\x1a#gateway/v1/partner_credential.proto\x1a gateway/v1/partner_webhook.proto\x1a\x16gateway/v1/watch.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv2/options/annotations.proto\"\xfd\x05\n" +
 	"\x15OnboardPartnerRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -4402,7 +4402,7 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\vdecision_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\n" +
 	"decisionId\"[\n" +
 	"\x1dGetComplianceDecisionResponse\x12:\n" +
-	"\bdecision\x18\x01 \x01(\v2\x1e.gateway.v1.ComplianceDecisionR\bdecision2\xd8$\n" +
+	"\bdecision\x18\x01 \x01(\v2\x1e.gateway.v1.ComplianceDecisionR\bdecision2\x99@\n" +
 	"\x0ePartnerService\x12x\n" +
 	"\x0eOnboardPartner\x12!.gateway.v1.OnboardPartnerRequest\x1a\".gateway.v1.OnboardPartnerResponse\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/partners:onboard\x12v\n" +
 	"\n" +
@@ -4436,7 +4436,35 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\x14UpdatePaymentAccount\x12'.gateway.v1.UpdatePaymentAccountRequest\x1a(.gateway.v1.UpdatePaymentAccountResponse\"g\x82\xd3\xe4\x93\x02a:\x01*2\\/v1/partners/{partner_account_id}/products/{product_id}/paymentAccounts/{payment_account_id}\x12\x83\x01\n" +
 	"\x13ListPaymentProfiles\x12&.gateway.v1.ListPaymentProfilesRequest\x1a'.gateway.v1.ListPaymentProfilesResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/paymentProfiles\x12\xb1\x01\n" +
 	"\x17ListComplianceDecisions\x12*.gateway.v1.ListComplianceDecisionsRequest\x1a+.gateway.v1.ListComplianceDecisionsResponse\"=\x82\xd3\xe4\x93\x027\x125/v1/partners/{partner_account_id}/complianceDecisions\x12\xb9\x01\n" +
-	"\x15GetComplianceDecision\x12(.gateway.v1.GetComplianceDecisionRequest\x1a).gateway.v1.GetComplianceDecisionResponse\"K\x82\xd3\xe4\x93\x02E\x12C/v1/partners/{partner_account_id}/complianceDecisions/{decision_id}B\xb7\x03\x92A\x8a\x02\x12\xe3\x01\n" +
+	"\x15GetComplianceDecision\x12(.gateway.v1.GetComplianceDecisionRequest\x1a).gateway.v1.GetComplianceDecisionResponse\"K\x82\xd3\xe4\x93\x02E\x12C/v1/partners/{partner_account_id}/complianceDecisions/{decision_id}\x12s\n" +
+	"\rSetUpWebhooks\x12 .gateway.v1.SetUpWebhooksRequest\x1a!.gateway.v1.SetUpWebhooksResponse\"\x1d\x82\xd3\xe4\x93\x02\x17:\x01*\"\x12/v1/webhooks:setUp\x12y\n" +
+	"\x10CreateSigningKey\x12#.gateway.v1.CreateSigningKeyRequest\x1a$.gateway.v1.CreateSigningKeyResponse\"\x1a\x82\xd3\xe4\x93\x02\x14:\x01*\"\x0f/v1/signingKeys\x12\x80\x01\n" +
+	"\x10ImportSigningKey\x12#.gateway.v1.ImportSigningKeyRequest\x1a$.gateway.v1.ImportSigningKeyResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/signingKeys:import\x12s\n" +
+	"\x0fListSigningKeys\x12\".gateway.v1.ListSigningKeysRequest\x1a#.gateway.v1.ListSigningKeysResponse\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/signingKeys\x12~\n" +
+	"\rGetSigningKey\x12 .gateway.v1.GetSigningKeyRequest\x1a!.gateway.v1.GetSigningKeyResponse\"(\x82\xd3\xe4\x93\x02\"\x12 /v1/signingKeys/{signing_key_id}\x12\x91\x01\n" +
+	"\x10RetireSigningKey\x12#.gateway.v1.RetireSigningKeyRequest\x1a$.gateway.v1.RetireSigningKeyResponse\"2\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/signingKeys/{signing_key_id}:retire\x12\x91\x01\n" +
+	"\x10DeleteSigningKey\x12#.gateway.v1.DeleteSigningKeyRequest\x1a$.gateway.v1.DeleteSigningKeyResponse\"2\x82\xd3\xe4\x93\x02,:\x01*\"'/v1/signingKeys/{signing_key_id}:delete\x12m\n" +
+	"\rCreateWebhook\x12 .gateway.v1.CreateWebhookRequest\x1a!.gateway.v1.CreateWebhookResponse\"\x17\x82\xd3\xe4\x93\x02\x11:\x01*\"\f/v1/webhooks\x12g\n" +
+	"\fListWebhooks\x12\x1f.gateway.v1.ListWebhooksRequest\x1a .gateway.v1.ListWebhooksResponse\"\x14\x82\xd3\xe4\x93\x02\x0e\x12\f/v1/webhooks\x12n\n" +
+	"\n" +
+	"GetWebhook\x12\x1d.gateway.v1.GetWebhookRequest\x1a\x1e.gateway.v1.GetWebhookResponse\"!\x82\xd3\xe4\x93\x02\x1b\x12\x19/v1/webhooks/{webhook_id}\x12z\n" +
+	"\rUpdateWebhook\x12 .gateway.v1.UpdateWebhookRequest\x1a!.gateway.v1.UpdateWebhookResponse\"$\x82\xd3\xe4\x93\x02\x1e:\x01*2\x19/v1/webhooks/{webhook_id}\x12\x81\x01\n" +
+	"\rDeleteWebhook\x12 .gateway.v1.DeleteWebhookRequest\x1a!.gateway.v1.DeleteWebhookResponse\"+\x82\xd3\xe4\x93\x02%:\x01*\" /v1/webhooks/{webhook_id}:delete\x12\x89\x01\n" +
+	"\x0fSimulateWebhook\x12\".gateway.v1.SimulateWebhookRequest\x1a#.gateway.v1.SimulateWebhookResponse\"-\x82\xd3\xe4\x93\x02':\x01*\"\"/v1/webhooks/{webhook_id}:simulate\x12i\n" +
+	"\fCreateApiKey\x12\x1f.gateway.v1.CreateApiKeyRequest\x1a .gateway.v1.CreateApiKeyResponse\"\x16\x82\xd3\xe4\x93\x02\x10:\x01*\"\v/v1/apiKeys\x12c\n" +
+	"\vListApiKeys\x12\x1e.gateway.v1.ListApiKeysRequest\x1a\x1f.gateway.v1.ListApiKeysResponse\"\x13\x82\xd3\xe4\x93\x02\r\x12\v/v1/apiKeys\x12m\n" +
+	"\tGetApiKey\x12\x1c.gateway.v1.GetApiKeyRequest\x1a\x1d.gateway.v1.GetApiKeyResponse\"#\x82\xd3\xe4\x93\x02\x1d\x12\x1b/v1/apiKeys/{credential_id}\x12y\n" +
+	"\fUpdateApiKey\x12\x1f.gateway.v1.UpdateApiKeyRequest\x1a .gateway.v1.UpdateApiKeyResponse\"&\x82\xd3\xe4\x93\x02 :\x01*2\x1b/v1/apiKeys/{credential_id}\x12\x84\x01\n" +
+	"\rDisableApiKey\x12 .gateway.v1.DisableApiKeyRequest\x1a!.gateway.v1.DisableApiKeyResponse\".\x82\xd3\xe4\x93\x02(:\x01*\"#/v1/apiKeys/{credential_id}:disable\x12\x95\x01\n" +
+	"\x17CreateClientCertificate\x12*.gateway.v1.CreateClientCertificateRequest\x1a+.gateway.v1.CreateClientCertificateResponse\"!\x82\xd3\xe4\x93\x02\x1b:\x01*\"\x16/v1/clientCertificates\x12\x8f\x01\n" +
+	"\x16ListClientCertificates\x12).gateway.v1.ListClientCertificatesRequest\x1a*.gateway.v1.ListClientCertificatesResponse\"\x1e\x82\xd3\xe4\x93\x02\x18\x12\x16/v1/clientCertificates\x12\x99\x01\n" +
+	"\x14GetClientCertificate\x12'.gateway.v1.GetClientCertificateRequest\x1a(.gateway.v1.GetClientCertificateResponse\".\x82\xd3\xe4\x93\x02(\x12&/v1/clientCertificates/{credential_id}\x12\xa5\x01\n" +
+	"\x17UpdateClientCertificate\x12*.gateway.v1.UpdateClientCertificateRequest\x1a+.gateway.v1.UpdateClientCertificateResponse\"1\x82\xd3\xe4\x93\x02+:\x01*2&/v1/clientCertificates/{credential_id}\x12\xac\x01\n" +
+	"\x17RevokeClientCertificate\x12*.gateway.v1.RevokeClientCertificateRequest\x1a+.gateway.v1.RevokeClientCertificateResponse\"8\x82\xd3\xe4\x93\x022:\x01*\"-/v1/clientCertificates/{credential_id}:revoke\x12\x80\x01\n" +
+	"\x12GetMtlsEnforcement\x12%.gateway.v1.GetMtlsEnforcementRequest\x1a&.gateway.v1.GetMtlsEnforcementResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/mtlsEnforcement\x12v\n" +
+	"\vEnforceMtls\x12\x1e.gateway.v1.EnforceMtlsRequest\x1a\x1f.gateway.v1.EnforceMtlsResponse\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/mtlsEnforcement:enforce\x12\x93\x01\n" +
+	"\x15RemoveMtlsEnforcement\x12(.gateway.v1.RemoveMtlsEnforcementRequest\x1a).gateway.v1.RemoveMtlsEnforcementResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/mtlsEnforcement:remove\x12l\n" +
+	"\rGetAllowedIps\x12 .gateway.v1.GetAllowedIpsRequest\x1a!.gateway.v1.GetAllowedIpsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/allowedIpsB\xb7\x03\x92A\x8a\x02\x12\xe3\x01\n" +
 	"\x0eKlarna gateway\x12\xcc\x01Partners, payments and orders at Klarna, and the live truth about them. Errors are google.rpc.Status with ErrorInfo (reason), BadRequest (field and rule) and RetryInfo. Streams are newline-delimited JSON.2\x02v12\x10application/json:\x10application/json\n" +
 	"\x0ecom.gateway.v1B\x13PartnerServiceProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
@@ -4540,131 +4568,239 @@ var file_gateway_v1_partner_service_proto_goTypes = []any{
 	(*SocialMediaLink)(nil),                 // 81: gateway.v1.SocialMediaLink
 	(*Store)(nil),                           // 82: gateway.v1.Store
 	(*Product)(nil),                         // 83: gateway.v1.Product
+	(*SetUpWebhooksRequest)(nil),            // 84: gateway.v1.SetUpWebhooksRequest
+	(*CreateSigningKeyRequest)(nil),         // 85: gateway.v1.CreateSigningKeyRequest
+	(*ImportSigningKeyRequest)(nil),         // 86: gateway.v1.ImportSigningKeyRequest
+	(*ListSigningKeysRequest)(nil),          // 87: gateway.v1.ListSigningKeysRequest
+	(*GetSigningKeyRequest)(nil),            // 88: gateway.v1.GetSigningKeyRequest
+	(*RetireSigningKeyRequest)(nil),         // 89: gateway.v1.RetireSigningKeyRequest
+	(*DeleteSigningKeyRequest)(nil),         // 90: gateway.v1.DeleteSigningKeyRequest
+	(*CreateWebhookRequest)(nil),            // 91: gateway.v1.CreateWebhookRequest
+	(*ListWebhooksRequest)(nil),             // 92: gateway.v1.ListWebhooksRequest
+	(*GetWebhookRequest)(nil),               // 93: gateway.v1.GetWebhookRequest
+	(*UpdateWebhookRequest)(nil),            // 94: gateway.v1.UpdateWebhookRequest
+	(*DeleteWebhookRequest)(nil),            // 95: gateway.v1.DeleteWebhookRequest
+	(*SimulateWebhookRequest)(nil),          // 96: gateway.v1.SimulateWebhookRequest
+	(*CreateApiKeyRequest)(nil),             // 97: gateway.v1.CreateApiKeyRequest
+	(*ListApiKeysRequest)(nil),              // 98: gateway.v1.ListApiKeysRequest
+	(*GetApiKeyRequest)(nil),                // 99: gateway.v1.GetApiKeyRequest
+	(*UpdateApiKeyRequest)(nil),             // 100: gateway.v1.UpdateApiKeyRequest
+	(*DisableApiKeyRequest)(nil),            // 101: gateway.v1.DisableApiKeyRequest
+	(*CreateClientCertificateRequest)(nil),  // 102: gateway.v1.CreateClientCertificateRequest
+	(*ListClientCertificatesRequest)(nil),   // 103: gateway.v1.ListClientCertificatesRequest
+	(*GetClientCertificateRequest)(nil),     // 104: gateway.v1.GetClientCertificateRequest
+	(*UpdateClientCertificateRequest)(nil),  // 105: gateway.v1.UpdateClientCertificateRequest
+	(*RevokeClientCertificateRequest)(nil),  // 106: gateway.v1.RevokeClientCertificateRequest
+	(*GetMtlsEnforcementRequest)(nil),       // 107: gateway.v1.GetMtlsEnforcementRequest
+	(*EnforceMtlsRequest)(nil),              // 108: gateway.v1.EnforceMtlsRequest
+	(*RemoveMtlsEnforcementRequest)(nil),    // 109: gateway.v1.RemoveMtlsEnforcementRequest
+	(*GetAllowedIpsRequest)(nil),            // 110: gateway.v1.GetAllowedIpsRequest
+	(*SetUpWebhooksResponse)(nil),           // 111: gateway.v1.SetUpWebhooksResponse
+	(*CreateSigningKeyResponse)(nil),        // 112: gateway.v1.CreateSigningKeyResponse
+	(*ImportSigningKeyResponse)(nil),        // 113: gateway.v1.ImportSigningKeyResponse
+	(*ListSigningKeysResponse)(nil),         // 114: gateway.v1.ListSigningKeysResponse
+	(*GetSigningKeyResponse)(nil),           // 115: gateway.v1.GetSigningKeyResponse
+	(*RetireSigningKeyResponse)(nil),        // 116: gateway.v1.RetireSigningKeyResponse
+	(*DeleteSigningKeyResponse)(nil),        // 117: gateway.v1.DeleteSigningKeyResponse
+	(*CreateWebhookResponse)(nil),           // 118: gateway.v1.CreateWebhookResponse
+	(*ListWebhooksResponse)(nil),            // 119: gateway.v1.ListWebhooksResponse
+	(*GetWebhookResponse)(nil),              // 120: gateway.v1.GetWebhookResponse
+	(*UpdateWebhookResponse)(nil),           // 121: gateway.v1.UpdateWebhookResponse
+	(*DeleteWebhookResponse)(nil),           // 122: gateway.v1.DeleteWebhookResponse
+	(*SimulateWebhookResponse)(nil),         // 123: gateway.v1.SimulateWebhookResponse
+	(*CreateApiKeyResponse)(nil),            // 124: gateway.v1.CreateApiKeyResponse
+	(*ListApiKeysResponse)(nil),             // 125: gateway.v1.ListApiKeysResponse
+	(*GetApiKeyResponse)(nil),               // 126: gateway.v1.GetApiKeyResponse
+	(*UpdateApiKeyResponse)(nil),            // 127: gateway.v1.UpdateApiKeyResponse
+	(*DisableApiKeyResponse)(nil),           // 128: gateway.v1.DisableApiKeyResponse
+	(*CreateClientCertificateResponse)(nil), // 129: gateway.v1.CreateClientCertificateResponse
+	(*ListClientCertificatesResponse)(nil),  // 130: gateway.v1.ListClientCertificatesResponse
+	(*GetClientCertificateResponse)(nil),    // 131: gateway.v1.GetClientCertificateResponse
+	(*UpdateClientCertificateResponse)(nil), // 132: gateway.v1.UpdateClientCertificateResponse
+	(*RevokeClientCertificateResponse)(nil), // 133: gateway.v1.RevokeClientCertificateResponse
+	(*GetMtlsEnforcementResponse)(nil),      // 134: gateway.v1.GetMtlsEnforcementResponse
+	(*EnforceMtlsResponse)(nil),             // 135: gateway.v1.EnforceMtlsResponse
+	(*RemoveMtlsEnforcementResponse)(nil),   // 136: gateway.v1.RemoveMtlsEnforcementResponse
+	(*GetAllowedIpsResponse)(nil),           // 137: gateway.v1.GetAllowedIpsResponse
 }
 var file_gateway_v1_partner_service_proto_depIdxs = []int32{
-	64, // 0: gateway.v1.OnboardPartnerRequest.contact:type_name -> gateway.v1.Contact
-	1,  // 1: gateway.v1.OnboardPartnerRequest.products:type_name -> gateway.v1.OnboardProduct
-	65, // 2: gateway.v1.OnboardPartnerRequest.brands:type_name -> gateway.v1.Brand
-	66, // 3: gateway.v1.OnboardPartnerRequest.store_groups:type_name -> gateway.v1.StoreGroup
-	67, // 4: gateway.v1.OnboardPartnerRequest.business_entities:type_name -> gateway.v1.BusinessEntity
-	2,  // 5: gateway.v1.OnboardPartnerRequest.account_creation:type_name -> gateway.v1.AccountCreation
-	68, // 6: gateway.v1.OnboardPartnerRequest.partner_account_relationships:type_name -> google.protobuf.Struct
-	69, // 7: gateway.v1.OnboardProduct.payment_accounts:type_name -> gateway.v1.PaymentAccount
-	70, // 8: gateway.v1.AccountCreation.create_time:type_name -> google.protobuf.Timestamp
-	71, // 9: gateway.v1.OnboardPartnerResponse.partner:type_name -> gateway.v1.Partner
-	71, // 10: gateway.v1.GetPartnerResponse.partner:type_name -> gateway.v1.Partner
-	72, // 11: gateway.v1.ListPartnersRequest.states:type_name -> gateway.v1.Partner.State
-	71, // 12: gateway.v1.ListPartnersResponse.partners:type_name -> gateway.v1.Partner
-	64, // 13: gateway.v1.UpdatePartnerRequest.contact:type_name -> gateway.v1.Contact
-	71, // 14: gateway.v1.UpdatePartnerResponse.partner:type_name -> gateway.v1.Partner
-	73, // 15: gateway.v1.UpdateBrandRequest.element:type_name -> gateway.v1.BrandElement
-	65, // 16: gateway.v1.UpdateBrandResponse.brand:type_name -> gateway.v1.Brand
-	74, // 17: gateway.v1.WatchAccountStateRequest.start:type_name -> gateway.v1.WatchStart
-	72, // 18: gateway.v1.WatchAccountStateRequest.states:type_name -> gateway.v1.Partner.State
-	72, // 19: gateway.v1.WatchAccountStateRequest.until_states:type_name -> gateway.v1.Partner.State
-	75, // 20: gateway.v1.WatchAccountStateResponse.event:type_name -> gateway.v1.AccountEvent
-	76, // 21: gateway.v1.WatchAccountStateResponse.bookmark:type_name -> gateway.v1.Bookmark
-	77, // 22: gateway.v1.WatchAccountStateResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
-	78, // 23: gateway.v1.WatchAccountStateResponse.stream_end:type_name -> gateway.v1.StreamEnd
-	67, // 24: gateway.v1.CreateBusinessEntityRequest.business_entity:type_name -> gateway.v1.BusinessEntity
-	67, // 25: gateway.v1.CreateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
-	67, // 26: gateway.v1.ListBusinessEntitiesResponse.business_entities:type_name -> gateway.v1.BusinessEntity
-	67, // 27: gateway.v1.GetBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
-	79, // 28: gateway.v1.UpdateBusinessEntityRequest.supplementary_business_data:type_name -> gateway.v1.SupplementaryBusinessData
-	67, // 29: gateway.v1.UpdateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
-	65, // 30: gateway.v1.CreateBrandRequest.brand:type_name -> gateway.v1.Brand
-	65, // 31: gateway.v1.CreateBrandResponse.brand:type_name -> gateway.v1.Brand
-	65, // 32: gateway.v1.ListBrandsResponse.brands:type_name -> gateway.v1.Brand
-	65, // 33: gateway.v1.GetBrandResponse.brand:type_name -> gateway.v1.Brand
-	66, // 34: gateway.v1.CreateStoreGroupRequest.store_group:type_name -> gateway.v1.StoreGroup
-	66, // 35: gateway.v1.CreateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
-	66, // 36: gateway.v1.ListStoreGroupsResponse.store_groups:type_name -> gateway.v1.StoreGroup
-	66, // 37: gateway.v1.GetStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
-	80, // 38: gateway.v1.UpdateStoreGroupRequest.support_contact:type_name -> gateway.v1.SupportContact
-	81, // 39: gateway.v1.UpdateStoreGroupRequest.social_media_links:type_name -> gateway.v1.SocialMediaLink
-	66, // 40: gateway.v1.UpdateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
-	82, // 41: gateway.v1.CreateStoreRequest.store:type_name -> gateway.v1.Store
-	82, // 42: gateway.v1.CreateStoreResponse.store:type_name -> gateway.v1.Store
-	82, // 43: gateway.v1.ListStoresResponse.stores:type_name -> gateway.v1.Store
-	82, // 44: gateway.v1.GetStoreResponse.store:type_name -> gateway.v1.Store
-	82, // 45: gateway.v1.UpdateStoreRequest.store:type_name -> gateway.v1.Store
-	82, // 46: gateway.v1.UpdateStoreResponse.store:type_name -> gateway.v1.Store
-	83, // 47: gateway.v1.ListPaymentProductsResponse.products:type_name -> gateway.v1.Product
-	71, // 48: gateway.v1.DisablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
-	71, // 49: gateway.v1.EnablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
-	69, // 50: gateway.v1.CreatePaymentAccountRequest.payment_account:type_name -> gateway.v1.PaymentAccount
-	69, // 51: gateway.v1.CreatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
-	69, // 52: gateway.v1.GetPaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
-	69, // 53: gateway.v1.UpdatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
-	57, // 54: gateway.v1.ListPaymentProfilesResponse.payment_profiles:type_name -> gateway.v1.PaymentProfile
-	68, // 55: gateway.v1.ComplianceDecision.details:type_name -> google.protobuf.Struct
-	60, // 56: gateway.v1.ListComplianceDecisionsResponse.decisions:type_name -> gateway.v1.ComplianceDecision
-	60, // 57: gateway.v1.GetComplianceDecisionResponse.decision:type_name -> gateway.v1.ComplianceDecision
-	0,  // 58: gateway.v1.PartnerService.OnboardPartner:input_type -> gateway.v1.OnboardPartnerRequest
-	4,  // 59: gateway.v1.PartnerService.GetPartner:input_type -> gateway.v1.GetPartnerRequest
-	6,  // 60: gateway.v1.PartnerService.ListPartners:input_type -> gateway.v1.ListPartnersRequest
-	8,  // 61: gateway.v1.PartnerService.UpdatePartner:input_type -> gateway.v1.UpdatePartnerRequest
-	10, // 62: gateway.v1.PartnerService.UpdateBrand:input_type -> gateway.v1.UpdateBrandRequest
-	12, // 63: gateway.v1.PartnerService.WatchAccountState:input_type -> gateway.v1.WatchAccountStateRequest
-	14, // 64: gateway.v1.PartnerService.CreateBusinessEntity:input_type -> gateway.v1.CreateBusinessEntityRequest
-	16, // 65: gateway.v1.PartnerService.ListBusinessEntities:input_type -> gateway.v1.ListBusinessEntitiesRequest
-	18, // 66: gateway.v1.PartnerService.GetBusinessEntity:input_type -> gateway.v1.GetBusinessEntityRequest
-	20, // 67: gateway.v1.PartnerService.UpdateBusinessEntity:input_type -> gateway.v1.UpdateBusinessEntityRequest
-	22, // 68: gateway.v1.PartnerService.CreateBrand:input_type -> gateway.v1.CreateBrandRequest
-	24, // 69: gateway.v1.PartnerService.ListBrands:input_type -> gateway.v1.ListBrandsRequest
-	26, // 70: gateway.v1.PartnerService.GetBrand:input_type -> gateway.v1.GetBrandRequest
-	28, // 71: gateway.v1.PartnerService.CreateStoreGroup:input_type -> gateway.v1.CreateStoreGroupRequest
-	30, // 72: gateway.v1.PartnerService.ListStoreGroups:input_type -> gateway.v1.ListStoreGroupsRequest
-	32, // 73: gateway.v1.PartnerService.GetStoreGroup:input_type -> gateway.v1.GetStoreGroupRequest
-	34, // 74: gateway.v1.PartnerService.UpdateStoreGroup:input_type -> gateway.v1.UpdateStoreGroupRequest
-	36, // 75: gateway.v1.PartnerService.CreateStore:input_type -> gateway.v1.CreateStoreRequest
-	38, // 76: gateway.v1.PartnerService.ListStores:input_type -> gateway.v1.ListStoresRequest
-	40, // 77: gateway.v1.PartnerService.GetStore:input_type -> gateway.v1.GetStoreRequest
-	42, // 78: gateway.v1.PartnerService.UpdateStore:input_type -> gateway.v1.UpdateStoreRequest
-	44, // 79: gateway.v1.PartnerService.ListPaymentProducts:input_type -> gateway.v1.ListPaymentProductsRequest
-	46, // 80: gateway.v1.PartnerService.DisablePaymentProduct:input_type -> gateway.v1.DisablePaymentProductRequest
-	48, // 81: gateway.v1.PartnerService.EnablePaymentProduct:input_type -> gateway.v1.EnablePaymentProductRequest
-	50, // 82: gateway.v1.PartnerService.CreatePaymentAccount:input_type -> gateway.v1.CreatePaymentAccountRequest
-	52, // 83: gateway.v1.PartnerService.GetPaymentAccount:input_type -> gateway.v1.GetPaymentAccountRequest
-	54, // 84: gateway.v1.PartnerService.UpdatePaymentAccount:input_type -> gateway.v1.UpdatePaymentAccountRequest
-	56, // 85: gateway.v1.PartnerService.ListPaymentProfiles:input_type -> gateway.v1.ListPaymentProfilesRequest
-	59, // 86: gateway.v1.PartnerService.ListComplianceDecisions:input_type -> gateway.v1.ListComplianceDecisionsRequest
-	62, // 87: gateway.v1.PartnerService.GetComplianceDecision:input_type -> gateway.v1.GetComplianceDecisionRequest
-	3,  // 88: gateway.v1.PartnerService.OnboardPartner:output_type -> gateway.v1.OnboardPartnerResponse
-	5,  // 89: gateway.v1.PartnerService.GetPartner:output_type -> gateway.v1.GetPartnerResponse
-	7,  // 90: gateway.v1.PartnerService.ListPartners:output_type -> gateway.v1.ListPartnersResponse
-	9,  // 91: gateway.v1.PartnerService.UpdatePartner:output_type -> gateway.v1.UpdatePartnerResponse
-	11, // 92: gateway.v1.PartnerService.UpdateBrand:output_type -> gateway.v1.UpdateBrandResponse
-	13, // 93: gateway.v1.PartnerService.WatchAccountState:output_type -> gateway.v1.WatchAccountStateResponse
-	15, // 94: gateway.v1.PartnerService.CreateBusinessEntity:output_type -> gateway.v1.CreateBusinessEntityResponse
-	17, // 95: gateway.v1.PartnerService.ListBusinessEntities:output_type -> gateway.v1.ListBusinessEntitiesResponse
-	19, // 96: gateway.v1.PartnerService.GetBusinessEntity:output_type -> gateway.v1.GetBusinessEntityResponse
-	21, // 97: gateway.v1.PartnerService.UpdateBusinessEntity:output_type -> gateway.v1.UpdateBusinessEntityResponse
-	23, // 98: gateway.v1.PartnerService.CreateBrand:output_type -> gateway.v1.CreateBrandResponse
-	25, // 99: gateway.v1.PartnerService.ListBrands:output_type -> gateway.v1.ListBrandsResponse
-	27, // 100: gateway.v1.PartnerService.GetBrand:output_type -> gateway.v1.GetBrandResponse
-	29, // 101: gateway.v1.PartnerService.CreateStoreGroup:output_type -> gateway.v1.CreateStoreGroupResponse
-	31, // 102: gateway.v1.PartnerService.ListStoreGroups:output_type -> gateway.v1.ListStoreGroupsResponse
-	33, // 103: gateway.v1.PartnerService.GetStoreGroup:output_type -> gateway.v1.GetStoreGroupResponse
-	35, // 104: gateway.v1.PartnerService.UpdateStoreGroup:output_type -> gateway.v1.UpdateStoreGroupResponse
-	37, // 105: gateway.v1.PartnerService.CreateStore:output_type -> gateway.v1.CreateStoreResponse
-	39, // 106: gateway.v1.PartnerService.ListStores:output_type -> gateway.v1.ListStoresResponse
-	41, // 107: gateway.v1.PartnerService.GetStore:output_type -> gateway.v1.GetStoreResponse
-	43, // 108: gateway.v1.PartnerService.UpdateStore:output_type -> gateway.v1.UpdateStoreResponse
-	45, // 109: gateway.v1.PartnerService.ListPaymentProducts:output_type -> gateway.v1.ListPaymentProductsResponse
-	47, // 110: gateway.v1.PartnerService.DisablePaymentProduct:output_type -> gateway.v1.DisablePaymentProductResponse
-	49, // 111: gateway.v1.PartnerService.EnablePaymentProduct:output_type -> gateway.v1.EnablePaymentProductResponse
-	51, // 112: gateway.v1.PartnerService.CreatePaymentAccount:output_type -> gateway.v1.CreatePaymentAccountResponse
-	53, // 113: gateway.v1.PartnerService.GetPaymentAccount:output_type -> gateway.v1.GetPaymentAccountResponse
-	55, // 114: gateway.v1.PartnerService.UpdatePaymentAccount:output_type -> gateway.v1.UpdatePaymentAccountResponse
-	58, // 115: gateway.v1.PartnerService.ListPaymentProfiles:output_type -> gateway.v1.ListPaymentProfilesResponse
-	61, // 116: gateway.v1.PartnerService.ListComplianceDecisions:output_type -> gateway.v1.ListComplianceDecisionsResponse
-	63, // 117: gateway.v1.PartnerService.GetComplianceDecision:output_type -> gateway.v1.GetComplianceDecisionResponse
-	88, // [88:118] is the sub-list for method output_type
-	58, // [58:88] is the sub-list for method input_type
-	58, // [58:58] is the sub-list for extension type_name
-	58, // [58:58] is the sub-list for extension extendee
-	0,  // [0:58] is the sub-list for field type_name
+	64,  // 0: gateway.v1.OnboardPartnerRequest.contact:type_name -> gateway.v1.Contact
+	1,   // 1: gateway.v1.OnboardPartnerRequest.products:type_name -> gateway.v1.OnboardProduct
+	65,  // 2: gateway.v1.OnboardPartnerRequest.brands:type_name -> gateway.v1.Brand
+	66,  // 3: gateway.v1.OnboardPartnerRequest.store_groups:type_name -> gateway.v1.StoreGroup
+	67,  // 4: gateway.v1.OnboardPartnerRequest.business_entities:type_name -> gateway.v1.BusinessEntity
+	2,   // 5: gateway.v1.OnboardPartnerRequest.account_creation:type_name -> gateway.v1.AccountCreation
+	68,  // 6: gateway.v1.OnboardPartnerRequest.partner_account_relationships:type_name -> google.protobuf.Struct
+	69,  // 7: gateway.v1.OnboardProduct.payment_accounts:type_name -> gateway.v1.PaymentAccount
+	70,  // 8: gateway.v1.AccountCreation.create_time:type_name -> google.protobuf.Timestamp
+	71,  // 9: gateway.v1.OnboardPartnerResponse.partner:type_name -> gateway.v1.Partner
+	71,  // 10: gateway.v1.GetPartnerResponse.partner:type_name -> gateway.v1.Partner
+	72,  // 11: gateway.v1.ListPartnersRequest.states:type_name -> gateway.v1.Partner.State
+	71,  // 12: gateway.v1.ListPartnersResponse.partners:type_name -> gateway.v1.Partner
+	64,  // 13: gateway.v1.UpdatePartnerRequest.contact:type_name -> gateway.v1.Contact
+	71,  // 14: gateway.v1.UpdatePartnerResponse.partner:type_name -> gateway.v1.Partner
+	73,  // 15: gateway.v1.UpdateBrandRequest.element:type_name -> gateway.v1.BrandElement
+	65,  // 16: gateway.v1.UpdateBrandResponse.brand:type_name -> gateway.v1.Brand
+	74,  // 17: gateway.v1.WatchAccountStateRequest.start:type_name -> gateway.v1.WatchStart
+	72,  // 18: gateway.v1.WatchAccountStateRequest.states:type_name -> gateway.v1.Partner.State
+	72,  // 19: gateway.v1.WatchAccountStateRequest.until_states:type_name -> gateway.v1.Partner.State
+	75,  // 20: gateway.v1.WatchAccountStateResponse.event:type_name -> gateway.v1.AccountEvent
+	76,  // 21: gateway.v1.WatchAccountStateResponse.bookmark:type_name -> gateway.v1.Bookmark
+	77,  // 22: gateway.v1.WatchAccountStateResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
+	78,  // 23: gateway.v1.WatchAccountStateResponse.stream_end:type_name -> gateway.v1.StreamEnd
+	67,  // 24: gateway.v1.CreateBusinessEntityRequest.business_entity:type_name -> gateway.v1.BusinessEntity
+	67,  // 25: gateway.v1.CreateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
+	67,  // 26: gateway.v1.ListBusinessEntitiesResponse.business_entities:type_name -> gateway.v1.BusinessEntity
+	67,  // 27: gateway.v1.GetBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
+	79,  // 28: gateway.v1.UpdateBusinessEntityRequest.supplementary_business_data:type_name -> gateway.v1.SupplementaryBusinessData
+	67,  // 29: gateway.v1.UpdateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
+	65,  // 30: gateway.v1.CreateBrandRequest.brand:type_name -> gateway.v1.Brand
+	65,  // 31: gateway.v1.CreateBrandResponse.brand:type_name -> gateway.v1.Brand
+	65,  // 32: gateway.v1.ListBrandsResponse.brands:type_name -> gateway.v1.Brand
+	65,  // 33: gateway.v1.GetBrandResponse.brand:type_name -> gateway.v1.Brand
+	66,  // 34: gateway.v1.CreateStoreGroupRequest.store_group:type_name -> gateway.v1.StoreGroup
+	66,  // 35: gateway.v1.CreateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
+	66,  // 36: gateway.v1.ListStoreGroupsResponse.store_groups:type_name -> gateway.v1.StoreGroup
+	66,  // 37: gateway.v1.GetStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
+	80,  // 38: gateway.v1.UpdateStoreGroupRequest.support_contact:type_name -> gateway.v1.SupportContact
+	81,  // 39: gateway.v1.UpdateStoreGroupRequest.social_media_links:type_name -> gateway.v1.SocialMediaLink
+	66,  // 40: gateway.v1.UpdateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
+	82,  // 41: gateway.v1.CreateStoreRequest.store:type_name -> gateway.v1.Store
+	82,  // 42: gateway.v1.CreateStoreResponse.store:type_name -> gateway.v1.Store
+	82,  // 43: gateway.v1.ListStoresResponse.stores:type_name -> gateway.v1.Store
+	82,  // 44: gateway.v1.GetStoreResponse.store:type_name -> gateway.v1.Store
+	82,  // 45: gateway.v1.UpdateStoreRequest.store:type_name -> gateway.v1.Store
+	82,  // 46: gateway.v1.UpdateStoreResponse.store:type_name -> gateway.v1.Store
+	83,  // 47: gateway.v1.ListPaymentProductsResponse.products:type_name -> gateway.v1.Product
+	71,  // 48: gateway.v1.DisablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
+	71,  // 49: gateway.v1.EnablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
+	69,  // 50: gateway.v1.CreatePaymentAccountRequest.payment_account:type_name -> gateway.v1.PaymentAccount
+	69,  // 51: gateway.v1.CreatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
+	69,  // 52: gateway.v1.GetPaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
+	69,  // 53: gateway.v1.UpdatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
+	57,  // 54: gateway.v1.ListPaymentProfilesResponse.payment_profiles:type_name -> gateway.v1.PaymentProfile
+	68,  // 55: gateway.v1.ComplianceDecision.details:type_name -> google.protobuf.Struct
+	60,  // 56: gateway.v1.ListComplianceDecisionsResponse.decisions:type_name -> gateway.v1.ComplianceDecision
+	60,  // 57: gateway.v1.GetComplianceDecisionResponse.decision:type_name -> gateway.v1.ComplianceDecision
+	0,   // 58: gateway.v1.PartnerService.OnboardPartner:input_type -> gateway.v1.OnboardPartnerRequest
+	4,   // 59: gateway.v1.PartnerService.GetPartner:input_type -> gateway.v1.GetPartnerRequest
+	6,   // 60: gateway.v1.PartnerService.ListPartners:input_type -> gateway.v1.ListPartnersRequest
+	8,   // 61: gateway.v1.PartnerService.UpdatePartner:input_type -> gateway.v1.UpdatePartnerRequest
+	10,  // 62: gateway.v1.PartnerService.UpdateBrand:input_type -> gateway.v1.UpdateBrandRequest
+	12,  // 63: gateway.v1.PartnerService.WatchAccountState:input_type -> gateway.v1.WatchAccountStateRequest
+	14,  // 64: gateway.v1.PartnerService.CreateBusinessEntity:input_type -> gateway.v1.CreateBusinessEntityRequest
+	16,  // 65: gateway.v1.PartnerService.ListBusinessEntities:input_type -> gateway.v1.ListBusinessEntitiesRequest
+	18,  // 66: gateway.v1.PartnerService.GetBusinessEntity:input_type -> gateway.v1.GetBusinessEntityRequest
+	20,  // 67: gateway.v1.PartnerService.UpdateBusinessEntity:input_type -> gateway.v1.UpdateBusinessEntityRequest
+	22,  // 68: gateway.v1.PartnerService.CreateBrand:input_type -> gateway.v1.CreateBrandRequest
+	24,  // 69: gateway.v1.PartnerService.ListBrands:input_type -> gateway.v1.ListBrandsRequest
+	26,  // 70: gateway.v1.PartnerService.GetBrand:input_type -> gateway.v1.GetBrandRequest
+	28,  // 71: gateway.v1.PartnerService.CreateStoreGroup:input_type -> gateway.v1.CreateStoreGroupRequest
+	30,  // 72: gateway.v1.PartnerService.ListStoreGroups:input_type -> gateway.v1.ListStoreGroupsRequest
+	32,  // 73: gateway.v1.PartnerService.GetStoreGroup:input_type -> gateway.v1.GetStoreGroupRequest
+	34,  // 74: gateway.v1.PartnerService.UpdateStoreGroup:input_type -> gateway.v1.UpdateStoreGroupRequest
+	36,  // 75: gateway.v1.PartnerService.CreateStore:input_type -> gateway.v1.CreateStoreRequest
+	38,  // 76: gateway.v1.PartnerService.ListStores:input_type -> gateway.v1.ListStoresRequest
+	40,  // 77: gateway.v1.PartnerService.GetStore:input_type -> gateway.v1.GetStoreRequest
+	42,  // 78: gateway.v1.PartnerService.UpdateStore:input_type -> gateway.v1.UpdateStoreRequest
+	44,  // 79: gateway.v1.PartnerService.ListPaymentProducts:input_type -> gateway.v1.ListPaymentProductsRequest
+	46,  // 80: gateway.v1.PartnerService.DisablePaymentProduct:input_type -> gateway.v1.DisablePaymentProductRequest
+	48,  // 81: gateway.v1.PartnerService.EnablePaymentProduct:input_type -> gateway.v1.EnablePaymentProductRequest
+	50,  // 82: gateway.v1.PartnerService.CreatePaymentAccount:input_type -> gateway.v1.CreatePaymentAccountRequest
+	52,  // 83: gateway.v1.PartnerService.GetPaymentAccount:input_type -> gateway.v1.GetPaymentAccountRequest
+	54,  // 84: gateway.v1.PartnerService.UpdatePaymentAccount:input_type -> gateway.v1.UpdatePaymentAccountRequest
+	56,  // 85: gateway.v1.PartnerService.ListPaymentProfiles:input_type -> gateway.v1.ListPaymentProfilesRequest
+	59,  // 86: gateway.v1.PartnerService.ListComplianceDecisions:input_type -> gateway.v1.ListComplianceDecisionsRequest
+	62,  // 87: gateway.v1.PartnerService.GetComplianceDecision:input_type -> gateway.v1.GetComplianceDecisionRequest
+	84,  // 88: gateway.v1.PartnerService.SetUpWebhooks:input_type -> gateway.v1.SetUpWebhooksRequest
+	85,  // 89: gateway.v1.PartnerService.CreateSigningKey:input_type -> gateway.v1.CreateSigningKeyRequest
+	86,  // 90: gateway.v1.PartnerService.ImportSigningKey:input_type -> gateway.v1.ImportSigningKeyRequest
+	87,  // 91: gateway.v1.PartnerService.ListSigningKeys:input_type -> gateway.v1.ListSigningKeysRequest
+	88,  // 92: gateway.v1.PartnerService.GetSigningKey:input_type -> gateway.v1.GetSigningKeyRequest
+	89,  // 93: gateway.v1.PartnerService.RetireSigningKey:input_type -> gateway.v1.RetireSigningKeyRequest
+	90,  // 94: gateway.v1.PartnerService.DeleteSigningKey:input_type -> gateway.v1.DeleteSigningKeyRequest
+	91,  // 95: gateway.v1.PartnerService.CreateWebhook:input_type -> gateway.v1.CreateWebhookRequest
+	92,  // 96: gateway.v1.PartnerService.ListWebhooks:input_type -> gateway.v1.ListWebhooksRequest
+	93,  // 97: gateway.v1.PartnerService.GetWebhook:input_type -> gateway.v1.GetWebhookRequest
+	94,  // 98: gateway.v1.PartnerService.UpdateWebhook:input_type -> gateway.v1.UpdateWebhookRequest
+	95,  // 99: gateway.v1.PartnerService.DeleteWebhook:input_type -> gateway.v1.DeleteWebhookRequest
+	96,  // 100: gateway.v1.PartnerService.SimulateWebhook:input_type -> gateway.v1.SimulateWebhookRequest
+	97,  // 101: gateway.v1.PartnerService.CreateApiKey:input_type -> gateway.v1.CreateApiKeyRequest
+	98,  // 102: gateway.v1.PartnerService.ListApiKeys:input_type -> gateway.v1.ListApiKeysRequest
+	99,  // 103: gateway.v1.PartnerService.GetApiKey:input_type -> gateway.v1.GetApiKeyRequest
+	100, // 104: gateway.v1.PartnerService.UpdateApiKey:input_type -> gateway.v1.UpdateApiKeyRequest
+	101, // 105: gateway.v1.PartnerService.DisableApiKey:input_type -> gateway.v1.DisableApiKeyRequest
+	102, // 106: gateway.v1.PartnerService.CreateClientCertificate:input_type -> gateway.v1.CreateClientCertificateRequest
+	103, // 107: gateway.v1.PartnerService.ListClientCertificates:input_type -> gateway.v1.ListClientCertificatesRequest
+	104, // 108: gateway.v1.PartnerService.GetClientCertificate:input_type -> gateway.v1.GetClientCertificateRequest
+	105, // 109: gateway.v1.PartnerService.UpdateClientCertificate:input_type -> gateway.v1.UpdateClientCertificateRequest
+	106, // 110: gateway.v1.PartnerService.RevokeClientCertificate:input_type -> gateway.v1.RevokeClientCertificateRequest
+	107, // 111: gateway.v1.PartnerService.GetMtlsEnforcement:input_type -> gateway.v1.GetMtlsEnforcementRequest
+	108, // 112: gateway.v1.PartnerService.EnforceMtls:input_type -> gateway.v1.EnforceMtlsRequest
+	109, // 113: gateway.v1.PartnerService.RemoveMtlsEnforcement:input_type -> gateway.v1.RemoveMtlsEnforcementRequest
+	110, // 114: gateway.v1.PartnerService.GetAllowedIps:input_type -> gateway.v1.GetAllowedIpsRequest
+	3,   // 115: gateway.v1.PartnerService.OnboardPartner:output_type -> gateway.v1.OnboardPartnerResponse
+	5,   // 116: gateway.v1.PartnerService.GetPartner:output_type -> gateway.v1.GetPartnerResponse
+	7,   // 117: gateway.v1.PartnerService.ListPartners:output_type -> gateway.v1.ListPartnersResponse
+	9,   // 118: gateway.v1.PartnerService.UpdatePartner:output_type -> gateway.v1.UpdatePartnerResponse
+	11,  // 119: gateway.v1.PartnerService.UpdateBrand:output_type -> gateway.v1.UpdateBrandResponse
+	13,  // 120: gateway.v1.PartnerService.WatchAccountState:output_type -> gateway.v1.WatchAccountStateResponse
+	15,  // 121: gateway.v1.PartnerService.CreateBusinessEntity:output_type -> gateway.v1.CreateBusinessEntityResponse
+	17,  // 122: gateway.v1.PartnerService.ListBusinessEntities:output_type -> gateway.v1.ListBusinessEntitiesResponse
+	19,  // 123: gateway.v1.PartnerService.GetBusinessEntity:output_type -> gateway.v1.GetBusinessEntityResponse
+	21,  // 124: gateway.v1.PartnerService.UpdateBusinessEntity:output_type -> gateway.v1.UpdateBusinessEntityResponse
+	23,  // 125: gateway.v1.PartnerService.CreateBrand:output_type -> gateway.v1.CreateBrandResponse
+	25,  // 126: gateway.v1.PartnerService.ListBrands:output_type -> gateway.v1.ListBrandsResponse
+	27,  // 127: gateway.v1.PartnerService.GetBrand:output_type -> gateway.v1.GetBrandResponse
+	29,  // 128: gateway.v1.PartnerService.CreateStoreGroup:output_type -> gateway.v1.CreateStoreGroupResponse
+	31,  // 129: gateway.v1.PartnerService.ListStoreGroups:output_type -> gateway.v1.ListStoreGroupsResponse
+	33,  // 130: gateway.v1.PartnerService.GetStoreGroup:output_type -> gateway.v1.GetStoreGroupResponse
+	35,  // 131: gateway.v1.PartnerService.UpdateStoreGroup:output_type -> gateway.v1.UpdateStoreGroupResponse
+	37,  // 132: gateway.v1.PartnerService.CreateStore:output_type -> gateway.v1.CreateStoreResponse
+	39,  // 133: gateway.v1.PartnerService.ListStores:output_type -> gateway.v1.ListStoresResponse
+	41,  // 134: gateway.v1.PartnerService.GetStore:output_type -> gateway.v1.GetStoreResponse
+	43,  // 135: gateway.v1.PartnerService.UpdateStore:output_type -> gateway.v1.UpdateStoreResponse
+	45,  // 136: gateway.v1.PartnerService.ListPaymentProducts:output_type -> gateway.v1.ListPaymentProductsResponse
+	47,  // 137: gateway.v1.PartnerService.DisablePaymentProduct:output_type -> gateway.v1.DisablePaymentProductResponse
+	49,  // 138: gateway.v1.PartnerService.EnablePaymentProduct:output_type -> gateway.v1.EnablePaymentProductResponse
+	51,  // 139: gateway.v1.PartnerService.CreatePaymentAccount:output_type -> gateway.v1.CreatePaymentAccountResponse
+	53,  // 140: gateway.v1.PartnerService.GetPaymentAccount:output_type -> gateway.v1.GetPaymentAccountResponse
+	55,  // 141: gateway.v1.PartnerService.UpdatePaymentAccount:output_type -> gateway.v1.UpdatePaymentAccountResponse
+	58,  // 142: gateway.v1.PartnerService.ListPaymentProfiles:output_type -> gateway.v1.ListPaymentProfilesResponse
+	61,  // 143: gateway.v1.PartnerService.ListComplianceDecisions:output_type -> gateway.v1.ListComplianceDecisionsResponse
+	63,  // 144: gateway.v1.PartnerService.GetComplianceDecision:output_type -> gateway.v1.GetComplianceDecisionResponse
+	111, // 145: gateway.v1.PartnerService.SetUpWebhooks:output_type -> gateway.v1.SetUpWebhooksResponse
+	112, // 146: gateway.v1.PartnerService.CreateSigningKey:output_type -> gateway.v1.CreateSigningKeyResponse
+	113, // 147: gateway.v1.PartnerService.ImportSigningKey:output_type -> gateway.v1.ImportSigningKeyResponse
+	114, // 148: gateway.v1.PartnerService.ListSigningKeys:output_type -> gateway.v1.ListSigningKeysResponse
+	115, // 149: gateway.v1.PartnerService.GetSigningKey:output_type -> gateway.v1.GetSigningKeyResponse
+	116, // 150: gateway.v1.PartnerService.RetireSigningKey:output_type -> gateway.v1.RetireSigningKeyResponse
+	117, // 151: gateway.v1.PartnerService.DeleteSigningKey:output_type -> gateway.v1.DeleteSigningKeyResponse
+	118, // 152: gateway.v1.PartnerService.CreateWebhook:output_type -> gateway.v1.CreateWebhookResponse
+	119, // 153: gateway.v1.PartnerService.ListWebhooks:output_type -> gateway.v1.ListWebhooksResponse
+	120, // 154: gateway.v1.PartnerService.GetWebhook:output_type -> gateway.v1.GetWebhookResponse
+	121, // 155: gateway.v1.PartnerService.UpdateWebhook:output_type -> gateway.v1.UpdateWebhookResponse
+	122, // 156: gateway.v1.PartnerService.DeleteWebhook:output_type -> gateway.v1.DeleteWebhookResponse
+	123, // 157: gateway.v1.PartnerService.SimulateWebhook:output_type -> gateway.v1.SimulateWebhookResponse
+	124, // 158: gateway.v1.PartnerService.CreateApiKey:output_type -> gateway.v1.CreateApiKeyResponse
+	125, // 159: gateway.v1.PartnerService.ListApiKeys:output_type -> gateway.v1.ListApiKeysResponse
+	126, // 160: gateway.v1.PartnerService.GetApiKey:output_type -> gateway.v1.GetApiKeyResponse
+	127, // 161: gateway.v1.PartnerService.UpdateApiKey:output_type -> gateway.v1.UpdateApiKeyResponse
+	128, // 162: gateway.v1.PartnerService.DisableApiKey:output_type -> gateway.v1.DisableApiKeyResponse
+	129, // 163: gateway.v1.PartnerService.CreateClientCertificate:output_type -> gateway.v1.CreateClientCertificateResponse
+	130, // 164: gateway.v1.PartnerService.ListClientCertificates:output_type -> gateway.v1.ListClientCertificatesResponse
+	131, // 165: gateway.v1.PartnerService.GetClientCertificate:output_type -> gateway.v1.GetClientCertificateResponse
+	132, // 166: gateway.v1.PartnerService.UpdateClientCertificate:output_type -> gateway.v1.UpdateClientCertificateResponse
+	133, // 167: gateway.v1.PartnerService.RevokeClientCertificate:output_type -> gateway.v1.RevokeClientCertificateResponse
+	134, // 168: gateway.v1.PartnerService.GetMtlsEnforcement:output_type -> gateway.v1.GetMtlsEnforcementResponse
+	135, // 169: gateway.v1.PartnerService.EnforceMtls:output_type -> gateway.v1.EnforceMtlsResponse
+	136, // 170: gateway.v1.PartnerService.RemoveMtlsEnforcement:output_type -> gateway.v1.RemoveMtlsEnforcementResponse
+	137, // 171: gateway.v1.PartnerService.GetAllowedIps:output_type -> gateway.v1.GetAllowedIpsResponse
+	115, // [115:172] is the sub-list for method output_type
+	58,  // [58:115] is the sub-list for method input_type
+	58,  // [58:58] is the sub-list for extension type_name
+	58,  // [58:58] is the sub-list for extension extendee
+	0,   // [0:58] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_partner_service_proto_init() }
@@ -4673,6 +4809,8 @@ func file_gateway_v1_partner_service_proto_init() {
 		return
 	}
 	file_gateway_v1_partner_proto_init()
+	file_gateway_v1_partner_credential_proto_init()
+	file_gateway_v1_partner_webhook_proto_init()
 	file_gateway_v1_watch_proto_init()
 	file_gateway_v1_partner_service_proto_msgTypes[8].OneofWrappers = []any{}
 	file_gateway_v1_partner_service_proto_msgTypes[10].OneofWrappers = []any{}

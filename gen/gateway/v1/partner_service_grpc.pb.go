@@ -49,6 +49,33 @@ const (
 	PartnerService_ListPaymentProfiles_FullMethodName     = "/gateway.v1.PartnerService/ListPaymentProfiles"
 	PartnerService_ListComplianceDecisions_FullMethodName = "/gateway.v1.PartnerService/ListComplianceDecisions"
 	PartnerService_GetComplianceDecision_FullMethodName   = "/gateway.v1.PartnerService/GetComplianceDecision"
+	PartnerService_SetUpWebhooks_FullMethodName           = "/gateway.v1.PartnerService/SetUpWebhooks"
+	PartnerService_CreateSigningKey_FullMethodName        = "/gateway.v1.PartnerService/CreateSigningKey"
+	PartnerService_ImportSigningKey_FullMethodName        = "/gateway.v1.PartnerService/ImportSigningKey"
+	PartnerService_ListSigningKeys_FullMethodName         = "/gateway.v1.PartnerService/ListSigningKeys"
+	PartnerService_GetSigningKey_FullMethodName           = "/gateway.v1.PartnerService/GetSigningKey"
+	PartnerService_RetireSigningKey_FullMethodName        = "/gateway.v1.PartnerService/RetireSigningKey"
+	PartnerService_DeleteSigningKey_FullMethodName        = "/gateway.v1.PartnerService/DeleteSigningKey"
+	PartnerService_CreateWebhook_FullMethodName           = "/gateway.v1.PartnerService/CreateWebhook"
+	PartnerService_ListWebhooks_FullMethodName            = "/gateway.v1.PartnerService/ListWebhooks"
+	PartnerService_GetWebhook_FullMethodName              = "/gateway.v1.PartnerService/GetWebhook"
+	PartnerService_UpdateWebhook_FullMethodName           = "/gateway.v1.PartnerService/UpdateWebhook"
+	PartnerService_DeleteWebhook_FullMethodName           = "/gateway.v1.PartnerService/DeleteWebhook"
+	PartnerService_SimulateWebhook_FullMethodName         = "/gateway.v1.PartnerService/SimulateWebhook"
+	PartnerService_CreateApiKey_FullMethodName            = "/gateway.v1.PartnerService/CreateApiKey"
+	PartnerService_ListApiKeys_FullMethodName             = "/gateway.v1.PartnerService/ListApiKeys"
+	PartnerService_GetApiKey_FullMethodName               = "/gateway.v1.PartnerService/GetApiKey"
+	PartnerService_UpdateApiKey_FullMethodName            = "/gateway.v1.PartnerService/UpdateApiKey"
+	PartnerService_DisableApiKey_FullMethodName           = "/gateway.v1.PartnerService/DisableApiKey"
+	PartnerService_CreateClientCertificate_FullMethodName = "/gateway.v1.PartnerService/CreateClientCertificate"
+	PartnerService_ListClientCertificates_FullMethodName  = "/gateway.v1.PartnerService/ListClientCertificates"
+	PartnerService_GetClientCertificate_FullMethodName    = "/gateway.v1.PartnerService/GetClientCertificate"
+	PartnerService_UpdateClientCertificate_FullMethodName = "/gateway.v1.PartnerService/UpdateClientCertificate"
+	PartnerService_RevokeClientCertificate_FullMethodName = "/gateway.v1.PartnerService/RevokeClientCertificate"
+	PartnerService_GetMtlsEnforcement_FullMethodName      = "/gateway.v1.PartnerService/GetMtlsEnforcement"
+	PartnerService_EnforceMtls_FullMethodName             = "/gateway.v1.PartnerService/EnforceMtls"
+	PartnerService_RemoveMtlsEnforcement_FullMethodName   = "/gateway.v1.PartnerService/RemoveMtlsEnforcement"
+	PartnerService_GetAllowedIps_FullMethodName           = "/gateway.v1.PartnerService/GetAllowedIps"
 )
 
 // PartnerServiceClient is the client API for PartnerService service.
@@ -176,6 +203,112 @@ type PartnerServiceClient interface {
 	// GetComplianceDecision reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
 	// Klarna: GET /v2/accounts/{partner_account_id}/compliance/decisions/{decision_id}.
 	GetComplianceDecision(ctx context.Context, in *GetComplianceDecisionRequest, opts ...grpc.CallOption) (*GetComplianceDecisionResponse, error)
+	// SetUpWebhooks makes the Klarna Network post its events here, and proves that they arrive. It has Klarna make a signing
+	// key, whose secret goes straight into the key ring; subscribes this gateway's address with that key, or brings the webhook
+	// that is there to it; has Klarna post a simulated event; and answers once that event has come in by the gateway's own
+	// door, was verified with the new key and is on record. Called again with a new request_id it changes the key: the old
+	// one stays in use beside it and is planned to retire.
+	// FAILED_PRECONDITION (WEBHOOK_NOT_PROVEN) says what is set up and what the simulated event lacked; a repeat with the same
+	// request_id goes on from there and simulates again. INVALID_ARGUMENT (INVALID_FIELD) if no url is given or configured.
+	// Klarna: POST /v2/notification/signing-keys.
+	// Klarna: POST /v2/notification/webhooks.
+	// Klarna: PATCH /v2/notification/webhooks/{webhook_id}.
+	// Klarna: POST /v2/notification/webhooks/{webhook_id}/simulate.
+	SetUpWebhooks(ctx context.Context, in *SetUpWebhooksRequest, opts ...grpc.CallOption) (*SetUpWebhooksResponse, error)
+	// CreateSigningKey has Klarna make a signing key. Its secret goes into the key ring and is shown to nobody; webhooks may
+	// name the key at once. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) if the account has 50 already.
+	// Klarna: POST /v2/notification/signing-keys.
+	CreateSigningKey(ctx context.Context, in *CreateSigningKeyRequest, opts ...grpc.CallOption) (*CreateSigningKeyResponse, error)
+	// ImportSigningKey puts a key that was made elsewhere into the key ring: a key of a webhook that was there before, or a
+	// version of the payment-status key. ALREADY_EXISTS (ALREADY_EXISTS) if the ring or the configuration has another key of
+	// that id.
+	ImportSigningKey(ctx context.Context, in *ImportSigningKeyRequest, opts ...grpc.CallOption) (*ImportSigningKeyResponse, error)
+	// ListSigningKeys lists the key ring of a merchant account, configured keys included: state, origin, last use and planned
+	// retirement of each.
+	// Klarna: GET /v2/notification/signing-keys.
+	ListSigningKeys(ctx context.Context, in *ListSigningKeysRequest, opts ...grpc.CallOption) (*ListSigningKeysResponse, error)
+	// GetSigningKey reads a key of the Klarna Network, here and at Klarna. NOT_FOUND (SIGNING_KEY_NOT_FOUND).
+	// Klarna: GET /v2/notification/signing-keys/{signing_key_id}.
+	GetSigningKey(ctx context.Context, in *GetSigningKeyRequest, opts ...grpc.CallOption) (*GetSigningKeyResponse, error)
+	// RetireSigningKey plans when a key is to be out of use. It goes on to verify, so that nothing is lost; one that signs past
+	// its retirement is told by used_after_retirement and as an error in the log. NOT_FOUND (SIGNING_KEY_NOT_FOUND).
+	RetireSigningKey(ctx context.Context, in *RetireSigningKeyRequest, opts ...grpc.CallOption) (*RetireSigningKeyResponse, error)
+	// DeleteSigningKey deletes a key at Klarna and destroys its secret; within 5 s no replica verifies with it any more.
+	// FAILED_PRECONDITION (SIGNING_KEY_IN_USE) while a webhook or the configuration uses it, or, without force, if it has
+	// signed a post within 24 h. NOT_FOUND (SIGNING_KEY_NOT_FOUND).
+	// Klarna: DELETE /v2/notification/signing-keys/{signing_key_id}.
+	DeleteSigningKey(ctx context.Context, in *DeleteSigningKeyRequest, opts ...grpc.CallOption) (*DeleteSigningKeyResponse, error)
+	// CreateWebhook subscribes an address to events. ALREADY_EXISTS (ALREADY_EXISTS) if the same subscription exists.
+	// SetUpWebhooks does this and more.
+	// Klarna: POST /v2/notification/webhooks.
+	CreateWebhook(ctx context.Context, in *CreateWebhookRequest, opts ...grpc.CallOption) (*CreateWebhookResponse, error)
+	// ListWebhooks reads all subscriptions from Klarna.
+	// Klarna: GET /v2/notification/webhooks.
+	ListWebhooks(ctx context.Context, in *ListWebhooksRequest, opts ...grpc.CallOption) (*ListWebhooksResponse, error)
+	// GetWebhook reads a subscription from Klarna. NOT_FOUND (WEBHOOK_NOT_FOUND).
+	// Klarna: GET /v2/notification/webhooks/{webhook_id}.
+	GetWebhook(ctx context.Context, in *GetWebhookRequest, opts ...grpc.CallOption) (*GetWebhookResponse, error)
+	// UpdateWebhook changes a subscription. What is not set stays. NOT_FOUND (WEBHOOK_NOT_FOUND), ALREADY_EXISTS
+	// (ALREADY_EXISTS).
+	// Klarna: PATCH /v2/notification/webhooks/{webhook_id}.
+	UpdateWebhook(ctx context.Context, in *UpdateWebhookRequest, opts ...grpc.CallOption) (*UpdateWebhookResponse, error)
+	// DeleteWebhook ends a subscription: Klarna posts nothing more to it, what waits for a repeat included. NOT_FOUND
+	// (WEBHOOK_NOT_FOUND).
+	// Klarna: DELETE /v2/notification/webhooks/{webhook_id}.
+	DeleteWebhook(ctx context.Context, in *DeleteWebhookRequest, opts ...grpc.CallOption) (*DeleteWebhookResponse, error)
+	// SimulateWebhook has Klarna post a sample event to a webhook. If it comes here, it is put beside the log and reaches no
+	// watcher: for half an hour events of its type at that webhook that are about no partner on record are taken for it.
+	// NOT_FOUND (WEBHOOK_NOT_FOUND), ABORTED (CONFLICT) if the webhook is disabled.
+	// Klarna: POST /v2/notification/webhooks/{webhook_id}/simulate.
+	SimulateWebhook(ctx context.Context, in *SimulateWebhookRequest, opts ...grpc.CallOption) (*SimulateWebhookResponse, error)
+	// CreateApiKey makes a credential of our own account. Its secret is in the answer, and in that to repeats of the request;
+	// it stands nowhere in clear. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) for a repeat 23 h after a lost answer: look for
+	// the credential that nobody has, and disable it.
+	// Klarna: POST /v2/account/integration/credentials/api-key.
+	CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error)
+	// ListApiKeys reads the credentials of our own account from Klarna, without their secrets.
+	// Klarna: GET /v2/account/integration/credentials/api-key.
+	ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error)
+	// GetApiKey reads a credential from Klarna, without its secret. NOT_FOUND (NOT_FOUND).
+	// Klarna: GET /v2/account/integration/credentials/api-key/{credential_id}.
+	GetApiKey(ctx context.Context, in *GetApiKeyRequest, opts ...grpc.CallOption) (*GetApiKeyResponse, error)
+	// UpdateApiKey changes a credential's description. NOT_FOUND (NOT_FOUND).
+	// Klarna: PATCH /v2/account/integration/credentials/api-key/{credential_id}.
+	UpdateApiKey(ctx context.Context, in *UpdateApiKeyRequest, opts ...grpc.CallOption) (*UpdateApiKeyResponse, error)
+	// DisableApiKey ends a credential for good. Make sure that it is not the one that the gateway calls with: it would be
+	// refused from then on. NOT_FOUND (NOT_FOUND).
+	// Klarna: DELETE /v2/account/integration/credentials/api-key/{credential_id}.
+	DisableApiKey(ctx context.Context, in *DisableApiKeyRequest, opts ...grpc.CallOption) (*DisableApiKeyResponse, error)
+	// CreateClientCertificate has Klarna certify a key by a signing request. The private key stays with you: put both into
+	// client_certificate of the merchant account. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) for a repeat 23 h after a lost
+	// answer.
+	// Klarna: POST /v2/account/integration/credentials/client-certificate.
+	CreateClientCertificate(ctx context.Context, in *CreateClientCertificateRequest, opts ...grpc.CallOption) (*CreateClientCertificateResponse, error)
+	// ListClientCertificates reads the certificates of our own account from Klarna.
+	// Klarna: GET /v2/account/integration/credentials/client-certificate.
+	ListClientCertificates(ctx context.Context, in *ListClientCertificatesRequest, opts ...grpc.CallOption) (*ListClientCertificatesResponse, error)
+	// GetClientCertificate reads a certificate from Klarna. NOT_FOUND (NOT_FOUND).
+	// Klarna: GET /v2/account/integration/credentials/client-certificate/{credential_id}.
+	GetClientCertificate(ctx context.Context, in *GetClientCertificateRequest, opts ...grpc.CallOption) (*GetClientCertificateResponse, error)
+	// UpdateClientCertificate changes a certificate's description. NOT_FOUND (NOT_FOUND).
+	// Klarna: PATCH /v2/account/integration/credentials/client-certificate/{credential_id}.
+	UpdateClientCertificate(ctx context.Context, in *UpdateClientCertificateRequest, opts ...grpc.CallOption) (*UpdateClientCertificateResponse, error)
+	// RevokeClientCertificate has a certificate count no longer from a time on. NOT_FOUND (NOT_FOUND).
+	// Klarna: POST /v2/account/integration/credentials/client-certificate/{credential_id}/revoke.
+	RevokeClientCertificate(ctx context.Context, in *RevokeClientCertificateRequest, opts ...grpc.CallOption) (*RevokeClientCertificateResponse, error)
+	// GetMtlsEnforcement reads whether Klarna refuses calls without a client certificate, and what it sees of ours.
+	// Klarna: GET /v2/account/integration/client-certificates/enforcement.
+	GetMtlsEnforcement(ctx context.Context, in *GetMtlsEnforcementRequest, opts ...grpc.CallOption) (*GetMtlsEnforcementResponse, error)
+	// EnforceMtls has Klarna refuse calls of our account without a valid client certificate. FAILED_PRECONDITION
+	// (OPERATION_NOT_ALLOWED) unless Klarna sees a valid one on the gateway's own calls: it would lock the gateway out.
+	// Klarna: PUT /v2/account/integration/client-certificates/enforcement.
+	EnforceMtls(ctx context.Context, in *EnforceMtlsRequest, opts ...grpc.CallOption) (*EnforceMtlsResponse, error)
+	// RemoveMtlsEnforcement lets calls without a client certificate in again.
+	// Klarna: DELETE /v2/account/integration/client-certificates/enforcement.
+	RemoveMtlsEnforcement(ctx context.Context, in *RemoveMtlsEnforcementRequest, opts ...grpc.CallOption) (*RemoveMtlsEnforcementResponse, error)
+	// GetAllowedIps reads which networks calls of our account may come from. They are set by Klarna or in its portal.
+	// Klarna: GET /v2/account/integration/ip-restrictions/allowed-ips.
+	GetAllowedIps(ctx context.Context, in *GetAllowedIpsRequest, opts ...grpc.CallOption) (*GetAllowedIpsResponse, error)
 }
 
 type partnerServiceClient struct {
@@ -495,6 +628,276 @@ func (c *partnerServiceClient) GetComplianceDecision(ctx context.Context, in *Ge
 	return out, nil
 }
 
+func (c *partnerServiceClient) SetUpWebhooks(ctx context.Context, in *SetUpWebhooksRequest, opts ...grpc.CallOption) (*SetUpWebhooksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SetUpWebhooksResponse)
+	err := c.cc.Invoke(ctx, PartnerService_SetUpWebhooks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) CreateSigningKey(ctx context.Context, in *CreateSigningKeyRequest, opts ...grpc.CallOption) (*CreateSigningKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateSigningKeyResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreateSigningKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ImportSigningKey(ctx context.Context, in *ImportSigningKeyRequest, opts ...grpc.CallOption) (*ImportSigningKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportSigningKeyResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ImportSigningKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListSigningKeys(ctx context.Context, in *ListSigningKeysRequest, opts ...grpc.CallOption) (*ListSigningKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListSigningKeysResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListSigningKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetSigningKey(ctx context.Context, in *GetSigningKeyRequest, opts ...grpc.CallOption) (*GetSigningKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetSigningKeyResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetSigningKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) RetireSigningKey(ctx context.Context, in *RetireSigningKeyRequest, opts ...grpc.CallOption) (*RetireSigningKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetireSigningKeyResponse)
+	err := c.cc.Invoke(ctx, PartnerService_RetireSigningKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) DeleteSigningKey(ctx context.Context, in *DeleteSigningKeyRequest, opts ...grpc.CallOption) (*DeleteSigningKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteSigningKeyResponse)
+	err := c.cc.Invoke(ctx, PartnerService_DeleteSigningKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) CreateWebhook(ctx context.Context, in *CreateWebhookRequest, opts ...grpc.CallOption) (*CreateWebhookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateWebhookResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreateWebhook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListWebhooks(ctx context.Context, in *ListWebhooksRequest, opts ...grpc.CallOption) (*ListWebhooksResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListWebhooksResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListWebhooks_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetWebhook(ctx context.Context, in *GetWebhookRequest, opts ...grpc.CallOption) (*GetWebhookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetWebhookResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetWebhook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) UpdateWebhook(ctx context.Context, in *UpdateWebhookRequest, opts ...grpc.CallOption) (*UpdateWebhookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateWebhookResponse)
+	err := c.cc.Invoke(ctx, PartnerService_UpdateWebhook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) DeleteWebhook(ctx context.Context, in *DeleteWebhookRequest, opts ...grpc.CallOption) (*DeleteWebhookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteWebhookResponse)
+	err := c.cc.Invoke(ctx, PartnerService_DeleteWebhook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) SimulateWebhook(ctx context.Context, in *SimulateWebhookRequest, opts ...grpc.CallOption) (*SimulateWebhookResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SimulateWebhookResponse)
+	err := c.cc.Invoke(ctx, PartnerService_SimulateWebhook_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) CreateApiKey(ctx context.Context, in *CreateApiKeyRequest, opts ...grpc.CallOption) (*CreateApiKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateApiKeyResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreateApiKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListApiKeys(ctx context.Context, in *ListApiKeysRequest, opts ...grpc.CallOption) (*ListApiKeysResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListApiKeysResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListApiKeys_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetApiKey(ctx context.Context, in *GetApiKeyRequest, opts ...grpc.CallOption) (*GetApiKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetApiKeyResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetApiKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) UpdateApiKey(ctx context.Context, in *UpdateApiKeyRequest, opts ...grpc.CallOption) (*UpdateApiKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateApiKeyResponse)
+	err := c.cc.Invoke(ctx, PartnerService_UpdateApiKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) DisableApiKey(ctx context.Context, in *DisableApiKeyRequest, opts ...grpc.CallOption) (*DisableApiKeyResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DisableApiKeyResponse)
+	err := c.cc.Invoke(ctx, PartnerService_DisableApiKey_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) CreateClientCertificate(ctx context.Context, in *CreateClientCertificateRequest, opts ...grpc.CallOption) (*CreateClientCertificateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateClientCertificateResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreateClientCertificate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListClientCertificates(ctx context.Context, in *ListClientCertificatesRequest, opts ...grpc.CallOption) (*ListClientCertificatesResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListClientCertificatesResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListClientCertificates_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetClientCertificate(ctx context.Context, in *GetClientCertificateRequest, opts ...grpc.CallOption) (*GetClientCertificateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetClientCertificateResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetClientCertificate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) UpdateClientCertificate(ctx context.Context, in *UpdateClientCertificateRequest, opts ...grpc.CallOption) (*UpdateClientCertificateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(UpdateClientCertificateResponse)
+	err := c.cc.Invoke(ctx, PartnerService_UpdateClientCertificate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) RevokeClientCertificate(ctx context.Context, in *RevokeClientCertificateRequest, opts ...grpc.CallOption) (*RevokeClientCertificateResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RevokeClientCertificateResponse)
+	err := c.cc.Invoke(ctx, PartnerService_RevokeClientCertificate_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetMtlsEnforcement(ctx context.Context, in *GetMtlsEnforcementRequest, opts ...grpc.CallOption) (*GetMtlsEnforcementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetMtlsEnforcementResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetMtlsEnforcement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) EnforceMtls(ctx context.Context, in *EnforceMtlsRequest, opts ...grpc.CallOption) (*EnforceMtlsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(EnforceMtlsResponse)
+	err := c.cc.Invoke(ctx, PartnerService_EnforceMtls_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) RemoveMtlsEnforcement(ctx context.Context, in *RemoveMtlsEnforcementRequest, opts ...grpc.CallOption) (*RemoveMtlsEnforcementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RemoveMtlsEnforcementResponse)
+	err := c.cc.Invoke(ctx, PartnerService_RemoveMtlsEnforcement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetAllowedIps(ctx context.Context, in *GetAllowedIpsRequest, opts ...grpc.CallOption) (*GetAllowedIpsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetAllowedIpsResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetAllowedIps_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PartnerServiceServer is the server API for PartnerService service.
 // All implementations must embed UnimplementedPartnerServiceServer
 // for forward compatibility.
@@ -620,6 +1023,112 @@ type PartnerServiceServer interface {
 	// GetComplianceDecision reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
 	// Klarna: GET /v2/accounts/{partner_account_id}/compliance/decisions/{decision_id}.
 	GetComplianceDecision(context.Context, *GetComplianceDecisionRequest) (*GetComplianceDecisionResponse, error)
+	// SetUpWebhooks makes the Klarna Network post its events here, and proves that they arrive. It has Klarna make a signing
+	// key, whose secret goes straight into the key ring; subscribes this gateway's address with that key, or brings the webhook
+	// that is there to it; has Klarna post a simulated event; and answers once that event has come in by the gateway's own
+	// door, was verified with the new key and is on record. Called again with a new request_id it changes the key: the old
+	// one stays in use beside it and is planned to retire.
+	// FAILED_PRECONDITION (WEBHOOK_NOT_PROVEN) says what is set up and what the simulated event lacked; a repeat with the same
+	// request_id goes on from there and simulates again. INVALID_ARGUMENT (INVALID_FIELD) if no url is given or configured.
+	// Klarna: POST /v2/notification/signing-keys.
+	// Klarna: POST /v2/notification/webhooks.
+	// Klarna: PATCH /v2/notification/webhooks/{webhook_id}.
+	// Klarna: POST /v2/notification/webhooks/{webhook_id}/simulate.
+	SetUpWebhooks(context.Context, *SetUpWebhooksRequest) (*SetUpWebhooksResponse, error)
+	// CreateSigningKey has Klarna make a signing key. Its secret goes into the key ring and is shown to nobody; webhooks may
+	// name the key at once. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) if the account has 50 already.
+	// Klarna: POST /v2/notification/signing-keys.
+	CreateSigningKey(context.Context, *CreateSigningKeyRequest) (*CreateSigningKeyResponse, error)
+	// ImportSigningKey puts a key that was made elsewhere into the key ring: a key of a webhook that was there before, or a
+	// version of the payment-status key. ALREADY_EXISTS (ALREADY_EXISTS) if the ring or the configuration has another key of
+	// that id.
+	ImportSigningKey(context.Context, *ImportSigningKeyRequest) (*ImportSigningKeyResponse, error)
+	// ListSigningKeys lists the key ring of a merchant account, configured keys included: state, origin, last use and planned
+	// retirement of each.
+	// Klarna: GET /v2/notification/signing-keys.
+	ListSigningKeys(context.Context, *ListSigningKeysRequest) (*ListSigningKeysResponse, error)
+	// GetSigningKey reads a key of the Klarna Network, here and at Klarna. NOT_FOUND (SIGNING_KEY_NOT_FOUND).
+	// Klarna: GET /v2/notification/signing-keys/{signing_key_id}.
+	GetSigningKey(context.Context, *GetSigningKeyRequest) (*GetSigningKeyResponse, error)
+	// RetireSigningKey plans when a key is to be out of use. It goes on to verify, so that nothing is lost; one that signs past
+	// its retirement is told by used_after_retirement and as an error in the log. NOT_FOUND (SIGNING_KEY_NOT_FOUND).
+	RetireSigningKey(context.Context, *RetireSigningKeyRequest) (*RetireSigningKeyResponse, error)
+	// DeleteSigningKey deletes a key at Klarna and destroys its secret; within 5 s no replica verifies with it any more.
+	// FAILED_PRECONDITION (SIGNING_KEY_IN_USE) while a webhook or the configuration uses it, or, without force, if it has
+	// signed a post within 24 h. NOT_FOUND (SIGNING_KEY_NOT_FOUND).
+	// Klarna: DELETE /v2/notification/signing-keys/{signing_key_id}.
+	DeleteSigningKey(context.Context, *DeleteSigningKeyRequest) (*DeleteSigningKeyResponse, error)
+	// CreateWebhook subscribes an address to events. ALREADY_EXISTS (ALREADY_EXISTS) if the same subscription exists.
+	// SetUpWebhooks does this and more.
+	// Klarna: POST /v2/notification/webhooks.
+	CreateWebhook(context.Context, *CreateWebhookRequest) (*CreateWebhookResponse, error)
+	// ListWebhooks reads all subscriptions from Klarna.
+	// Klarna: GET /v2/notification/webhooks.
+	ListWebhooks(context.Context, *ListWebhooksRequest) (*ListWebhooksResponse, error)
+	// GetWebhook reads a subscription from Klarna. NOT_FOUND (WEBHOOK_NOT_FOUND).
+	// Klarna: GET /v2/notification/webhooks/{webhook_id}.
+	GetWebhook(context.Context, *GetWebhookRequest) (*GetWebhookResponse, error)
+	// UpdateWebhook changes a subscription. What is not set stays. NOT_FOUND (WEBHOOK_NOT_FOUND), ALREADY_EXISTS
+	// (ALREADY_EXISTS).
+	// Klarna: PATCH /v2/notification/webhooks/{webhook_id}.
+	UpdateWebhook(context.Context, *UpdateWebhookRequest) (*UpdateWebhookResponse, error)
+	// DeleteWebhook ends a subscription: Klarna posts nothing more to it, what waits for a repeat included. NOT_FOUND
+	// (WEBHOOK_NOT_FOUND).
+	// Klarna: DELETE /v2/notification/webhooks/{webhook_id}.
+	DeleteWebhook(context.Context, *DeleteWebhookRequest) (*DeleteWebhookResponse, error)
+	// SimulateWebhook has Klarna post a sample event to a webhook. If it comes here, it is put beside the log and reaches no
+	// watcher: for half an hour events of its type at that webhook that are about no partner on record are taken for it.
+	// NOT_FOUND (WEBHOOK_NOT_FOUND), ABORTED (CONFLICT) if the webhook is disabled.
+	// Klarna: POST /v2/notification/webhooks/{webhook_id}/simulate.
+	SimulateWebhook(context.Context, *SimulateWebhookRequest) (*SimulateWebhookResponse, error)
+	// CreateApiKey makes a credential of our own account. Its secret is in the answer, and in that to repeats of the request;
+	// it stands nowhere in clear. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) for a repeat 23 h after a lost answer: look for
+	// the credential that nobody has, and disable it.
+	// Klarna: POST /v2/account/integration/credentials/api-key.
+	CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error)
+	// ListApiKeys reads the credentials of our own account from Klarna, without their secrets.
+	// Klarna: GET /v2/account/integration/credentials/api-key.
+	ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error)
+	// GetApiKey reads a credential from Klarna, without its secret. NOT_FOUND (NOT_FOUND).
+	// Klarna: GET /v2/account/integration/credentials/api-key/{credential_id}.
+	GetApiKey(context.Context, *GetApiKeyRequest) (*GetApiKeyResponse, error)
+	// UpdateApiKey changes a credential's description. NOT_FOUND (NOT_FOUND).
+	// Klarna: PATCH /v2/account/integration/credentials/api-key/{credential_id}.
+	UpdateApiKey(context.Context, *UpdateApiKeyRequest) (*UpdateApiKeyResponse, error)
+	// DisableApiKey ends a credential for good. Make sure that it is not the one that the gateway calls with: it would be
+	// refused from then on. NOT_FOUND (NOT_FOUND).
+	// Klarna: DELETE /v2/account/integration/credentials/api-key/{credential_id}.
+	DisableApiKey(context.Context, *DisableApiKeyRequest) (*DisableApiKeyResponse, error)
+	// CreateClientCertificate has Klarna certify a key by a signing request. The private key stays with you: put both into
+	// client_certificate of the merchant account. FAILED_PRECONDITION (OPERATION_NOT_ALLOWED) for a repeat 23 h after a lost
+	// answer.
+	// Klarna: POST /v2/account/integration/credentials/client-certificate.
+	CreateClientCertificate(context.Context, *CreateClientCertificateRequest) (*CreateClientCertificateResponse, error)
+	// ListClientCertificates reads the certificates of our own account from Klarna.
+	// Klarna: GET /v2/account/integration/credentials/client-certificate.
+	ListClientCertificates(context.Context, *ListClientCertificatesRequest) (*ListClientCertificatesResponse, error)
+	// GetClientCertificate reads a certificate from Klarna. NOT_FOUND (NOT_FOUND).
+	// Klarna: GET /v2/account/integration/credentials/client-certificate/{credential_id}.
+	GetClientCertificate(context.Context, *GetClientCertificateRequest) (*GetClientCertificateResponse, error)
+	// UpdateClientCertificate changes a certificate's description. NOT_FOUND (NOT_FOUND).
+	// Klarna: PATCH /v2/account/integration/credentials/client-certificate/{credential_id}.
+	UpdateClientCertificate(context.Context, *UpdateClientCertificateRequest) (*UpdateClientCertificateResponse, error)
+	// RevokeClientCertificate has a certificate count no longer from a time on. NOT_FOUND (NOT_FOUND).
+	// Klarna: POST /v2/account/integration/credentials/client-certificate/{credential_id}/revoke.
+	RevokeClientCertificate(context.Context, *RevokeClientCertificateRequest) (*RevokeClientCertificateResponse, error)
+	// GetMtlsEnforcement reads whether Klarna refuses calls without a client certificate, and what it sees of ours.
+	// Klarna: GET /v2/account/integration/client-certificates/enforcement.
+	GetMtlsEnforcement(context.Context, *GetMtlsEnforcementRequest) (*GetMtlsEnforcementResponse, error)
+	// EnforceMtls has Klarna refuse calls of our account without a valid client certificate. FAILED_PRECONDITION
+	// (OPERATION_NOT_ALLOWED) unless Klarna sees a valid one on the gateway's own calls: it would lock the gateway out.
+	// Klarna: PUT /v2/account/integration/client-certificates/enforcement.
+	EnforceMtls(context.Context, *EnforceMtlsRequest) (*EnforceMtlsResponse, error)
+	// RemoveMtlsEnforcement lets calls without a client certificate in again.
+	// Klarna: DELETE /v2/account/integration/client-certificates/enforcement.
+	RemoveMtlsEnforcement(context.Context, *RemoveMtlsEnforcementRequest) (*RemoveMtlsEnforcementResponse, error)
+	// GetAllowedIps reads which networks calls of our account may come from. They are set by Klarna or in its portal.
+	// Klarna: GET /v2/account/integration/ip-restrictions/allowed-ips.
+	GetAllowedIps(context.Context, *GetAllowedIpsRequest) (*GetAllowedIpsResponse, error)
 	mustEmbedUnimplementedPartnerServiceServer()
 }
 
@@ -719,6 +1228,87 @@ func (UnimplementedPartnerServiceServer) ListComplianceDecisions(context.Context
 }
 func (UnimplementedPartnerServiceServer) GetComplianceDecision(context.Context, *GetComplianceDecisionRequest) (*GetComplianceDecisionResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetComplianceDecision not implemented")
+}
+func (UnimplementedPartnerServiceServer) SetUpWebhooks(context.Context, *SetUpWebhooksRequest) (*SetUpWebhooksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SetUpWebhooks not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreateSigningKey(context.Context, *CreateSigningKeyRequest) (*CreateSigningKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateSigningKey not implemented")
+}
+func (UnimplementedPartnerServiceServer) ImportSigningKey(context.Context, *ImportSigningKeyRequest) (*ImportSigningKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportSigningKey not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListSigningKeys(context.Context, *ListSigningKeysRequest) (*ListSigningKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListSigningKeys not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetSigningKey(context.Context, *GetSigningKeyRequest) (*GetSigningKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetSigningKey not implemented")
+}
+func (UnimplementedPartnerServiceServer) RetireSigningKey(context.Context, *RetireSigningKeyRequest) (*RetireSigningKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetireSigningKey not implemented")
+}
+func (UnimplementedPartnerServiceServer) DeleteSigningKey(context.Context, *DeleteSigningKeyRequest) (*DeleteSigningKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteSigningKey not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreateWebhook(context.Context, *CreateWebhookRequest) (*CreateWebhookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateWebhook not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListWebhooks(context.Context, *ListWebhooksRequest) (*ListWebhooksResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListWebhooks not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetWebhook(context.Context, *GetWebhookRequest) (*GetWebhookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetWebhook not implemented")
+}
+func (UnimplementedPartnerServiceServer) UpdateWebhook(context.Context, *UpdateWebhookRequest) (*UpdateWebhookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateWebhook not implemented")
+}
+func (UnimplementedPartnerServiceServer) DeleteWebhook(context.Context, *DeleteWebhookRequest) (*DeleteWebhookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteWebhook not implemented")
+}
+func (UnimplementedPartnerServiceServer) SimulateWebhook(context.Context, *SimulateWebhookRequest) (*SimulateWebhookResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SimulateWebhook not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreateApiKey(context.Context, *CreateApiKeyRequest) (*CreateApiKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateApiKey not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListApiKeys(context.Context, *ListApiKeysRequest) (*ListApiKeysResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListApiKeys not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetApiKey(context.Context, *GetApiKeyRequest) (*GetApiKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetApiKey not implemented")
+}
+func (UnimplementedPartnerServiceServer) UpdateApiKey(context.Context, *UpdateApiKeyRequest) (*UpdateApiKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateApiKey not implemented")
+}
+func (UnimplementedPartnerServiceServer) DisableApiKey(context.Context, *DisableApiKeyRequest) (*DisableApiKeyResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DisableApiKey not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreateClientCertificate(context.Context, *CreateClientCertificateRequest) (*CreateClientCertificateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateClientCertificate not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListClientCertificates(context.Context, *ListClientCertificatesRequest) (*ListClientCertificatesResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListClientCertificates not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetClientCertificate(context.Context, *GetClientCertificateRequest) (*GetClientCertificateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetClientCertificate not implemented")
+}
+func (UnimplementedPartnerServiceServer) UpdateClientCertificate(context.Context, *UpdateClientCertificateRequest) (*UpdateClientCertificateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method UpdateClientCertificate not implemented")
+}
+func (UnimplementedPartnerServiceServer) RevokeClientCertificate(context.Context, *RevokeClientCertificateRequest) (*RevokeClientCertificateResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RevokeClientCertificate not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetMtlsEnforcement(context.Context, *GetMtlsEnforcementRequest) (*GetMtlsEnforcementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetMtlsEnforcement not implemented")
+}
+func (UnimplementedPartnerServiceServer) EnforceMtls(context.Context, *EnforceMtlsRequest) (*EnforceMtlsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method EnforceMtls not implemented")
+}
+func (UnimplementedPartnerServiceServer) RemoveMtlsEnforcement(context.Context, *RemoveMtlsEnforcementRequest) (*RemoveMtlsEnforcementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RemoveMtlsEnforcement not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetAllowedIps(context.Context, *GetAllowedIpsRequest) (*GetAllowedIpsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetAllowedIps not implemented")
 }
 func (UnimplementedPartnerServiceServer) mustEmbedUnimplementedPartnerServiceServer() {}
 func (UnimplementedPartnerServiceServer) testEmbeddedByValue()                        {}
@@ -1274,6 +1864,492 @@ func _PartnerService_GetComplianceDecision_Handler(srv interface{}, ctx context.
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PartnerService_SetUpWebhooks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SetUpWebhooksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).SetUpWebhooks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_SetUpWebhooks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).SetUpWebhooks(ctx, req.(*SetUpWebhooksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_CreateSigningKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateSigningKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreateSigningKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreateSigningKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreateSigningKey(ctx, req.(*CreateSigningKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ImportSigningKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportSigningKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ImportSigningKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ImportSigningKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ImportSigningKey(ctx, req.(*ImportSigningKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListSigningKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListSigningKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListSigningKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListSigningKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListSigningKeys(ctx, req.(*ListSigningKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetSigningKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetSigningKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetSigningKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetSigningKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetSigningKey(ctx, req.(*GetSigningKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_RetireSigningKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetireSigningKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).RetireSigningKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_RetireSigningKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).RetireSigningKey(ctx, req.(*RetireSigningKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_DeleteSigningKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteSigningKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).DeleteSigningKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_DeleteSigningKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).DeleteSigningKey(ctx, req.(*DeleteSigningKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_CreateWebhook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateWebhookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreateWebhook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreateWebhook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreateWebhook(ctx, req.(*CreateWebhookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListWebhooks_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListWebhooksRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListWebhooks(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListWebhooks_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListWebhooks(ctx, req.(*ListWebhooksRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetWebhook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetWebhookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetWebhook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetWebhook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetWebhook(ctx, req.(*GetWebhookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_UpdateWebhook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateWebhookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).UpdateWebhook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_UpdateWebhook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).UpdateWebhook(ctx, req.(*UpdateWebhookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_DeleteWebhook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteWebhookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).DeleteWebhook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_DeleteWebhook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).DeleteWebhook(ctx, req.(*DeleteWebhookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_SimulateWebhook_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SimulateWebhookRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).SimulateWebhook(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_SimulateWebhook_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).SimulateWebhook(ctx, req.(*SimulateWebhookRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_CreateApiKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateApiKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreateApiKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreateApiKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreateApiKey(ctx, req.(*CreateApiKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListApiKeys_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListApiKeysRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListApiKeys(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListApiKeys_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListApiKeys(ctx, req.(*ListApiKeysRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetApiKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetApiKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetApiKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetApiKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetApiKey(ctx, req.(*GetApiKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_UpdateApiKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateApiKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).UpdateApiKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_UpdateApiKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).UpdateApiKey(ctx, req.(*UpdateApiKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_DisableApiKey_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DisableApiKeyRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).DisableApiKey(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_DisableApiKey_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).DisableApiKey(ctx, req.(*DisableApiKeyRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_CreateClientCertificate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateClientCertificateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreateClientCertificate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreateClientCertificate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreateClientCertificate(ctx, req.(*CreateClientCertificateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListClientCertificates_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListClientCertificatesRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListClientCertificates(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListClientCertificates_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListClientCertificates(ctx, req.(*ListClientCertificatesRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetClientCertificate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetClientCertificateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetClientCertificate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetClientCertificate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetClientCertificate(ctx, req.(*GetClientCertificateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_UpdateClientCertificate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(UpdateClientCertificateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).UpdateClientCertificate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_UpdateClientCertificate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).UpdateClientCertificate(ctx, req.(*UpdateClientCertificateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_RevokeClientCertificate_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RevokeClientCertificateRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).RevokeClientCertificate(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_RevokeClientCertificate_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).RevokeClientCertificate(ctx, req.(*RevokeClientCertificateRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetMtlsEnforcement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetMtlsEnforcementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetMtlsEnforcement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetMtlsEnforcement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetMtlsEnforcement(ctx, req.(*GetMtlsEnforcementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_EnforceMtls_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(EnforceMtlsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).EnforceMtls(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_EnforceMtls_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).EnforceMtls(ctx, req.(*EnforceMtlsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_RemoveMtlsEnforcement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RemoveMtlsEnforcementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).RemoveMtlsEnforcement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_RemoveMtlsEnforcement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).RemoveMtlsEnforcement(ctx, req.(*RemoveMtlsEnforcementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetAllowedIps_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetAllowedIpsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetAllowedIps(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetAllowedIps_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetAllowedIps(ctx, req.(*GetAllowedIpsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PartnerService_ServiceDesc is the grpc.ServiceDesc for PartnerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -1396,6 +2472,114 @@ var PartnerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetComplianceDecision",
 			Handler:    _PartnerService_GetComplianceDecision_Handler,
+		},
+		{
+			MethodName: "SetUpWebhooks",
+			Handler:    _PartnerService_SetUpWebhooks_Handler,
+		},
+		{
+			MethodName: "CreateSigningKey",
+			Handler:    _PartnerService_CreateSigningKey_Handler,
+		},
+		{
+			MethodName: "ImportSigningKey",
+			Handler:    _PartnerService_ImportSigningKey_Handler,
+		},
+		{
+			MethodName: "ListSigningKeys",
+			Handler:    _PartnerService_ListSigningKeys_Handler,
+		},
+		{
+			MethodName: "GetSigningKey",
+			Handler:    _PartnerService_GetSigningKey_Handler,
+		},
+		{
+			MethodName: "RetireSigningKey",
+			Handler:    _PartnerService_RetireSigningKey_Handler,
+		},
+		{
+			MethodName: "DeleteSigningKey",
+			Handler:    _PartnerService_DeleteSigningKey_Handler,
+		},
+		{
+			MethodName: "CreateWebhook",
+			Handler:    _PartnerService_CreateWebhook_Handler,
+		},
+		{
+			MethodName: "ListWebhooks",
+			Handler:    _PartnerService_ListWebhooks_Handler,
+		},
+		{
+			MethodName: "GetWebhook",
+			Handler:    _PartnerService_GetWebhook_Handler,
+		},
+		{
+			MethodName: "UpdateWebhook",
+			Handler:    _PartnerService_UpdateWebhook_Handler,
+		},
+		{
+			MethodName: "DeleteWebhook",
+			Handler:    _PartnerService_DeleteWebhook_Handler,
+		},
+		{
+			MethodName: "SimulateWebhook",
+			Handler:    _PartnerService_SimulateWebhook_Handler,
+		},
+		{
+			MethodName: "CreateApiKey",
+			Handler:    _PartnerService_CreateApiKey_Handler,
+		},
+		{
+			MethodName: "ListApiKeys",
+			Handler:    _PartnerService_ListApiKeys_Handler,
+		},
+		{
+			MethodName: "GetApiKey",
+			Handler:    _PartnerService_GetApiKey_Handler,
+		},
+		{
+			MethodName: "UpdateApiKey",
+			Handler:    _PartnerService_UpdateApiKey_Handler,
+		},
+		{
+			MethodName: "DisableApiKey",
+			Handler:    _PartnerService_DisableApiKey_Handler,
+		},
+		{
+			MethodName: "CreateClientCertificate",
+			Handler:    _PartnerService_CreateClientCertificate_Handler,
+		},
+		{
+			MethodName: "ListClientCertificates",
+			Handler:    _PartnerService_ListClientCertificates_Handler,
+		},
+		{
+			MethodName: "GetClientCertificate",
+			Handler:    _PartnerService_GetClientCertificate_Handler,
+		},
+		{
+			MethodName: "UpdateClientCertificate",
+			Handler:    _PartnerService_UpdateClientCertificate_Handler,
+		},
+		{
+			MethodName: "RevokeClientCertificate",
+			Handler:    _PartnerService_RevokeClientCertificate_Handler,
+		},
+		{
+			MethodName: "GetMtlsEnforcement",
+			Handler:    _PartnerService_GetMtlsEnforcement_Handler,
+		},
+		{
+			MethodName: "EnforceMtls",
+			Handler:    _PartnerService_EnforceMtls_Handler,
+		},
+		{
+			MethodName: "RemoveMtlsEnforcement",
+			Handler:    _PartnerService_RemoveMtlsEnforcement_Handler,
+		},
+		{
+			MethodName: "GetAllowedIps",
+			Handler:    _PartnerService_GetAllowedIps_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{
