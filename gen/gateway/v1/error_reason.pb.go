@@ -148,6 +148,17 @@ const (
 	ErrorReason_ERROR_REASON_CREDENTIALS_REVOKED ErrorReason = 121
 	// UNAUTHENTICATED: the watch ticket is unknown, spent or has run out; get another one.
 	ErrorReason_ERROR_REASON_TICKET_INVALID ErrorReason = 122
+	// NOT_FOUND: neither the key ring nor Klarna has such a signing key.
+	ErrorReason_ERROR_REASON_SIGNING_KEY_NOT_FOUND ErrorReason = 80
+	// NOT_FOUND: Klarna has no such webhook.
+	ErrorReason_ERROR_REASON_WEBHOOK_NOT_FOUND ErrorReason = 81
+	// FAILED_PRECONDITION: a webhook or the configuration uses the signing key, or it has signed within a day.
+	ErrorReason_ERROR_REASON_SIGNING_KEY_IN_USE ErrorReason = 82
+	// ALREADY_EXISTS: the same webhook, or another signing key of this id, is there.
+	ErrorReason_ERROR_REASON_ALREADY_EXISTS ErrorReason = 83
+	// FAILED_PRECONDITION: webhooks are set up, but the simulated event did not arrive as it should; the message says what
+	// is missing.
+	ErrorReason_ERROR_REASON_WEBHOOK_NOT_PROVEN ErrorReason = 84
 )
 
 // Enum value maps for ErrorReason.
@@ -209,6 +220,11 @@ var (
 		120: "ERROR_REASON_PERMISSION_MISSING",
 		121: "ERROR_REASON_CREDENTIALS_REVOKED",
 		122: "ERROR_REASON_TICKET_INVALID",
+		80:  "ERROR_REASON_SIGNING_KEY_NOT_FOUND",
+		81:  "ERROR_REASON_WEBHOOK_NOT_FOUND",
+		82:  "ERROR_REASON_SIGNING_KEY_IN_USE",
+		83:  "ERROR_REASON_ALREADY_EXISTS",
+		84:  "ERROR_REASON_WEBHOOK_NOT_PROVEN",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                      0,
@@ -267,6 +283,11 @@ var (
 		"ERROR_REASON_PERMISSION_MISSING":               120,
 		"ERROR_REASON_CREDENTIALS_REVOKED":              121,
 		"ERROR_REASON_TICKET_INVALID":                   122,
+		"ERROR_REASON_SIGNING_KEY_NOT_FOUND":            80,
+		"ERROR_REASON_WEBHOOK_NOT_FOUND":                81,
+		"ERROR_REASON_SIGNING_KEY_IN_USE":               82,
+		"ERROR_REASON_ALREADY_EXISTS":                   83,
+		"ERROR_REASON_WEBHOOK_NOT_PROVEN":               84,
 	}
 )
 
@@ -302,7 +323,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\xbc\x10\n" +
+	"gateway.v1*\xf3\x11\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -360,7 +381,12 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x1bERROR_REASON_WATCH_NOT_READ\x10n\x12#\n" +
 	"\x1fERROR_REASON_PERMISSION_MISSING\x10x\x12$\n" +
 	" ERROR_REASON_CREDENTIALS_REVOKED\x10y\x12\x1f\n" +
-	"\x1bERROR_REASON_TICKET_INVALID\x10zB\xa6\x01\n" +
+	"\x1bERROR_REASON_TICKET_INVALID\x10z\x12&\n" +
+	"\"ERROR_REASON_SIGNING_KEY_NOT_FOUND\x10P\x12\"\n" +
+	"\x1eERROR_REASON_WEBHOOK_NOT_FOUND\x10Q\x12#\n" +
+	"\x1fERROR_REASON_SIGNING_KEY_IN_USE\x10R\x12\x1f\n" +
+	"\x1bERROR_REASON_ALREADY_EXISTS\x10S\x12#\n" +
+	"\x1fERROR_REASON_WEBHOOK_NOT_PROVEN\x10TB\xa6\x01\n" +
 	"\x0ecom.gateway.v1B\x10ErrorReasonProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"
