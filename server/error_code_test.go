@@ -216,9 +216,9 @@ func (s *stack) requests() map[string]func() proto.Message {
 	return all
 }
 
-// TestErrors_EachDocumentedCodeReachesTheCaller has the simulated Klarna answer every documented error, and looks at what
+// TestErrors_EachOfKlarnasCodesReachesTheCaller has the simulated Klarna answer every documented error, and looks at what
 // becomes of it over gRPC and over REST.
-func TestErrors_EachDocumentedCodeReachesTheCaller(t *testing.T) {
+func TestErrors_EachOfKlarnasCodesReachesTheCaller(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	requests := s.requests()
@@ -296,8 +296,8 @@ func checkOrigin(t *testing.T, over string, st *status.Status, f klarnatest.Faul
 	}
 }
 
-// TestErrors_NoDocumentedCodeIsMissing looks the codes up in the fact sheets, where they are at hand.
-func TestErrors_NoDocumentedCodeIsMissing(t *testing.T) {
+// TestErrors_NoneOfKlarnasCodesIsMissing looks the codes up in the fact sheets, where they are at hand.
+func TestErrors_NoneOfKlarnasCodesIsMissing(t *testing.T) {
 	t.Parallel()
 	folder := contract.Folder(t)
 	if folder == "" {
