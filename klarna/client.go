@@ -90,9 +90,12 @@ type Config struct {
 	// deadline and a budget for all calls together bound it too. Zero: DefaultRetries; negative: none.
 	Retries int
 	// Rates are quotas that differ from those Klarna publishes for its hosts. Where there is none, the client goes by what
-	// Klarna's answers state. Several processes with one merchant account share its quota: give each its part, or leave it
-	// to what Klarna's answers say is left.
+	// Klarna's answers state. Several processes with one merchant account share its quota: see Budgets.
 	Rates map[Category]Rate
+	// Budgets has the budgets of these rates shared out among processes, under the name BudgetsOf: the merchant account.
+	// Clients of one name share them. Nil: the client has them for itself.
+	Budgets   *Budgets
+	BudgetsOf string
 	// CircuitFailures is after how many failures in a row nothing is sent for CircuitDelay; then one call tries. Calls
 	// meanwhile fail with ErrUnavailable. Zero: DefaultCircuitFailures; negative: never.
 	CircuitFailures int
@@ -178,8 +181,9 @@ func New(cfg Config) (*Client, error) {
 	}
 	defaults := defaultRates(base)
 	for _, category := range categories {
-		c.rates[category] = newBucket(cmp.Or(cfg.Rates[category], defaults[category]))
-		c.rates[category].agreed = cfg.Rates[category] != 0
+		made := newBucket(cmp.Or(cfg.Rates[category], defaults[category]))
+		made.agreed = cfg.Rates[category] != 0
+		c.rates[category] = cfg.Budgets.of(strings.Join([]string{cfg.BudgetsOf, base, string(category)}, " "), made)
 	}
 	if cfg.HTTPClient != nil {
 		*c.http = *cfg.HTTPClient

@@ -163,9 +163,13 @@ type bucket struct {
 	agreed bool // the quota was agreed on: Klarna's answers do not change it
 
 	mu      sync.Mutex
-	flow    float64 // a second; 0: no quota, which leaves what Klarna says
+	quota   Rate    // 0: none, which leaves what Klarna says
+	part    float64 // of the quota that is ours; the others are other processes'
+	flow    float64 // a second
 	most    float64
 	tokens  float64
+	came    int       // calls since asked
+	asked   time.Time // when demand was last asked for
 	at      time.Time // when tokens was right; in the future while Klarna halts us
 	waiting [lanes][]*waiter
 	timer   *time.Timer
@@ -178,7 +182,7 @@ type waiter struct {
 }
 
 func newBucket(quota Rate) *bucket {
-	b := &bucket{at: time.Now()}
+	b := &bucket{at: time.Now(), asked: time.Now(), part: 1}
 	b.adopt(quota)
 	return b
 }
@@ -186,8 +190,20 @@ func newBucket(quota Rate) *bucket {
 // adopt makes quota the bucket's, with all of it that may be saved up. Callers hold mu.
 func (b *bucket) adopt(quota Rate) {
 	if quota > 0 {
-		b.flow, b.most = float64(quota)*4/5, max(1, float64(quota)/5)
+		b.quota = quota
+		b.size()
 		b.tokens = b.most
+	}
+}
+
+// size makes flow and savings those of the bucket's part of the quota. One call can always be saved up, which leaves the
+// less to flow the smaller the part is. Callers hold mu.
+func (b *bucket) size() {
+	ours := float64(b.quota) * b.part
+	b.most = max(1, ours/5)
+	b.flow = min(ours*4/5, max(ours-b.most, ours/10))
+	if b.part == 1 {
+		b.flow = ours * 4 / 5
 	}
 }
 
@@ -215,6 +231,7 @@ func statedQuota(header http.Header) (quota Rate) {
 // Another error is ctx's.
 func (b *bucket) take(ctx context.Context, in lane, timeFor func(context.Context, time.Duration) bool) (late time.Duration, err error) {
 	b.mu.Lock()
+	b.came++
 	wait := b.wait(b.ahead(in))
 	if wait <= 0 {
 		b.tokens--
@@ -318,9 +335,9 @@ func (b *bucket) learn(status int, header http.Header) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.wait(0) // brings tokens up to date
-	if flow := float64(stated) * 4 / 5; !b.agreed && stated > 0 && flow != b.flow {
+	if !b.agreed && stated > 0 && stated != b.quota {
 		saved := b.tokens
-		had := b.flow > 0
+		had := b.quota > 0
 		if b.adopt(stated); had {
 			b.tokens = min(saved, b.most)
 		}

@@ -105,6 +105,11 @@ type Engine interface {
 	// whether it may have missed something.
 	Trim(ctx context.Context, upTo Position) error
 
+	// Share grants a replica parts, from 0 to 1, of budgets by what it wants of them, in any unit, and what others do, for
+	// as long as given. Parts that are granted at the same time never sum up to more than 1: who wants more, or comes
+	// later, gets what the others leave when they ask next.
+	Share(ctx context.Context, replica string, demands map[string]float64, life time.Duration) (map[string]float64, error)
+
 	// Listen calls ring after each commit of this or another replica that appended events or that added, returned
 	// or finished jobs, and once when it has begun to listen, so that nothing is missed before that. It calls from
 	// its own goroutine and returns when ctx ends or listening breaks. A ring is a hint, it may come twice or late.

@@ -160,3 +160,8 @@ func (s *Store) Quarantined(ctx context.Context, after int64, limit int) ([]Quar
 func (s *Store) Trim(ctx context.Context, upTo Position) error {
 	return s.engine.Trim(ctx, upTo)
 }
+
+// Share grants a replica parts of budgets: see Engine.Share.
+func (s *Store) Share(ctx context.Context, replica string, demands map[string]float64, life time.Duration) (map[string]float64, error) {
+	return s.engine.Share(ctx, replica, demands, life)
+}

@@ -11,9 +11,12 @@ import (
 	"path/filepath"
 	"strings"
 
+	"github.com/google/uuid"
+
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/postgres"
 	"payments.internal/klarna-gateway/store/sqlite"
+	"payments.internal/klarna-gateway/worker"
 )
 
 // replicas tells whether other processes may work on the same database.
@@ -141,4 +144,27 @@ func restored(ctx context.Context, cfg config, out io.Writer, log *slog.Logger) 
 	}
 	_, err = fmt.Fprintf(out, "The log stands at position %d in epoch %d. Resume and page tokens of earlier epochs are refused from now on.\n", head, epoch)
 	return err
+}
+
+// share takes this replica's part of the rate budgets.
+func (g *gatewayProcess) share(ctx context.Context) error {
+	if !g.cfg.replicas() {
+		return nil
+	}
+	g.sharer = &worker.Sharer{Store: g.store, Budgets: &g.budgets, Replica: uuid.NewString(), Logger: g.log}
+	if err := g.sharer.Ask(ctx); err != nil {
+		return fmt.Errorf("database: %w", err)
+	}
+	return nil
+}
+
+// keepSharing keeps the parts right until stop.
+func (g *gatewayProcess) keepSharing(ctx context.Context) (stop func()) {
+	if g.sharer == nil {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	shared := make(chan struct{})
+	go func() { defer close(shared); g.sharer.Run(ctx) }()
+	return func() { cancel(); <-shared }
 }

@@ -29,6 +29,8 @@ type gatewayProcess struct {
 	cfg      config
 	log      *slog.Logger
 	data     database
+	budgets  klarna.Budgets
+	sharer   *worker.Sharer // nil in the only replica
 	store    *store.Store
 	api      *server.Server
 	rest     *server.Gateway
@@ -65,6 +67,9 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 	}
 	v, err := g.accounts()
 	if err != nil {
+		return g, err
+	}
+	if err := g.share(ctx); err != nil {
 		return g, err
 	}
 	book := journal.New(journal.Config{
@@ -126,6 +131,7 @@ func (g *gatewayProcess) accounts() (views, error) {
 				return nil, err
 			}
 			with.HTTPClient, with.Version, with.Logger, with.Circuits = failing(web), version(), g.log, &circuits
+			with.Budgets, with.BudgetsOf = &g.budgets, a.Name
 			return klarna.New(with)
 		})
 		if err != nil {
@@ -197,6 +203,7 @@ func (g *gatewayProcess) listen(rest, door http.Handler, with parts) (err error)
 // run serves until ctx ends or a part fails, then shuts down; the store closes last.
 func (g *gatewayProcess) run(ctx context.Context) error {
 	defer g.close()
+	defer g.keepSharing(context.WithoutCancel(ctx))() // ends after the last call
 	group, ctx := errgroup.WithContext(ctx)
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
