@@ -133,7 +133,8 @@ func (c *Client) attempt(req *http.Request, k call, n int, probe bool) (transien
 	defer func() { c.report(req.Context(), probe, what) }()
 	seen := k.seen(req, n)
 	start := time.Now()
-	transient, seen.Err = c.exchange(req, k, &seen)
+	transient, err = c.exchange(req, k, &seen)
+	seen.Err = traced(err, seen)
 	seen.Duration = time.Since(start)
 	switch {
 	case !transient || seen.Status == http.StatusTooManyRequests:

@@ -36,6 +36,32 @@ type Error struct {
 	RetryAfter    time.Duration // on 429: when the quota is back; 0 when unknown
 }
 
+// CallError is an attempt that ended without an answer of Klarna's that makes sense: none came, it was cut off, or it
+// cannot be read. It wraps ErrOutcomeUnknown, ErrUnavailable, or what makes the answer unreadable.
+type CallError struct {
+	Operation     string
+	CorrelationID string // Klarna's, if an answer began; else the one we sent; may be empty
+	Err           error
+}
+
+func (e *CallError) Error() string {
+	if e.CorrelationID == "" {
+		return e.Err.Error()
+	}
+	return e.Err.Error() + ", correlation id " + e.CorrelationID
+}
+
+func (e *CallError) Unwrap() error { return e.Err }
+
+// traced gives an error that is no answer of Klarna's the id of its call.
+func traced(err error, seen Call) error {
+	var refused *Error
+	if err == nil || errors.As(err, &refused) {
+		return err
+	}
+	return &CallError{Operation: seen.Operation, CorrelationID: seen.CorrelationID, Err: err}
+}
+
 // Violation is one request field that Klarna did not accept.
 type Violation struct {
 	Parameter string // JSON path, such as "order_lines[0].tax_rate"

@@ -126,7 +126,7 @@ func (s *streamed) broken(err error) error {
 	if errors.Is(context.Cause(s.req.Context()), errStalled) {
 		err = errStalled
 	}
-	return s.call.unanswered(err, true)
+	return traced(s.call.unanswered(err, true), s.seen)
 }
 
 func (s *streamed) end(err error) {

@@ -43,6 +43,7 @@ func toStatus(err error) error {
 		trimmed     *store.TrimmedError
 	)
 	errors.As(err, &refused) // the errors below may wrap it; its ids then go along, whatever the reason
+	lost := unansweredCall(err, refused)
 	switch {
 	case err == nil:
 		return nil
@@ -53,11 +54,13 @@ func toStatus(err error) error {
 	case errors.As(err, &misdirected):
 		return misdirectedStatus(misdirected)
 	case errors.Is(err, klarna.ErrOutcomeUnknown): // before the deadline and the 5xx that it may wrap
-		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, refused)
+		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN, lost)
 	case errors.Is(err, klarna.ErrUnavailable):
-		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNAVAILABLE, refused)
+		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNAVAILABLE, lost)
 	case refused != nil:
 		return refusedStatus(refused)
+	case lost != nil:
+		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_KLARNA_UNEXPECTED, lost)
 	case errors.As(err, &trimmed):
 		return trimmedStatus(trimmed)
 	case errors.Is(err, errUnread):
@@ -146,6 +149,15 @@ func withInfo(c codes.Code, r gatewayv1.ErrorReason, msg string, metadata map[st
 	return detailed.Err()
 }
 
+// unansweredCall is the refusal, or what is known of a call that got no answer that makes sense: its name and ids.
+func unansweredCall(err error, refused *klarna.Error) *klarna.Error {
+	var call *klarna.CallError
+	if refused != nil || !errors.As(err, &call) {
+		return refused
+	}
+	return &klarna.Error{Operation: call.Operation, CorrelationID: call.CorrelationID}
+}
+
 // klarnaMetadata is what an operator or Klarna's support needs to find the call, and with what the caller may go on after
 // a failed token charge. None of it is free text.
 func klarnaMetadata(refused *klarna.Error) map[string]string {
@@ -161,7 +173,7 @@ func klarnaMetadata(refused *klarna.Error) map[string]string {
 		"step_up_id":            refused.StepUpID,
 	}
 	for key, value := range metadata {
-		if value == "" {
+		if value == "" || key == "klarna_http_status" && refused.Status == 0 {
 			delete(metadata, key)
 		}
 	}

@@ -180,7 +180,8 @@ func (p *Pool) giveUp(ctx context.Context, job store.Job) error {
 	})
 }
 
-// unlessGone ends a job about something that Klarna does not know: an unsigned push may name anything.
+// unlessGone ends a job about something that Klarna does not know, or does not show any more: an unsigned push may name
+// anything.
 func (p *Pool) unlessGone(ctx context.Context, job store.Job, err error) error {
 	if gone(err) {
 		p.log.WarnContext(ctx, "klarna does not know it", "job", job.Kind, "key", job.Key)
@@ -189,7 +190,9 @@ func (p *Pool) unlessGone(ctx context.Context, job store.Job, err error) error {
 	return err
 }
 
+// gone tells that reading something will not help: Klarna does not know it, or the merchant account's profile does not
+// offer to read it.
 func gone(err error) bool {
 	var refused *klarna.Error
-	return errors.As(err, &refused) && refused.Status == http.StatusNotFound
+	return errors.As(err, &refused) && refused.Status == http.StatusNotFound || errors.Is(err, klarna.ErrNotOffered)
 }

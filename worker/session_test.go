@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/klarna/klarnatest"
 	"payments.internal/klarna-gateway/operation"
 	. "payments.internal/klarna-gateway/operation/operationtest"
@@ -220,4 +221,23 @@ func TestReleaseToken_GivesBackAnAuthorisationThatCameAfterTheOrder(t *testing.T
 	if jobs := w.Jobs(journal.JobReleaseToken); len(jobs) != 0 {
 		t.Errorf("jobs %+v", jobs)
 	}
+}
+
+// A session of before a change that took over cannot be read any more. Its job waits for the session's end, and does not
+// ask in vain until then.
+func TestReadSession_OfAProfileThatHasEndedWaitsForTheEnd(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{Change: &Change{From: Start.Add(time.Minute), TakesOver: true, Offers: klarna.KustomOffers}})
+	pool(w)
+	session := w.Session("")
+	pass(w, 3*time.Minute, time.Minute)
+	jobs := w.Jobs(journal.JobReadSession)
+	if len(jobs) != 1 || jobs[0].RunAt.Before(Start.Add(47*time.Hour)) || jobs[0].LastError != "" {
+		t.Fatalf("jobs %+v", jobs)
+	}
+	pass(w, 49*time.Hour, 30*time.Minute)
+	if got := w.Payment(journal.KeySession, session).State; got != journal.Expired || len(w.Jobs(journal.JobReadSession)) != 0 {
+		t.Errorf("state %s, jobs %+v", got, w.Jobs(journal.JobReadSession))
+	}
+	w.CalledTimes("readSession", 0)
 }

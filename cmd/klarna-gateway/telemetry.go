@@ -26,6 +26,7 @@ func klarnaHTTP() *http.Client {
 	transport.MaxIdleConnsPerHost = 64
 	transport.IdleConnTimeout = 50 * time.Second
 	transport.ResponseHeaderTimeout = 60 * time.Second
+	transport.MaxResponseHeaderBytes = 64 << 10 // bodies are bounded by the client
 	transport.HTTP2 = &http.HTTP2Config{SendPingTimeout: 10 * time.Second, PingTimeout: 5 * time.Second}
 	return &http.Client{Transport: transport}
 }
