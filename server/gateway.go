@@ -77,7 +77,7 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 	root := http.NewServeMux()
 	root.HandleFunc("GET /openapi.json", serveOpenAPI)
 	root.Handle("/", unbuffered(http.MaxBytesHandler(mux, messageLimit)))
-	g := &Gateway{handler: takeTicket(otelhttp.NewHandler(root, "rest")), conn: conn}
+	g := &Gateway{handler: s.cors.wrap(takeTicket(otelhttp.NewHandler(root, "rest"))), conn: conn}
 	g.serving.Go(func() { _ = s.Serve(pipe) })
 	return g, nil
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"slices"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -41,6 +42,8 @@ type Config struct {
 	Policy *access.PolicyFile
 	// Audit says which decisions are logged; empty means AuditDenied.
 	Audit Audit
+	// CORS says which pages of browsers may use REST.
+	CORS CORS
 	// TLS of the gRPC listener; nil means none. REST has its own, on the listener of its http.Server.
 	TLS *tls.Config
 	// DebtorData lets callers see debtors' names and account numbers where nobody has to authenticate.
@@ -67,6 +70,7 @@ type Server struct {
 	debtorData  bool
 	policy      *access.PolicyFile
 	audit       Audit
+	cors        CORS
 	validator   protovalidate.Validator
 	callTimeout time.Duration
 	keeper      *keeper
@@ -85,6 +89,9 @@ const messageLimit = 4 << 20
 
 // New builds a server; nothing is served before Serve.
 func New(cfg Config) (*Server, error) {
+	if cfg.CORS.Credentials && slices.Contains(cfg.CORS.Origins, "*") {
+		return nil, errors.New("cors: every origin, with credentials: every page could act as whoever looks at it")
+	}
 	validator, err := protovalidate.New(protovalidate.WithMessages(requests()...))
 	if err != nil {
 		return nil, fmt.Errorf("compile validation rules: %w", err)
@@ -92,7 +99,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
 		accounts: cfg.Accounts, defaults: cfg.Defaults, validator: validator,
-		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied),
+		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS,
 		now: cfg.Callers.Now, credentialCheck: credentialCheck,
 		callTimeout: cfg.CallTimeout, log: cfg.Logger,
 		keeper: newKeeper(cmp.Or(cfg.StreamAge, 25*time.Minute), cmp.Or(cfg.UnreadLimit, 30*time.Second)),

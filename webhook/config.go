@@ -29,6 +29,9 @@ func (cfg Config) check() error {
 	if cfg.Timeout < 0 {
 		flaw("timeout is negative")
 	}
+	if err := cfg.Sources.Check(); err != nil {
+		flaw("sources: %w", err)
+	}
 	pushers := make(map[klarna.Secret]string)
 	for _, name := range slices.Sorted(maps.Keys(cfg.Accounts)) {
 		account := cfg.Accounts[name]

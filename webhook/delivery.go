@@ -7,6 +7,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"go.opentelemetry.io/otel/propagation"
@@ -48,6 +49,13 @@ func (r *Receiver) door(door Door, budget time.Duration, receive func(context.Co
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		ctx, cancel := context.WithTimeout(req.Context(), budget)
 		defer cancel()
+		from := r.gate.address(req)
+		listed, sure := r.gate.listed(door, from)
+		if refused, ok := r.turnedAway(ctx, door, from, listed, sure); ok {
+			r.note(ctx, door, refused)
+			refused.write(w)
+			return
+		}
 		// A body that trickles in is cut off with the budget. Only recorders of tests know no deadline.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(budget))
 		var a answer
@@ -61,9 +69,32 @@ func (r *Receiver) door(door Door, budget time.Duration, receive func(context.Co
 		default:
 			a = receive(ctx, delivery{path: req.PathValue, header: req.Header, body: body, trace: traceParent(ctx, req.Header)})
 		}
+		if a.outcome != Rejected && !(sure && listed) {
+			r.gate.flood.giveBack(from)
+		}
 		r.note(ctx, door, a)
 		a.write(w)
 	})
+}
+
+// turnedAway refuses a delivery by where it comes from, unread: an address that is not Klarna's, where that is enforced,
+// and one that was rejected too often. Addresses that are Klarna's are never counted.
+func (r *Receiver) turnedAway(ctx context.Context, door Door, from netip.Addr, listed, sure bool) (answer, bool) {
+	if sure && listed {
+		return answer{}, false
+	}
+	if ok, first := r.gate.flood.take(from); !ok {
+		a := refuse(http.StatusTooManyRequests, "")
+		if first { // and no line for each of the others: a flood must not fill a disk
+			r.log.WarnContext(ctx, "address turned away, too many of its deliveries were rejected", "door", string(door), "source", from.String())
+		}
+		return a, true
+	}
+	if !sure {
+		return answer{}, false
+	}
+	r.log.WarnContext(ctx, "delivery from an address that is not on the list", "door", string(door), "source", from.String(), "mode", string(r.gate.mode))
+	return refuse(http.StatusForbidden, ""), r.gate.mode == SourcesEnforce
 }
 
 // note counts a delivery, and logs it unless it went as it should. URLs and headers are kept out: they hold secrets.

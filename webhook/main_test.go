@@ -59,6 +59,7 @@ type gateway struct {
 	asked   *atomic.Int64 // how often signing keys were read
 	moved   atomic.Int64  // how far the clock was moved on
 	keys    *keyring
+	engine  *breakable
 
 	mu   sync.Mutex
 	seen map[Door]map[Outcome]int
@@ -68,8 +69,9 @@ type gateway struct {
 // breakable is an engine whose commits and reads of signing keys can be made to fail.
 type breakable struct {
 	store.Engine
-	broken atomic.Bool
-	asked  atomic.Int64
+	broken  atomic.Bool
+	asked   atomic.Int64
+	commits atomic.Int64 // that were asked for
 }
 
 func (b *breakable) SigningKeys(ctx context.Context) ([]store.SigningKey, error) {
@@ -81,6 +83,7 @@ func (b *breakable) SigningKeys(ctx context.Context) ([]store.SigningKey, error)
 }
 
 func (b *breakable) Commit(ctx context.Context, units []func(store.Tx) error) []error {
+	b.commits.Add(1)
 	if !b.broken.Load() {
 		return b.Engine.Commit(ctx, units)
 	}
@@ -105,7 +108,7 @@ func start(t *testing.T, change func(*Config)) *gateway {
 		t.Fatal(err)
 	}
 	engine := &breakable{Engine: file}
-	g := &gateway{t: t, broken: &engine.broken, asked: &engine.asked, seen: make(map[Door]map[Outcome]int)}
+	g := &gateway{t: t, broken: &engine.broken, engine: engine, asked: &engine.asked, seen: make(map[Door]map[Outcome]int)}
 	log, err := store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: g.now})
 	if err != nil {
 		t.Fatal(err)

@@ -7,6 +7,7 @@
 package webhook
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"net/http"
@@ -31,6 +32,8 @@ type Config struct {
 	// notifications. Klarna: a callback has 2 s to connect and 2 s to be answered, an update of a hosted page 3 s; no
 	// figure for the others.
 	Timeout time.Duration
+	// Sources says where deliveries may come from.
+	Sources Sources
 	// Logger gets a line per delivery that was refused, quarantined or failed; nil means slog.Default().
 	Logger *slog.Logger
 	// Observe is told of every delivery once; nil means nobody is.
@@ -89,6 +92,7 @@ type Receiver struct {
 	log     *slog.Logger
 	observe func(context.Context, Door, Outcome)
 	maxBody int64
+	gate    *gatekeeper
 
 	live map[string]bool // by merchant account
 	keys *keyring
@@ -120,6 +124,11 @@ func New(cfg Config) (*Receiver, error) {
 	}
 	if r.maxBody == 0 {
 		r.maxBody = 1 << 20
+	}
+	r.gate = &gatekeeper{
+		mode: cmp.Or(cfg.Sources.Mode, SourcesOff), doors: cfg.Sources.published(cfg.Accounts),
+		proxies: cfg.Sources.Proxies, hops: cfg.Sources.Hops,
+		flood: newFlood(cfg.Sources.RejectsPerSecond, len(cfg.Sources.Proxies) == 0, r.store.Now),
 	}
 	notification, callback := notificationBudget, callbackBudget
 	if cfg.Timeout > 0 {

@@ -41,7 +41,9 @@ type config struct {
 	DatabaseConnections int `yaml:"database_connections"`
 	// KeyFile is the key file, where it is not in the data directory.
 	KeyFile string `yaml:"key_file"`
-	// Tokens are the callers' bearer tokens. Without any, the API must listen on loopback.
+	// Who gets in where.
+	accessConfig `yaml:",inline"`
+	// Tokens are the callers' bearer tokens.
 	Tokens []tokenConfig `yaml:"tokens"`
 	// DebtorData shows debtors' data to callers that ask for it where nobody has to authenticate.
 	DebtorData bool `yaml:"debtor_data"`
@@ -58,11 +60,6 @@ type config struct {
 	KeepAnswers      time.Duration   `yaml:"keep_answers"`
 	LogLevel         string          `yaml:"log_level"` // debug, info (default), warn, error
 	MerchantAccounts []accountConfig `yaml:"merchant_accounts"`
-}
-
-type tlsFiles struct {
-	CertFile string `yaml:"cert_file"`
-	KeyFile  string `yaml:"key_file"`
 }
 
 type tokenConfig struct {
@@ -183,6 +180,7 @@ func (c *config) environment(env func(string) string) {
 		"GRPC_ADDRESS": &c.GRPCAddress, "REST_ADDRESS": &c.RESTAddress, "WEBHOOK_ADDRESS": &c.WebhookAddress,
 		"PUBLIC_BASE_URL": &c.PublicBaseURL, "DATA_DIR": &c.DataDir, "KEY_FILE": &c.KeyFile, "LOG_LEVEL": &c.LogLevel,
 		"WEBHOOK_TLS_CERT_FILE": &c.WebhookTLS.CertFile, "WEBHOOK_TLS_KEY_FILE": &c.WebhookTLS.KeyFile,
+		"ADMIN_ADDRESS": &c.AdminAddress, "POLICY_FILE": &c.PolicyFile,
 	} {
 		if value := env("KLARNA_GATEWAY_" + name); value != "" {
 			*field = value
@@ -207,6 +205,7 @@ func (c *config) defaults() {
 	c.RESTAddress = orDefault(c.RESTAddress, "127.0.0.1:8080")
 	c.WebhookAddress = orDefault(c.WebhookAddress, "127.0.0.1:8081")
 	c.DataDir = orDefault(c.DataDir, "data")
+	c.accessDefaults()
 	c.LogLevel = orDefault(c.LogLevel, "info")
 	if c.ShutdownGrace == 0 {
 		c.ShutdownGrace = 20 * time.Second
@@ -223,14 +222,11 @@ func (c *config) defaults() {
 // check tells everything that is wrong.
 func (c *config) check() (flaws []error) {
 	flaw := func(format string, args ...any) { flaws = append(flaws, fmt.Errorf(format, args...)) }
-	for _, listener := range []struct {
-		name, address string
-		api           bool
-	}{{"grpc_address", c.GRPCAddress, true}, {"rest_address", c.RESTAddress, true}, {"webhook_address", c.WebhookAddress, false}} {
-		if _, _, err := net.SplitHostPort(listener.address); err != nil {
-			flaw("%s: %q is not host:port", listener.name, listener.address)
-		} else if listener.api && !loopback(listener.address) && len(c.Tokens) == 0 {
-			flaw("%s: %s is not a loopback address, and no tokens are configured: anybody could move money", listener.name, listener.address)
+	for _, listener := range [][2]string{
+		{"grpc_address", c.GRPCAddress}, {"rest_address", c.RESTAddress}, {"webhook_address", c.WebhookAddress}, {"admin_address", c.AdminAddress},
+	} {
+		if _, _, err := net.SplitHostPort(listener[1]); err != nil && !(listener[0] == "admin_address" && !c.admin()) {
+			flaw("%s: %q is not host:port", listener[0], listener[1])
 		}
 	}
 	for _, limit := range []struct {
@@ -244,9 +240,6 @@ func (c *config) check() (flaws []error) {
 	if c.KeepAnswers > 0 && c.KeepAnswers < 48*time.Hour {
 		flaw("keep_answers: %s is less than 48h; a repeat of a request that is forgotten is a new request", c.KeepAnswers)
 	}
-	if (c.WebhookTLS.CertFile == "") != (c.WebhookTLS.KeyFile == "") {
-		flaw("webhook_tls: cert_file and key_file belong together")
-	}
 	if base, err := url.Parse(c.PublicBaseURL); c.PublicBaseURL != "" && (err != nil || base.Scheme != "https" || base.Host == "") {
 		flaw("public_base_url: %q is not an https address; Klarna calls back over https only", c.PublicBaseURL)
 	}
@@ -258,8 +251,11 @@ func (c *config) check() (flaws []error) {
 		if sum, err := hex.DecodeString(t.SHA256); t.Name == "" || err != nil || len(sum) != 32 {
 			flaw("tokens[%d]: a name and the sha256 of the token in hex are required", i)
 		}
+		if strings.Contains(t.Name, ":") { // as in NAME:SUBJECT of JWTs, and in names of certificates
+			flaw("tokens[%d]: name: %q has a colon, as the names of other callers do", i, t.Name)
+		}
 	}
-	return slices.Concat(flaws, c.checkDatabase(), c.checkAccounts())
+	return slices.Concat(flaws, c.checkAccess(), c.checkDatabase(), c.checkAccounts())
 }
 
 func (c *config) checkAccounts() (flaws []error) {

@@ -64,8 +64,8 @@ func TestLoadConfig_NamesEveryMistake(t *testing.T) {
 			`merchant_accounts[0] "shop": klarna client: credential: neither an api key nor a password`,
 		}},
 		{"api for everybody", shopYAML + "grpc_address: 0.0.0.0:9090\nrest_address: ':8080'\n", []string{
-			"grpc_address: 0.0.0.0:9090 is not a loopback address, and no tokens are configured: anybody could move money",
-			"rest_address: :8080 is not a loopback address, and no tokens are configured: anybody could move money",
+			"grpc_address: 0.0.0.0:9090 is not a loopback address, and callers need not prove who they are (tokens, token_issuers, grpc_tls.client_ca_file): anybody could move money; allow_unauthenticated: true says that this is meant",
+			"rest_address: :8080 is not a loopback address, and callers need not prove who they are (tokens, token_issuers, rest_tls.client_ca_file): anybody could move money; allow_unauthenticated: true says that this is meant",
 		}},
 		{"api for those with a token, webhooks for everybody", shopYAML + fmt.Sprintf(
 			"grpc_address: 0.0.0.0:9090\nrest_address: ':8080'\nwebhook_address: ':8081'\ntokens: [{name: shop, sha256: '%064x'}]\n", 7), nil},
@@ -77,9 +77,9 @@ func TestLoadConfig_NamesEveryMistake(t *testing.T) {
 			"shutdown_grace: -1s is negative",
 			"session_read_delay: -2m0s is negative",
 			"account_read_delay: -3m0s is negative",
-			"webhook_tls: cert_file and key_file belong together",
 			`public_base_url: "http://gateway.example" is not an https address; Klarna calls back over https only`,
 			`log_level: "chatty" is none of debug, info, warn, error`,
+			"webhook_tls: cert_file and key_file belong together",
 		}},
 		{"answers that are forgotten too soon", shopYAML + "keep_answers: 24h\n", []string{
 			"keep_answers: 24h0m0s is less than 48h; a repeat of a request that is forgotten is a new request",

@@ -46,6 +46,7 @@ func newCutOver(t *testing.T) *cutOver {
 grpc_address: 127.0.0.1:0
 rest_address: 127.0.0.1:0
 webhook_address: 127.0.0.1:0
+admin_address: "off"
 public_base_url: https://gateway.merchant.example
 data_dir: %s
 merchant_accounts:

@@ -43,9 +43,9 @@ type local struct {
 }
 
 // localAddresses says where a local set-up listens; port 0 takes any free one.
-type localAddresses struct{ grpc, rest, webhook, sim string }
+type localAddresses struct{ grpc, rest, webhook, sim, admin string }
 
-var anyPorts = localAddresses{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"}
+var anyPorts = localAddresses{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0"}
 
 // newLocal starts a local set-up over a data folder. Onboarded accounts become operational after the given time, by
 // themselves; never if it is negative. Callers run gateway.run and then close.
@@ -98,6 +98,7 @@ func newLocal(ctx context.Context, at localAddresses, data string, operational t
 			},
 		},
 	}
+	cfg.AdminAddress = at.admin
 	cfg.defaults()
 	// The simulator's clock drives the gateway too, so that moving it moves both.
 	l.gateway, err = newGateway(ctx, cfg, parts{now: l.sim.Now, webhookListener: hooks, webhookTLS: serverTLS, poll: 20 * time.Millisecond}, log)
@@ -158,7 +159,7 @@ func randomText() string {
 }
 
 // devAddresses are those that the hints name.
-var devAddresses = localAddresses{"127.0.0.1:9090", "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8082"}
+var devAddresses = localAddresses{"127.0.0.1:9090", "127.0.0.1:8080", "127.0.0.1:8081", "127.0.0.1:8082", "127.0.0.1:9091"}
 
 // dev runs a local set-up and says what to try.
 func dev(ctx context.Context, at localAddresses, data string, out, errOut io.Writer) error {

@@ -62,6 +62,7 @@ func command(ctx context.Context, args []string, out, errOut io.Writer) error {
 		flags.StringVar(&at.grpc, "grpc", at.grpc, "`address` of the gateway's gRPC")
 		flags.StringVar(&at.rest, "rest", at.rest, "`address` of the gateway's REST")
 		flags.StringVar(&at.webhook, "webhooks", at.webhook, "`address` of the gateway's webhooks")
+		flags.StringVar(&at.admin, "admin", at.admin, "`address` of the gateway's health and version")
 		flags.StringVar(&at.sim, "sim", at.sim, "`address` of the simulated Klarna")
 		if err := flags.Parse(args); err != nil {
 			return err

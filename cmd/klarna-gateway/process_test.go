@@ -64,7 +64,7 @@ func newStage(t *testing.T, grace time.Duration) *stage {
 		return d.DialContext(ctx, network, p.hooks)
 	}}
 	t.Cleanup(s.posts.CloseIdleConnections)
-	fmt.Fprintf(&s.config, "grpc_address: 127.0.0.1:0\nrest_address: 127.0.0.1:0\nwebhook_address: 127.0.0.1:0\n"+
+	fmt.Fprintf(&s.config, "grpc_address: 127.0.0.1:0\nrest_address: 127.0.0.1:0\nwebhook_address: 127.0.0.1:0\nadmin_address: 127.0.0.1:0\n"+
 		"public_base_url: %s\ndata_dir: %s\nshutdown_grace: %s\nwebhook_tls: {cert_file: %s, key_file: %s}\nmerchant_accounts:\n",
 		publicURL, filepath.Join(s.dir, "data"), grace, s.write("cert.pem", certificate(t, serverTLS)), s.write("key.pem", privateKey(t, serverTLS)))
 	return s

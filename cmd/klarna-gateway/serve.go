@@ -34,11 +34,16 @@ type gatewayProcess struct {
 	store    *store.Store
 	api      *server.Server
 	rest     *server.Gateway
+	admin    *admin
+	policy   *access.PolicyFile // nil without one
 	restHTTP *http.Server
 	hookHTTP *http.Server
 	pool     *worker.Pool
 
-	grpcListener, restListener, hookListener net.Listener
+	adminHTTP *http.Server // nil without an admin listener
+
+	grpcListener, restListener, hookListener, adminListener net.Listener
+	stopIssuers                                             context.CancelFunc
 }
 
 // parts is what a test or the demo replaces. Zero fields are the real thing.
@@ -83,17 +88,20 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		PushURL: cfg.pushURL, NetworkURL: cfg.networkURL(), SigningKeys: cfg.signingKeys(),
 	})
 	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Logger: log})
-	g.api, err = server.New(server.Config{
-		Journal: book, Operations: operations, Accounts: v.apis, Defaults: v.defaults, Callers: access.Callers{Tokens: cfg.tokens()},
+	api := server.Config{
+		Journal: book, Operations: operations, Accounts: v.apis, Defaults: v.defaults,
 		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, Logger: log,
-	})
-	if err != nil {
+	}
+	if err := g.guard(ctx, &api); err != nil {
+		return g, err
+	}
+	if g.api, err = server.New(api); err != nil {
 		return g, err
 	}
 	if g.rest, err = g.api.NewGateway(ctx); err != nil {
 		return g, err
 	}
-	door, err := webhook.New(webhook.Config{Journal: book, Accounts: v.doors, NetworkKeys: v.networkKeys, Logger: log})
+	door, err := webhook.New(webhook.Config{Journal: book, Accounts: v.doors, NetworkKeys: v.networkKeys, Sources: cfg.sources(), Logger: log})
 	if err != nil {
 		return g, err
 	}
@@ -176,23 +184,30 @@ func (g *gatewayProcess) listen(rest, door http.Handler, with parts) (err error)
 	if g.hookListener = with.webhookListener; g.hookListener == nil {
 		bind(&g.hookListener, g.cfg.WebhookAddress)
 	}
+	if g.cfg.admin() {
+		bind(&g.adminListener, g.cfg.AdminAddress)
+	}
 	if err != nil {
 		return err
 	}
+	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
+	if err := g.listenAdmin(errorLog); err != nil {
+		return err
+	}
 	secure := with.webhookTLS
-	if secure == nil && g.cfg.WebhookTLS.CertFile != "" {
-		cert, err := tls.LoadX509KeyPair(g.cfg.WebhookTLS.CertFile, g.cfg.WebhookTLS.KeyFile)
-		if err != nil {
+	if secure == nil {
+		if secure, err = g.cfg.WebhookTLS.serve(nil, g.log); err != nil {
 			return fmt.Errorf("webhook certificate: %w", err)
 		}
-		secure = &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12}
 	}
 	if secure != nil {
 		g.hookListener = tls.NewListener(g.hookListener, secure)
 	}
-	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	// No WriteTimeout on REST: it would cut watches.
 	g.restHTTP = &http.Server{Handler: rest, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: errorLog}
+	if g.restHTTP.TLSConfig, err = g.cfg.RESTTLS.serve([]string{"h2", "http/1.1"}, g.log); err != nil {
+		return fmt.Errorf("rest certificate: %w", err)
+	}
 	g.hookHTTP = &http.Server{
 		Handler: door, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 30 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10, ErrorLog: errorLog,
@@ -209,7 +224,7 @@ func (g *gatewayProcess) run(ctx context.Context) error {
 	defer stopWork()
 	worked := make(chan struct{})
 	group.Go(func() error { return g.api.Serve(g.grpcListener) })
-	group.Go(func() error { return served("rest", g.restHTTP.Serve(g.restListener)) })
+	group.Go(func() error { return served("rest", serveHTTP(g.restHTTP, g.restListener)) })
 	group.Go(func() error { return served("webhooks", g.hookHTTP.Serve(g.hookListener)) })
 	go func() { // waited for by shutDown, and no longer than the grace
 		defer close(worked)
@@ -217,13 +232,19 @@ func (g *gatewayProcess) run(ctx context.Context) error {
 			g.log.Error("work jobs", "error", err)
 		}
 	}()
+	if g.adminHTTP != nil {
+		group.Go(func() error { return served("admin", serveHTTP(g.adminHTTP, g.adminListener)) })
+	}
+	if g.policy != nil {
+		group.Go(func() error { return g.policy.Watch(ctx) })
+	}
 	group.Go(func() error {
 		<-ctx.Done()
 		stopWork() // what is in hand has all of the grace
 		return g.shutDown(context.WithoutCancel(ctx), worked)
 	})
 	g.log.Info("serving", "version", version(), "grpc", g.grpcListener.Addr().String(), "rest", g.restListener.Addr().String(),
-		"webhooks", g.hookListener.Addr().String(), "merchant_accounts", len(g.cfg.MerchantAccounts))
+		"webhooks", g.hookListener.Addr().String(), "merchant_accounts", len(g.cfg.MerchantAccounts), "admin", g.adminAddress())
 	return group.Wait()
 }
 
@@ -233,6 +254,7 @@ func (g *gatewayProcess) shutDown(ctx context.Context, worked <-chan struct{}) e
 	g.log.Info("shutting down", "grace", g.cfg.ShutdownGrace)
 	ctx, cancel := context.WithTimeout(ctx, g.cfg.ShutdownGrace)
 	defer cancel()
+	g.admin.draining.Store(true)
 	g.api.Drain() // NOT_SERVING; watches end with a token, which lets REST drain too
 	// Side by side: http.Server waits seconds for a connection that says nothing, and the webhooks face the internet.
 	var faces errgroup.Group
@@ -244,6 +266,9 @@ func (g *gatewayProcess) shutDown(ctx context.Context, worked <-chan struct{}) e
 	case <-worked:
 	case <-ctx.Done():
 		err = errors.Join(err, errors.New("jobs were cut off"))
+	}
+	if g.adminHTTP != nil { // last, so that it can be seen what is waited for
+		err = errors.Join(err, g.adminHTTP.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("shutdown_grace of %s was too short: %w", g.cfg.ShutdownGrace, err)
@@ -267,7 +292,7 @@ func served(what string, err error) error {
 }
 
 func (g *gatewayProcess) close() {
-	for _, l := range []net.Listener{g.grpcListener, g.restListener, g.hookListener} {
+	for _, l := range []net.Listener{g.grpcListener, g.restListener, g.hookListener, g.adminListener} {
 		if l != nil {
 			_ = l.Close() // mostly closed already
 		}
@@ -279,6 +304,9 @@ func (g *gatewayProcess) close() {
 	}
 	if g.rest != nil {
 		_ = g.rest.Close()
+	}
+	if g.stopIssuers != nil {
+		g.stopIssuers()
 	}
 	if g.store != nil {
 		g.store.Close()
