@@ -200,9 +200,11 @@ func (d *decision) denied(account, partner string) error {
 	return withInfo(codes.PermissionDenied, gatewayv1.ErrorReason_ERROR_REASON_PERMISSION_MISSING, text, missing)
 }
 
-// audited logs a decision if that is wanted.
+// audited logs a decision if that is wanted. Strangers who prove nothing are logged with all decisions alone: there may be
+// any number of them.
 func (s *Server) audited(ctx context.Context, d *decision, err error) {
-	if d.rpc == "" || s.audit == AuditOff || err == nil && s.audit != AuditAll {
+	stranger := d.caller.Name == "" && s.callers.Required()
+	if d.rpc == "" || s.audit == AuditOff || (err == nil || stranger) && s.audit != AuditAll {
 		return
 	}
 	attrs := []slog.Attr{

@@ -197,6 +197,25 @@ bindings: [{callers: [clerk], roles: [elsewhere]}]`, "clerk"))
 	}
 }
 
+// Were a handler to forget about the merchant account, its answer would not leave.
+func TestPolicy_AnAnswerAboutNoSettledAccountIsRefused(t *testing.T) {
+	t.Parallel()
+	all, some := access.All(false), access.All(false).For(shop)
+	for name, c := range map[string]struct {
+		d    decision
+		lets bool
+	}{
+		"settled":               {decision{rpc: "A/B", grant: some, settled: true}, true},
+		"not settled":           {decision{rpc: "A/B", grant: some}, false},
+		"all accounts":          {decision{rpc: "A/B", grant: all}, true},
+		"health and reflection": {decision{}, true},
+	} {
+		if err := c.d.open(); (err == nil) != c.lets {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 func TestPolicy_DecisionsAreLogged(t *testing.T) {
 	t.Parallel()
 	roles := sampleRoles(t)

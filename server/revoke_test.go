@@ -63,7 +63,9 @@ func TestWatch_EndsWhenItsGrantGoes(t *testing.T) {
 			if !c.ends {
 				s.record(opened("SO-1"))
 				w.event()
-				return
+				must(t, os.WriteFile(path, []byte("roles: {}"), 0o600)) // the policy after that counts as well
+				_, err := file.Reload()
+				must(t, err)
 			}
 			all := w.ending()
 			if last := all[len(all)-1]; last.mark != "PERMISSION_REVOKED" || last.token == "" {
