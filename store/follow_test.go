@@ -376,20 +376,28 @@ func TestFollow_HoldsTheLogsPromises(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			var replicas []*store.Store
-			change := func(cfg *store.Config) { cfg.Heartbeat, cfg.TailCount = time.Millisecond, c.tail }
-			dir := t.TempDir()
-			first, done := fixture{dir, change}.open(t)
-			defer done()
-			for replicas = append(replicas, first); len(replicas) < c.replicas; {
-				another := func(cfg *store.Config) { change(cfg); _ = cfg.Engine.Close(); cfg.Engine = shared{first.Engine()} }
-				s, done := fixture{dir, another}.open(t)
-				defer done()
-				replicas = append(replicas, s)
-			}
-			holdTheLogsPromises(t, replicas)
+			onBoth(t, func(t *testing.T, f fixture) {
+				f.change = func(cfg *store.Config) { cfg.Heartbeat, cfg.TailCount = time.Millisecond, c.tail }
+				holdTheLogsPromises(t, f.replicas(t, c.replicas))
+			})
 		})
 	}
+}
+
+// replicas opens several stores over one log. Those over PostgreSQL have an engine each, as replicas have.
+func (f fixture) replicas(t *testing.T, n int) (replicas []*store.Store) {
+	first, done := f.open(t)
+	t.Cleanup(done)
+	change := f.change
+	if f.url == "" {
+		f.change = func(cfg *store.Config) { change(cfg); _ = cfg.Engine.Close(); cfg.Engine = shared{first.Engine()} }
+	}
+	for replicas = append(replicas, first); len(replicas) < n; {
+		s, done := f.open(t)
+		t.Cleanup(done)
+		replicas = append(replicas, s)
+	}
+	return replicas
 }
 
 // shared is an engine that several stores have.

@@ -3,18 +3,22 @@ package store_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"errors"
 	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/jackc/pgx/v5"
 	"go.uber.org/goleak"
 
 	"payments.internal/klarna-gateway/store"
+	"payments.internal/klarna-gateway/store/postgres"
 	"payments.internal/klarna-gateway/store/postgres/postgrestest"
 	"payments.internal/klarna-gateway/store/sqlite"
 )
@@ -29,10 +33,30 @@ var noon = time.Date(2026, 3, 1, 12, 0, 0, 123456789, time.UTC)
 type fixture struct {
 	dir    string
 	change func(*store.Config)
+	url    string // of a PostgreSQL; empty for a file in dir
+}
+
+// onBoth runs a test over each engine.
+func onBoth(t *testing.T, test func(t *testing.T, f fixture)) {
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, fixture{dir: t.TempDir()})
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, fixture{dir: t.TempDir(), url: postgrestest.URL(t)})
+	})
 }
 
 func (f fixture) engine(t *testing.T) store.Engine {
 	t.Helper()
+	if f.url != "" {
+		e, err := postgres.Open(t.Context(), f.url, postgres.WithLogger(slog.New(slog.DiscardHandler)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
 	e, err := sqlite.Open(t.Context(), filepath.Join(f.dir, "gateway.db"))
 	if err != nil {
 		t.Fatal(err)
@@ -74,7 +98,7 @@ func (f fixture) open(t *testing.T) (s *store.Store, close func()) {
 
 func open(t *testing.T, change func(*store.Config)) *store.Store {
 	t.Helper()
-	s, done := fixture{t.TempDir(), change}.open(t)
+	s, done := fixture{dir: t.TempDir(), change: change}.open(t)
 	t.Cleanup(done)
 	return s
 }
@@ -120,14 +144,17 @@ func plant(ctx context.Context, s *store.Store) error {
 
 func TestStore_SealsWhatItKeeps(t *testing.T) {
 	t.Parallel()
-	f := fixture{dir: t.TempDir()}
+	onBoth(t, sealsWhatItKeeps)
+}
+
+func sealsWhatItKeeps(t *testing.T, f fixture) {
 	s, done := f.open(t)
 	if err := plant(t.Context(), s); err != nil {
 		t.Fatal(err)
 	}
-	search(t, f.dir) // with the write-ahead log
+	f.search(t) // with the write-ahead log
 	done()
-	search(t, f.dir)
+	f.search(t)
 
 	s, done = f.open(t)
 	defer done()
@@ -167,6 +194,35 @@ func TestStore_SealsWhatItKeeps(t *testing.T) {
 	probe, err := s.Probe(ctx, "", "w1", "")
 	if err != nil || string(probe.Raw) != "probe "+iban {
 		t.Errorf("probe %v, error %v", probe, err)
+	}
+}
+
+// search looks for the IBAN in all of the database.
+func (f fixture) search(t *testing.T) {
+	t.Helper()
+	if f.url == "" {
+		search(t, f.dir)
+		return
+	}
+	conn, err := pgx.Connect(t.Context(), f.url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close(t.Context())
+	var content string // of every table; bytes are written in base64
+	err = conn.QueryRow(t.Context(), `SELECT string_agg(query_to_xml(format('SELECT * FROM %I', tablename), true, true, '')::text, '')
+		FROM pg_tables WHERE schemaname = current_schema()`).Scan(&content)
+	if err != nil || !strings.Contains(content, "pay-1") {
+		t.Fatalf("read all tables: %v", err)
+	}
+	if strings.Contains(content, iban) {
+		t.Error("a table holds the IBAN in clear")
+	}
+	for offset := range 3 { // wherever it begins in the bytes
+		encoded := base64.StdEncoding.EncodeToString([]byte(strings.Repeat(" ", offset) + iban))
+		if strings.Contains(content, encoded[4:24]) {
+			t.Error("a table holds the IBAN in clear bytes")
+		}
 	}
 }
 
@@ -285,7 +341,10 @@ func TestStore_SetsTimeAndFingerprint(t *testing.T) {
 
 func TestNew_RefusesAnotherKeyring(t *testing.T) {
 	t.Parallel()
-	f := fixture{dir: t.TempDir()}
+	onBoth(t, refusesAnotherKeyring)
+}
+
+func refusesAnotherKeyring(t *testing.T, f fixture) {
 	s, done := f.open(t)
 	engine := f.engine(t)
 	defer engine.Close()

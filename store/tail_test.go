@@ -118,11 +118,11 @@ func TestTail_IsBoundedByCountAndBytes(t *testing.T) {
 func TestTail_OtherReplicasEventsAreReadOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	other, done := fixture{dir, nil}.open(t)
+	other, done := fixture{dir: dir}.open(t)
 	defer done()
 	synctest.Test(t, func(t *testing.T) {
 		e := &counting{}
-		s, done := fixture{dir, func(cfg *store.Config) {
+		s, done := fixture{dir: dir, change: func(cfg *store.Config) {
 			_ = cfg.Engine.Close()
 			e.Engine = shared{other.Engine()}
 			cfg.Engine = e

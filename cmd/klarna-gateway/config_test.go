@@ -133,6 +133,9 @@ func TestLoadConfig_NamesEveryMistake(t *testing.T) {
 			`merchant_accounts[0] "shop": changes[0]: api: network has nothing to do with regional; that is another merchant account`,
 			`merchant_accounts[0] "shop": changes[2]: from: a time is required, later than that of the change before`,
 		}},
+		{"a database of another kind", shopYAML + "database: mysql://gateway:secret-in-the-wrong-place@db/x\n", []string{"database: it does not begin with postgres://"}},
+		{"connections to the embedded database", shopYAML + "database_connections: 4\n", []string{"database_connections: the embedded database takes no connections"}},
+		{"fewer connections than none", shopYAML + "database: postgres://db/x\ndatabase_connections: -1\n", []string{"database_connections: -1 is negative"}},
 		{"orders placed by a gateway that is told nothing", "merchant_accounts: [{name: shop, api: regional, username: u, password: p, place_orders: automatic}]\n", []string{
 			`merchant_accounts[0] "shop": place_orders: automatic needs public_base_url, or Klarna cannot tell of authorisations`,
 		}},
