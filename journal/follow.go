@@ -21,9 +21,10 @@ const (
 	JobReleaseToken       = "release_token"      // give back an authorisation that came after the order
 	JobReadAccount        = "read_account"       // the notification may be lost: read the account
 	JobResolve            = "resolve_request"    // find out what became of a request; the key is its operation and id
-	orderTokenLife        = 60 * time.Minute     // Klarna: an authorisation token is good for 60 minutes
+	JobExpireToken        = "expire_token"       // tell that an authorisation ran out before there was an order
+	TokenLife             = 60 * time.Minute     // Klarna: an authorisation token is good for 60 minutes
 	acknowledgeReminderAt = -8 * time.Hour       // before acknowledgeWithin ends: 40 h of the 48
-	orderLife             = 28 * 24 * time.Hour  // Klarna: default life of an order's authorisation
+	firstOrderRead        = 24 * time.Hour       // after an order was placed: the answer does not tell when it runs out
 	expiryGrace           = 5 * time.Minute      // how long after an expiry Klarna is asked
 )
 
@@ -48,11 +49,13 @@ func (j *Journal) followPayment(ctx context.Context, tx store.Tx, before, after 
 
 	follow(fact.Session != nil && !fact.Session.Updated && after.OrderID == "", JobReadSession, after.SessionID, now.Add(j.sessionReadDelay), time.Time{})
 	follow(settled && after.State == Authorized && (after.Token != before.Token || before.Currency == "") && after.automatic(policy),
-		JobPlaceOrder, after.SessionID, now, after.TokenAt.Add(orderTokenLife))
+		JobPlaceOrder, after.SessionID, now, after.TokenAt.Add(TokenLife))
+	follow(fact.Token != "" && after.Token == fact.Token && before.Token != fact.Token && after.OrderID == "",
+		JobExpireToken, after.SessionID, after.TokenAt.Add(TokenLife), time.Time{})
 	if fact.Token != "" && after.OrderID != "" && fact.Token != after.Token && fact.Cause != Reconciled {
 		err := tx.AddJob(ctx, store.Job{ // the token is a secret: it travels sealed, in the payload
 			Kind: JobReleaseToken, MerchantAccount: after.MerchantAccount, Key: TokenKey(fact.Token), Payload: []byte(fact.Token),
-			RunAt: now, Deadline: now.Add(orderTokenLife), CreatedAt: now, TraceParent: fact.TraceParent,
+			RunAt: now, Deadline: now.Add(TokenLife), CreatedAt: now, TraceParent: fact.TraceParent,
 		})
 		if err != nil {
 			errs = append(errs, fmt.Errorf("add job %s: %w", JobReleaseToken, err))
@@ -79,10 +82,10 @@ func (p *Payment) automatic(policy Policy) bool {
 	}
 }
 
-// expiry is when to ask Klarna whether the order has run out.
+// expiry is when to ask Klarna how far the order's authorisation is from its end.
 func (p *Payment) expiry(now time.Time) time.Time {
 	if p.Read != nil && p.ExpiresAt.After(now) {
-		return p.ExpiresAt.Add(expiryGrace)
+		return ExpiryMoment(now, p.ExpiresAt)
 	}
-	return now.Add(orderLife + expiryGrace)
+	return now.Add(firstOrderRead)
 }

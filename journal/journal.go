@@ -48,6 +48,9 @@ type Policy struct {
 	// AcknowledgeOrders lets the gateway acknowledge checkout orders once it has recorded them. Otherwise the owning
 	// service does, and is reminded.
 	AcknowledgeOrders bool
+	// ExtendAuthorizations lets the gateway extend an order's authorisation on its last day while something is left to
+	// capture.
+	ExtendAuthorizations bool
 }
 
 // Config of a Journal.
@@ -103,6 +106,9 @@ func New(cfg Config) *Journal {
 
 // Store returns the store that the journal records in, for units of work that hold more than facts.
 func (j *Journal) Store() *store.Store { return j.store }
+
+// Policy is what a merchant account wants to follow from facts.
+func (j *Journal) Policy(merchantAccount string) Policy { return j.policy(merchantAccount) }
 
 // seen tells whether the fact with this id was recorded before: "" if not, else Duplicate or Mismatch. A mismatch is
 // quarantined on the spot.

@@ -176,7 +176,7 @@ func (j *Journal) followNetwork(follow func(wanted bool, kind, key string, at, d
 	follow(open && (reread || tokenless && fact.Cause == Notification), JobReadRequest, request, now, time.Time{})
 
 	told := after.Read != nil && !after.ExpiresAt.IsZero()
-	follow(n.TransactionID != "" && was.TransactionID == "" && told, JobReadTransaction, transaction, after.expiry(now), time.Time{})
+	follow(n.TransactionID != "" && was.TransactionID == "" && told, JobReadTransaction, transaction, ExpiryMoment(now, after.ExpiresAt), time.Time{})
 	follow(n.TransactionID != "" && (reread || was.TransactionID == "" && !told), JobReadTransaction, transaction, now, time.Time{})
 }
 

@@ -91,6 +91,7 @@ type Payment struct {
 	RedirectURL       string       `json:"redirect_url,omitempty"`
 	ExpiresAt         time.Time    `json:"expires_at,omitzero"`
 	Network           *Network     `json:"network,omitempty"` // of a payment on the Klarna Network, else nil
+	Expiry            *ExpiryFacts `json:"expiry,omitempty"`  // what watchers were told of ExpiresAt
 	Attentions        []Attention  `json:"attentions,omitempty"`
 	Orphans           []Orphan     `json:"orphans,omitempty"` // what may exist at Klarna beside it, and nobody uses
 	CreatedAt         time.Time    `json:"created_at"`

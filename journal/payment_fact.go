@@ -50,6 +50,9 @@ const (
 	KindLinked                 PaymentKind = "LINKED"
 	KindAttention              PaymentKind = "ATTENTION"
 	KindOrderChanged           PaymentKind = "ORDER_CHANGED"
+	KindExpiresInSevenDays     PaymentKind = "EXPIRES_IN_SEVEN_DAYS"
+	KindExpiresInOneDay        PaymentKind = "EXPIRES_IN_ONE_DAY"
+	KindAuthorizationExpired   PaymentKind = "AUTHORIZATION_EXPIRED"
 	KindInProgress             PaymentKind = "IN_PROGRESS"
 	KindDeclined               PaymentKind = "DECLINED"
 	KindChargedBack            PaymentKind = "CHARGED_BACK"
@@ -78,6 +81,8 @@ type PaymentFact struct {
 	TokenCancelled bool
 	CancelledToken string // which one; empty is the one on record
 	SessionExpired bool
+	TokenExpired   bool // the authorisation ran out; CancelledToken is which one
+	Expiry         *ExpiryFacts
 	Order          *OrderFacts
 	Status         *StatusFacts
 	Capture        *Movement
@@ -321,6 +326,9 @@ func mergePayments(into *store.Subject, from store.Subject) error {
 	}
 	if p.ExpiresAt.IsZero() {
 		p.ExpiresAt = q.ExpiresAt
+	}
+	if p.Expiry == nil {
+		p.Expiry = q.Expiry
 	}
 	p.SessionExpired, p.AutoCapture = p.SessionExpired || q.SessionExpired, p.AutoCapture || q.AutoCapture
 	for _, id := range q.HostedPages {

@@ -128,7 +128,9 @@ func TestJournal_AddsTheWorkThatFollows(t *testing.T) {
 		RunAt     time.Time
 	}
 	read := work{JobReadSession, session, after(2)}
-	expiry := work{JobReadOrder, order, after(28*24*60 + 5)}
+	expiry := work{JobReadOrder, order, after(24 * 60)}
+	warned := work{JobReadOrder, order, after(21 * 24 * 60)}
+	lapse := work{JobExpireToken, session, after(60)}
 	cases := map[string]struct {
 		policy Policy
 		facts  []PaymentFact
@@ -136,40 +138,40 @@ func TestJournal_AddsTheWorkThatFollows(t *testing.T) {
 	}{
 		"a session may lose its callback": {Policy{}, []PaymentFact{opened()}, []work{read}},
 		"an authorised session gets its order": {
-			Policy{PlaceOrders: true}, []PaymentFact{opened(), authorized("cb", token, 0)}, []work{{JobPlaceOrder, session, noon}, read},
+			Policy{PlaceOrders: true}, []PaymentFact{opened(), authorized("cb", token, 0)}, []work{{JobPlaceOrder, session, noon}, read, lapse},
 		},
 		"a callback before the answer waits for the session": {
-			Policy{PlaceOrders: true}, []PaymentFact{authorized("cb", token, 0)}, nil,
+			Policy{PlaceOrders: true}, []PaymentFact{authorized("cb", token, 0)}, []work{lapse},
 		},
 		"then the order is placed": {
-			Policy{PlaceOrders: true}, []PaymentFact{authorized("cb", token, 0), opened()}, []work{{JobPlaceOrder, session, noon}, read},
+			Policy{PlaceOrders: true}, []PaymentFact{authorized("cb", token, 0), opened()}, []work{{JobPlaceOrder, session, noon}, read, lapse},
 		},
 		"the caller may want to place it": {
-			Policy{PlaceOrders: true}, []PaymentFact{byCaller, authorized("cb", token, 0)}, []work{read},
+			Policy{PlaceOrders: true}, []PaymentFact{byCaller, authorized("cb", token, 0)}, []work{read, lapse},
 		},
 		"the session may want it placed": {
-			Policy{}, []PaymentFact{automatic, authorized("cb", token, 0)}, []work{{JobPlaceOrder, session, noon}, read},
+			Policy{}, []PaymentFact{automatic, authorized("cb", token, 0)}, []work{{JobPlaceOrder, session, noon}, read, lapse},
 		},
-		"an order is read when it runs out": {Policy{}, []PaymentFact{told("n1", StatusUnpaid, 0)}, []work{expiry}},
+		"an order is read to learn when it runs out": {Policy{}, []PaymentFact{told("n1", StatusUnpaid, 0)}, []work{expiry}},
 		"a token after the order is given back": {
 			Policy{}, []PaymentFact{opened(), placed(), authorized("cb", token, 0)}, []work{{JobReleaseToken, TokenKey(token), noon}, read, expiry},
 		},
 		"a checkout order is acknowledged": {
-			Policy{AcknowledgeOrders: true}, []PaymentFact{pushed}, []work{{JobAcknowledge, order, noon}, expiry},
+			Policy{AcknowledgeOrders: true}, []PaymentFact{pushed}, []work{{JobAcknowledge, order, noon}, warned},
 		},
 		"the owner of a checkout order is reminded": {
-			Policy{}, []PaymentFact{pushed}, []work{{JobRemindAcknowledge, order, after(1 + 40*60)}, expiry},
+			Policy{}, []PaymentFact{pushed}, []work{{JobRemindAcknowledge, order, after(1 + 40*60)}, warned},
 		},
 		"the owner acknowledges": {
 			Policy{}, []PaymentFact{pushed, acknowledge},
-			[]work{{JobAcknowledge, order, noon}, {JobRemindAcknowledge, order, after(1 + 40*60)}, expiry},
+			[]work{{JobAcknowledge, order, noon}, {JobRemindAcknowledge, order, after(1 + 40*60)}, warned},
 		},
 		"a second push adds nothing": {
 			Policy{AcknowledgeOrders: true}, []PaymentFact{pushed, func() PaymentFact {
 				again := pushed
 				again.EventID = "push2"
 				return again
-			}()}, []work{{JobAcknowledge, order, noon}, expiry},
+			}()}, []work{{JobAcknowledge, order, noon}, warned},
 		},
 	}
 	for name, c := range cases {

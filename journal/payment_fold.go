@@ -47,6 +47,12 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 		p.SessionExpired = true
 		c.kind = KindExpired
 	}
+	if f.TokenExpired {
+		c.tokenExpired(p, f)
+	}
+	if f.Expiry != nil {
+		c.expiry(p, f.Expiry)
+	}
 	if f.Order != nil {
 		c.order(p, f, before)
 	}

@@ -45,6 +45,8 @@ func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err 
 		return again, p.operations.ReleaseToken(ctx, job.MerchantAccount, string(job.Payload))
 	case journal.JobReadAccount:
 		return p.readAccount(ctx, job)
+	case journal.JobExpireToken:
+		return p.operations.ExpireToken(ctx, job.MerchantAccount, job.Key)
 	case journal.JobResolve:
 		return p.operations.Resolve(ctx, job.MerchantAccount, job.Key)
 	case journal.JobReadRequest:
@@ -83,11 +85,14 @@ func (p *Pool) readSession(ctx context.Context, job store.Job) (again time.Time,
 	case now.After(expires):
 		return again, p.operations.ExpireSession(ctx, job.MerchantAccount, job.Key)
 	}
-	wait := min(sessionReadMin<<min(job.Attempt-1, 6), sessionReadMax)
-	if now.Add(wait).After(expires) {
-		return expires.Add(expiryGrace), nil
+	again = now.Add(min(sessionReadMin<<min(job.Attempt-1, 6), sessionReadMax))
+	if lastDay := expires.Add(-24 * time.Hour); lastDay.After(now) && again.After(lastDay) {
+		again = lastDay
 	}
-	return now.Add(wait), nil
+	if again.After(expires) {
+		again = expires.Add(expiryGrace)
+	}
+	return again, p.operations.SessionExpiry(ctx, job.MerchantAccount, job.Key, expires)
 }
 
 // placedByPage looks for the order of a completed session on its hosted pages: Klarna may have placed it there.
@@ -110,6 +115,8 @@ func (p *Pool) placeOrder(ctx context.Context, job store.Job) error {
 	var refused *klarna.Error
 	var refusal *operation.Refusal
 	switch {
+	case errors.As(err, &refusal) && p.late(job) && refusal.Reason() != "SESSION_COMPLETED":
+		return err // it ran out over our attempts
 	case errors.As(err, &refusal) && slices.Contains(final, refusal.Reason()):
 		p.log.WarnContext(ctx, "order not placed", "session_id", job.Key, "reason", refusal.Reason())
 		return nil
@@ -121,17 +128,13 @@ func (p *Pool) placeOrder(ctx context.Context, job store.Job) error {
 	return err
 }
 
-// readOrder reads the truth about an order, and comes back when its authorisation runs out.
+// readOrder reads the truth about an order, and comes back as its authorisation runs out.
 func (p *Pool) readOrder(ctx context.Context, job store.Job) (again time.Time, err error) {
 	order, err := p.operations.Order(ctx, job.MerchantAccount, job.Key, journal.Reconciled)
 	if err != nil {
 		return again, p.unlessGone(ctx, job, err)
 	}
-	open := order.Status == klarna.OrderAuthorized || order.Status == klarna.OrderPartCaptured
-	if open && order.ExpiresAt.After(p.store.Now()) {
-		return order.ExpiresAt.Add(expiryGrace), nil
-	}
-	return again, nil
+	return p.operations.Expiry(ctx, job.MerchantAccount, order)
 }
 
 // remind raises attention for a checkout order that nobody has acknowledged.

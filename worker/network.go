@@ -48,7 +48,7 @@ func (p *Pool) awaitTransaction(ctx context.Context, job store.Job, partnerID, i
 	return again, p.operations.NotAuthorized(ctx, job.MerchantAccount, partnerID, id)
 }
 
-// readTransaction reads the truth about a transaction, and comes back when its authorisation runs out, until it is at its
+// readTransaction reads the truth about a transaction, and comes back as its authorisation runs out, until it is at its
 // end. Klarna: what has expired is closed a week later, unless it is extended.
 func (p *Pool) readTransaction(ctx context.Context, job store.Job) (again time.Time, err error) {
 	partnerID, id := journal.FromNetworkKey(job.Key)
@@ -60,7 +60,7 @@ func (p *Pool) readTransaction(ctx context.Context, job store.Job) (again time.T
 	case transaction.State == klarna.TransactionCompleted || transaction.State == klarna.TransactionClosed:
 		return again, nil
 	case transaction.State == klarna.TransactionAuthorized && end.After(now):
-		return end, nil
+		return p.operations.TransactionExpiry(ctx, job.MerchantAccount, partnerID, transaction)
 	}
 	return now.Add(transactionReads), nil
 }

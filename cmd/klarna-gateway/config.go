@@ -98,6 +98,8 @@ type accountConfig struct {
 	PlaceOrders string `yaml:"place_orders"`
 	// Acknowledge: automatic acknowledges checkout orders once they are recorded; by_caller (default) waits for AcknowledgeOrder.
 	Acknowledge string `yaml:"acknowledge"`
+	// ExtendAuthorizations lets the gateway extend an order's authorisation on its last day while something is left to capture.
+	ExtendAuthorizations bool `yaml:"extend_authorizations"`
 	// PaymentStatusKeys are the signing keys of payment-status notifications, by version.
 	PaymentStatusKeys map[string]secret `yaml:"payment_status_keys"`
 	// SigningKeys are the signing keys of Klarna Network webhooks, by Klarna's key id.

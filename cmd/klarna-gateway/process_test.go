@@ -111,7 +111,9 @@ func (s *stage) play(cfg klarnatest.Config) *klarnatest.Server {
 func (s *stage) write(name string, content []byte) string {
 	s.t.Helper()
 	path := filepath.Join(s.dir, name)
-	if err := os.WriteFile(path, content, 0o600); err != nil {
+	whole := must[*os.File](s.t)(os.CreateTemp(s.dir, name)) // gateways that start at the same time read the one they find
+	_, err := whole.Write(content)
+	if err := errors.Join(err, whole.Close(), os.Rename(whole.Name(), path)); err != nil {
 		s.t.Fatal(err)
 	}
 	return path

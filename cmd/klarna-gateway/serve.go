@@ -153,7 +153,9 @@ func (g *gatewayProcess) accounts() (views, error) {
 func (v *views) add(a accountConfig, account operation.Account) {
 	api := account.API
 	v.operations = append(v.operations, account)
-	v.policies[a.Name] = journal.Policy{PlaceOrders: a.PlaceOrders == "automatic", AcknowledgeOrders: a.Acknowledge == "automatic"}
+	v.policies[a.Name] = journal.Policy{
+		PlaceOrders: a.PlaceOrders == "automatic", AcknowledgeOrders: a.Acknowledge == "automatic", ExtendAuthorizations: a.ExtendAuthorizations,
+	}
 	v.apis[a.Name] = api
 	if a.Default {
 		v.defaults[api] = a.Name

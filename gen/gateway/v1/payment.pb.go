@@ -162,7 +162,7 @@ const (
 	PaymentEventKind_PAYMENT_EVENT_KIND_REFUNDED PaymentEventKind = 10
 	// The order was cancelled.
 	PaymentEventKind_PAYMENT_EVENT_KIND_CANCELLED PaymentEventKind = 11
-	// The session or the order's authorisation ran out.
+	// The session or the order's authorisation ran out; of an order that is captured in part, what was left of it.
 	PaymentEventKind_PAYMENT_EVENT_KIND_EXPIRED PaymentEventKind = 12
 	// The order was acknowledged at Klarna.
 	PaymentEventKind_PAYMENT_EVENT_KIND_ACKNOWLEDGED PaymentEventKind = 13
@@ -172,6 +172,12 @@ const (
 	PaymentEventKind_PAYMENT_EVENT_KIND_ATTENTION PaymentEventKind = 15
 	// Something else about the order changed, such as its fraud status or expiry.
 	PaymentEventKind_PAYMENT_EVENT_KIND_ORDER_CHANGED PaymentEventKind = 16
+	// The order's authorisation runs out in seven days or less: see expire_time. What is not captured by then cannot be.
+	PaymentEventKind_PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS PaymentEventKind = 24
+	// The order's authorisation, or a session without an order, runs out in a day or less: see expire_time.
+	PaymentEventKind_PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY PaymentEventKind = 25
+	// The customer's authorisation ran out (60 minutes) before an order was made of it. The customer may authorise again.
+	PaymentEventKind_PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED PaymentEventKind = 26
 )
 
 // Enum value maps for PaymentEventKind.
@@ -194,6 +200,9 @@ var (
 		14: "PAYMENT_EVENT_KIND_LINKED",
 		15: "PAYMENT_EVENT_KIND_ATTENTION",
 		16: "PAYMENT_EVENT_KIND_ORDER_CHANGED",
+		24: "PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS",
+		25: "PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY",
+		26: "PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED",
 	}
 	PaymentEventKind_value = map[string]int32{
 		"PAYMENT_EVENT_KIND_UNSPECIFIED":             0,
@@ -213,6 +222,9 @@ var (
 		"PAYMENT_EVENT_KIND_LINKED":                  14,
 		"PAYMENT_EVENT_KIND_ATTENTION":               15,
 		"PAYMENT_EVENT_KIND_ORDER_CHANGED":           16,
+		"PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS":   24,
+		"PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY":      25,
+		"PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED":   26,
 	}
 )
 
@@ -1453,7 +1465,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\vOrderPolicy\x12\x1c\n" +
 	"\x18ORDER_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ORDER_POLICY_AUTOMATIC\x10\x01\x12\x1a\n" +
-	"\x16ORDER_POLICY_BY_CALLER\x10\x02*\xea\x04\n" +
+	"\x16ORDER_POLICY_BY_CALLER\x10\x02*\xf1\x05\n" +
 	"\x10PaymentEventKind\x12\"\n" +
 	"\x1ePAYMENT_EVENT_KIND_UNSPECIFIED\x10\x00\x12&\n" +
 	"\"PAYMENT_EVENT_KIND_SESSION_CREATED\x10\x01\x12&\n" +
@@ -1472,7 +1484,10 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x1fPAYMENT_EVENT_KIND_ACKNOWLEDGED\x10\r\x12\x1d\n" +
 	"\x19PAYMENT_EVENT_KIND_LINKED\x10\x0e\x12 \n" +
 	"\x1cPAYMENT_EVENT_KIND_ATTENTION\x10\x0f\x12$\n" +
-	" PAYMENT_EVENT_KIND_ORDER_CHANGED\x10\x10*\xc0\x01\n" +
+	" PAYMENT_EVENT_KIND_ORDER_CHANGED\x10\x10\x12,\n" +
+	"(PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS\x10\x18\x12)\n" +
+	"%PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY\x10\x19\x12,\n" +
+	"(PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED\x10\x1a*\xc0\x01\n" +
 	"\n" +
 	"EventCause\x12\x1b\n" +
 	"\x17EVENT_CAUSE_UNSPECIFIED\x10\x00\x12\x1c\n" +
