@@ -26,7 +26,7 @@ type WebhookSetUp struct {
 }
 
 // DefaultEventTypes are what a new webhook subscribes to.
-var DefaultEventTypes = []string{"partner.*"}
+var DefaultEventTypes = []string{"partner.*", "payment.*"}
 
 const (
 	defaultVersion   = "v2"

@@ -81,7 +81,7 @@ type accountConfig struct {
 	APIKey      secret `yaml:"api_key"`
 	AuthStyle   string `yaml:"auth_style"` // raw (default for an api_key alone) or basic
 	// ClientCertificate is shown to Klarna in TLS: one that Klarna has issued, and our key.
-	ClientCertificate tlsFiles `yaml:"client_certificate"`
+	ClientCertificate certificateConfig `yaml:"client_certificate"`
 	// Changes are profiles that come into force later, in the order of their times, while the process runs.
 	Changes []changeConfig `yaml:"changes"`
 	// Offers and Withdrawn are operations that the host serves, or does not; see klarna.Config.
@@ -290,7 +290,7 @@ func (c *config) checkAccounts() (flaws []error) {
 				flaw("%s: %q is neither automatic nor by_caller", policy[0], policy[1])
 			}
 		}
-		if err := a.checkClientCertificate(); err != nil {
+		if err := a.ClientCertificate.check(); err != nil {
 			flaw("%w", err)
 		}
 		for _, id := range slices.Sorted(maps.Keys(a.SigningKeys)) {

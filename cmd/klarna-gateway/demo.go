@@ -16,6 +16,7 @@ var journeys = []struct {
 	walk        func(*traveller, context.Context) error
 }{
 	{"Onboarding", "A merchant is onboarded", (*traveller).onboarding},
+	{"Webhooks", "The signing key of the webhooks is changed, and it is proven that they arrive", (*traveller).webhooks},
 	{"PayNow", "A customer pays by bank; the money is captured and refunded", (*traveller).payNow},
 	{"PayNowClosed", "A lost callback is recovered; the money never comes", (*traveller).payNowClosed},
 	{"PayNowDisorder", "Klarna tells PAID before UNPAID, and twice", (*traveller).payNowDisorder},

@@ -38,13 +38,10 @@ func (f tlsFiles) serve(protocols []string, log *slog.Logger) (*tls.Config, erro
 	if f.CertFile == "" {
 		return nil, nil
 	}
-	r := &reloaded{files: f, protocols: protocols, log: log}
-	r.seen = f.state()
-	var err error
-	if r.config, err = r.load(); err != nil {
+	r, err := reload(f, protocols, log)
+	if err != nil {
 		return nil, err
 	}
-	r.checked = time.Now()
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: protocols,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return r.current(), nil },
@@ -62,6 +59,16 @@ type reloaded struct {
 	config  *tls.Config
 	seen    [3]fileState // of the files, when they were loaded last, well or not
 	checked time.Time
+}
+
+// reload loads the files and follows them.
+func reload(files tlsFiles, protocols []string, log *slog.Logger) (r *reloaded, err error) {
+	r = &reloaded{files: files, protocols: protocols, log: log, seen: files.state()}
+	if r.config, err = r.load(); err != nil {
+		return nil, err
+	}
+	r.checked = time.Now()
+	return r, nil
 }
 
 type fileState struct {

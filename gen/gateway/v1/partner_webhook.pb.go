@@ -552,7 +552,8 @@ type SetUpWebhooksRequest struct {
 	// Where Klarna reaches this gateway's webhook listener: https, port 443 or 8443. Empty means the configured
 	// public_base_url with the path of the door. A webhook at this URL that is there already is brought to a new key.
 	Url string `protobuf:"bytes,3,opt,name=url,proto3" json:"url,omitempty"`
-	// Event types, or prefixes that end in ".*". Empty leaves those of a webhook that is there, or means "partner.*".
+	// Event types, or prefixes that end in ".*". Empty leaves those of a webhook that is there, or means
+	// "partner.*" and "payment.*", which is what the gateway understands.
 	EventTypes []string `protobuf:"bytes,4,rep,name=event_types,json=eventTypes,proto3" json:"event_types,omitempty"`
 	// Form of the events: "v1", or "v2", which empty means.
 	EventVersion string `protobuf:"bytes,5,opt,name=event_version,json=eventVersion,proto3" json:"event_version,omitempty"`
