@@ -18,6 +18,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoregistry"
 
 	"payments.internal/klarna-gateway/access"
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
 // samplePath is the policy that is shown to operators.
@@ -97,7 +98,7 @@ func TestPolicy_TheSampleNamesEveryRPC(t *testing.T) {
 	}
 }
 
-// request is an empty request of an RPC but for the accounts that it is about.
+// request is an empty request of an RPC but for the accounts that it is about. Those of watches are whole.
 func request(t *testing.T, m protoreflect.MethodDescriptor, account string, partners []string) proto.Message {
 	t.Helper()
 	kind, err := protoregistry.GlobalTypes.FindMessageByName(m.Input().FullName())
@@ -108,6 +109,9 @@ func request(t *testing.T, m protoreflect.MethodDescriptor, account string, part
 	}
 	if field := m.Input().Fields().ByName("partner_account_id"); field != nil && len(partners) > 0 {
 		req.Set(field, protoreflect.ValueOfString(partners[0]))
+	}
+	if field := m.Input().Fields().ByName("start"); field != nil && field.Kind() == protoreflect.EnumKind {
+		req.Set(field, protoreflect.ValueOfEnum(gatewayv1.WatchStart_WATCH_START_NOW.Number()))
 	}
 	return req.Interface()
 }
@@ -139,6 +143,8 @@ func TestPolicy_EveryRPCByEveryRole(t *testing.T) {
 					switch missing := reasonOf(st.Err()) == "PERMISSION_MISSING"; {
 					case granted && (missing || st.Code() == codes.Unauthenticated):
 						t.Errorf("over %s: %v", way, st)
+					case granted && strings.Contains(rpc, "/Watch") && st.Code() != codes.OK:
+						t.Errorf("over %s, the watch does not open: %v", way, st)
 					case !granted && (!missing || st.Code() != codes.PermissionDenied || metadataOf(st.Err())["permission"] != rpc):
 						t.Errorf("over %s, without the permission: %v", way, st)
 					}

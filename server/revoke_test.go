@@ -80,6 +80,21 @@ func TestWatch_EndsWhenItsGrantGoes(t *testing.T) {
 	}
 }
 
+func TestWatch_OfAccountsEndsWhenItsGrantGoesToo(t *testing.T) {
+	t.Parallel()
+	var file *access.PolicyFile
+	set := policed(t, `
+roles: {onboarding: {rpcs: [PartnerService/WatchAccountState], merchant_accounts: [acquirer]}}
+bindings: [{callers: [clerk], roles: [onboarding]}]`, "clerk")
+	s := start(t, func(c *Config) { set(c); file = c.Policy })
+	res := s.do(http.MethodGet, "/v1/partners:watch?start=WATCH_START_SNAPSHOT", nil, bearer("clerk-token"))
+	lines(t, res, "snapshotEnd")
+	must(t, os.WriteFile(file.Path(), []byte("roles: {}"), 0o600))
+	_, err := file.Reload()
+	must(t, err)
+	lines(t, res, "REASON_PERMISSION_REVOKED")
+}
+
 // An issuer's token through real gRPC and REST, by a clock of the test's.
 func TestWatch_EndsWhenItsTokenRunsOut(t *testing.T) {
 	t.Parallel()
