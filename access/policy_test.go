@@ -152,6 +152,7 @@ func TestPolicyFile_TakesSoundChangesAndKeepsWhatHoldsOtherwise(t *testing.T) {
 		go func() { watched <- f.Watch(ctx) }()
 		write("roles: [nonsense")
 		time.Sleep(10 * policyPoll)
+		synctest.Wait()
 		if !billing() || strings.Count(logs.String(), "not taken") != 1 {
 			t.Errorf("after a broken file: granted %v, logs:\n%s", billing(), logs.String())
 		}
@@ -159,6 +160,7 @@ func TestPolicyFile_TakesSoundChangesAndKeepsWhatHoldsOtherwise(t *testing.T) {
 		f.Current().OnReplaced(func() { close(told) })
 		write("roles: {}")
 		time.Sleep(policyPoll + time.Millisecond)
+		synctest.Wait()
 		<-told
 		if billing() {
 			t.Error("the new policy was not taken")
