@@ -290,9 +290,6 @@ func (c *config) checkAccounts() (flaws []error) {
 				flaw("%s: %q is neither automatic nor by_caller", policy[0], policy[1])
 			}
 		}
-		if err := a.ClientCertificate.check(); err != nil {
-			flaw("%w", err)
-		}
 		for _, id := range slices.Sorted(maps.Keys(a.SigningKeys)) {
 			if other, taken := keyIDs[id]; taken {
 				flaw("signing_keys: %q is of merchant account %q already", id, other)

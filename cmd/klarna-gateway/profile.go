@@ -14,17 +14,19 @@ import (
 // policies or how Klarna's posts are proven. What is left out stays as it was. But a credential is replaced as a whole,
 // and what was agreed on for one host (rates, offers, withdrawn) is not taken to another.
 type changeConfig struct {
-	From      time.Time                       `yaml:"from"` // RFC 3339
-	API       string                          `yaml:"api"`  // regional or kustom
-	Region    string                          `yaml:"region"`
-	BaseURL   string                          `yaml:"base_url"`
-	Username  string                          `yaml:"username"`
-	Password  secret                          `yaml:"password"`
-	APIKey    secret                          `yaml:"api_key"`
-	AuthStyle string                          `yaml:"auth_style"`
-	Rates     map[klarna.Category]klarna.Rate `yaml:"rates"`
-	Offers    []string                        `yaml:"offers"`
-	Withdrawn []string                        `yaml:"withdrawn"`
+	From      time.Time `yaml:"from"` // RFC 3339
+	API       string    `yaml:"api"`  // regional or kustom
+	Region    string    `yaml:"region"`
+	BaseURL   string    `yaml:"base_url"`
+	Username  string    `yaml:"username"`
+	Password  secret    `yaml:"password"`
+	APIKey    secret    `yaml:"api_key"`
+	AuthStyle string    `yaml:"auth_style"`
+	// ClientCertificate stays as it was, if there was one, unless another is named.
+	ClientCertificate certificateConfig               `yaml:"client_certificate"`
+	Rates             map[klarna.Category]klarna.Rate `yaml:"rates"`
+	Offers            []string                        `yaml:"offers"`
+	Withdrawn         []string                        `yaml:"withdrawn"`
 	// TakesOver says that what was made before lives here too from now on.
 	TakesOver bool `yaml:"takes_over"`
 }
@@ -47,6 +49,9 @@ func (a accountConfig) changed(c changeConfig) accountConfig {
 	}
 	if c.Username != "" || c.Password.Secret != "" || c.APIKey.Secret != "" {
 		a.Username, a.Password, a.APIKey, a.AuthStyle = c.Username, c.Password, c.APIKey, c.AuthStyle
+	}
+	if c.ClientCertificate != (certificateConfig{}) {
+		a.ClientCertificate = c.ClientCertificate
 	}
 	if c.Rates != nil {
 		a.Rates = c.Rates
@@ -130,6 +135,9 @@ func (a accountConfig) checkProfiles() (flaws []error) {
 		if _, err := klarna.New(client); err != nil {
 			flaw("%w", err)
 		}
+		if err := profile.ClientCertificate.check(); err != nil {
+			flaw("%w", err)
+		}
 	}
 	for i, c := range a.Changes {
 		if c.From.IsZero() || i > 0 && !c.From.After(a.Changes[i-1].From) {
@@ -142,12 +150,12 @@ func (a accountConfig) checkProfiles() (flaws []error) {
 	return flaws
 }
 
-// account makes the clients of a merchant account.
-func (a accountConfig) account(client func(klarna.Config) (*klarna.Client, error)) (operation.Account, error) {
+// account makes the clients of a merchant account, one for each profile.
+func (a accountConfig) account(client func(profile accountConfig) (*klarna.Client, error)) (operation.Account, error) {
 	made := operation.Account{Name: a.Name, API: a.api(), AutoCapture: a.AutoCapture}
 	var flaws []error
 	for i, profile := range a.profiles() {
-		c, err := client(profile.klarna())
+		c, err := client(profile)
 		if err != nil {
 			flaws = append(flaws, err)
 		}

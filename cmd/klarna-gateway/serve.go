@@ -133,11 +133,12 @@ func (g *gatewayProcess) accounts() (views, error) {
 	}
 	var circuits klarna.Circuits // of all accounts: a host that is down is down for each
 	for _, a := range g.cfg.MerchantAccounts {
-		account, err := a.account(func(with klarna.Config) (*klarna.Client, error) {
-			web, err := a.http(g.log)
+		account, err := a.account(func(profile accountConfig) (*klarna.Client, error) {
+			web, err := profile.http(g.log)
 			if err != nil {
 				return nil, err
 			}
+			with := profile.klarna()
 			with.HTTPClient, with.Version, with.Logger, with.Circuits = failing(web), version(), g.log, &circuits
 			with.Budgets, with.BudgetsOf = &g.budgets, a.Name
 			return klarna.New(with)
