@@ -86,6 +86,18 @@ func checkLines(lines []OrderLine, us, fees bool) (flaws []AmountFlaw) {
 	return flaws
 }
 
+// CheckLineItems checks a purchase on the Network. Klarna: its lines make up its amount.
+func CheckLineItems(amount int64, lines []LineItem) []AmountFlaw {
+	if len(lines) == 0 {
+		return nil
+	}
+	total := new(big.Int)
+	for _, line := range lines {
+		total.Add(total, big.NewInt(line.TotalAmount))
+	}
+	return checkWithin("amount", RuleOrderTotal, total, amount, 0)
+}
+
 // checkLine checks one line. A line with a forbidden negative value gets no flaws that only follow from it.
 func checkLine(prefix string, us, fees bool, line OrderLine) []AmountFlaw {
 	var flaws []AmountFlaw

@@ -67,12 +67,11 @@ func (o *Operations) askedBefore(ctx context.Context, payment journal.Payment, e
 
 // earlier finds what an attempt has made whose answer was lost, by what was told of its reference since.
 func (o *Operations) earlier(ctx context.Context, merchantAccount, partnerID, reference string, since time.Time) (payment journal.Payment, told bool, err error) {
-	payment, err = o.paymentBy(ctx, merchantAccount, journal.KeyReference, reference)
+	payment, err = o.paymentOf(ctx, merchantAccount, partnerID, journal.KeyReference, reference)
 	if err != nil {
 		return payment, false, ignoreNotFound(err)
 	}
-	told = payment.Network != nil && payment.PartnerAccountID == partnerID && !payment.CreatedAt.Before(since.Add(-clockSkew))
-	return payment, told, nil
+	return payment, !payment.CreatedAt.Before(since.Add(-clockSkew)), nil
 }
 
 // transactable refuses payments of a partner that may make none. Klarna: one that is partially operational may.
@@ -103,6 +102,15 @@ func (o *Operations) PaymentRequest(ctx context.Context, merchantAccount, partne
 	fact.Cause, fact.EventID = journal.Reconciled, o.reading(account.Name, id, read.Raw, asked)
 	_, err = o.journal.RecordPayment(ctx, fact)
 	return read, err
+}
+
+// paymentOf is a partner's payment as it is on record. That of another one is as good as none.
+func (o *Operations) paymentOf(ctx context.Context, merchantAccount, partnerID, kind, value string) (journal.Payment, error) {
+	payment, err := o.paymentBy(ctx, merchantAccount, kind, value)
+	if err == nil && (payment.Network == nil || payment.PartnerAccountID != partnerID) {
+		return journal.Payment{}, fmt.Errorf("%s of the partner: %w", kind, store.ErrNotFound)
+	}
+	return payment, err
 }
 
 // reading is the event id of what was read: the same answer to the same question is recorded once.
@@ -205,16 +213,13 @@ func (o *Operations) CancelPaymentToken(ctx context.Context, req Request, partne
 				return done, err
 			}
 		}
-		err = account.Klarna.CancelPaymentToken(ctx, partnerID, token)
-		if err != nil && (try.first || !notFound(err)) { // gone on a repeat: our first attempt did it
+		earlier, err := try.open(func() error { return account.Klarna.CancelPaymentToken(ctx, partnerID, token) })
+		if err != nil && !(earlier && notFound(err)) { // gone after a lost answer: that attempt did it
 			return done, fmt.Errorf("cancel payment token: %w", err)
 		}
-		payment, err := o.paymentBy(ctx, account.Name, journal.KeyToken, journal.TokenKey(token.Reveal()))
-		if errors.Is(err, store.ErrNotFound) {
-			return done, nil
-		}
-		if err != nil || payment.Network == nil {
-			return done, err
+		payment, err := o.paymentOf(ctx, account.Name, partnerID, journal.KeyToken, journal.TokenKey(token.Reveal()))
+		if err != nil {
+			return done, ignoreNotFound(err)
 		}
 		done.record = o.recordPayment(journal.PaymentFact{
 			EventID:         fmt.Sprintf("call:%s:cancelPaymentToken:%s", account.Name, req.ID),
@@ -228,7 +233,7 @@ func (o *Operations) CancelPaymentToken(ctx context.Context, req Request, partne
 
 // sessionToken is what a completed payment request's transaction is authorised with: on record, or shown by Klarna.
 func (o *Operations) sessionToken(ctx context.Context, merchantAccount, partnerID, requestID string) (klarna.Secret, error) {
-	payment, err := o.paymentBy(ctx, merchantAccount, journal.KeyRequest, requestID)
+	payment, err := o.paymentOf(ctx, merchantAccount, partnerID, journal.KeyRequest, requestID)
 	switch {
 	case err != nil && !errors.Is(err, store.ErrNotFound):
 		return "", err

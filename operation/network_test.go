@@ -153,7 +153,7 @@ var networkWrites = []struct {
 	{"updateTransaction", (*World).Transacted,
 		func(ctx context.Context, w *World, partner, id string) error {
 			amount := int64(9000)
-			return w.Operations.UpdateTransaction(ctx, AcquirerRequest("w", "w"), partner, id, klarna.TransactionUpdate{Amount: &amount})
+			return w.Operations.UpdateTransaction(ctx, AcquirerRequest("w", "w"), partner, id, "EUR", klarna.TransactionUpdate{Amount: &amount})
 		},
 		func(w *World, _, id string) int { return map[int64]int{9000: 1}[w.Transaction(id).Amount] }},
 	{"voidTransaction", (*World).Transacted,
@@ -163,7 +163,7 @@ var networkWrites = []struct {
 		func(w *World, _, id string) int { return map[string]int{"CLOSED": 1}[w.Transaction(id).State] }},
 	{"extendTransaction", (*World).Transacted,
 		func(ctx context.Context, w *World, partner, id string) error {
-			return w.Operations.ExtendTransaction(ctx, AcquirerRequest("w", "w"), partner, id, klarna.ExtendRequest{ExtensionDays: 60})
+			return w.Operations.ExtendTransaction(ctx, AcquirerRequest("w", "w"), partner, id, "", klarna.ExtendRequest{ExtensionDays: 60})
 		},
 		func(w *World, partner, id string) int {
 			read, err := w.Client(Acquirer).Transaction(w.T.Context(), partner, id)

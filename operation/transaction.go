@@ -76,11 +76,11 @@ func (o *Operations) completeAuthorization(ctx context.Context, merchantAccount 
 		return err
 	}
 	if in.RequestID == "" && in.By.Session != "" {
-		payment, err := o.paymentBy(ctx, merchantAccount, journal.KeyToken, journal.TokenKey(in.By.Session.Reveal()))
+		payment, err := o.paymentOf(ctx, merchantAccount, in.PartnerID, journal.KeyToken, journal.TokenKey(in.By.Session.Reveal()))
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
-		if err == nil && payment.Network != nil {
+		if err == nil {
 			in.RequestID = payment.Network.RequestID
 		}
 	}
@@ -90,7 +90,7 @@ func (o *Operations) completeAuthorization(ctx context.Context, merchantAccount 
 		}
 	}
 	if in.Request.Currency == "" {
-		payment, err := o.paymentBy(ctx, merchantAccount, journal.KeyRequest, in.RequestID)
+		payment, err := o.paymentOf(ctx, merchantAccount, in.PartnerID, journal.KeyRequest, in.RequestID)
 		if err != nil {
 			return err
 		}

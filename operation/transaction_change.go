@@ -16,6 +16,7 @@ import (
 type transactionChange struct {
 	operation     string // its name in the ledger and in Klarna's key, so it never changes
 	partnerID, id string
+	currency      string // of the amount, if there is one
 	send          func(ctx context.Context, c *klarna.Client, key string) (klarna.Transaction, error)
 	// done tells from a reading that an attempt whose key Klarna may have forgotten has had its effect. Nil: nothing tells.
 	done   func(klarna.Transaction) bool
@@ -23,10 +24,11 @@ type transactionChange struct {
 	voided bool
 }
 
-// UpdateTransaction changes a transaction's amount, reference or purchase data.
-func (o *Operations) UpdateTransaction(ctx context.Context, req Request, partnerID, id string, in klarna.TransactionUpdate) error {
+// UpdateTransaction changes a transaction's amount, reference or purchase data. The currency, of an amount, must be the
+// transaction's.
+func (o *Operations) UpdateTransaction(ctx context.Context, req Request, partnerID, id, currency string, in klarna.TransactionUpdate) error {
 	return o.changeTransaction(ctx, req, transactionChange{
-		operation: "updateTransaction", partnerID: partnerID, id: id, again: true,
+		operation: "updateTransaction", partnerID: partnerID, id: id, currency: currency, again: true,
 		send: func(ctx context.Context, c *klarna.Client, key string) (klarna.Transaction, error) {
 			return c.UpdateTransaction(ctx, key, partnerID, id, in)
 		},
@@ -46,10 +48,10 @@ func (o *Operations) VoidTransaction(ctx context.Context, req Request, partnerID
 	})
 }
 
-// ExtendTransaction authorises a transaction again. Each time it may cost.
-func (o *Operations) ExtendTransaction(ctx context.Context, req Request, partnerID, id string, in klarna.ExtendRequest) error {
+// ExtendTransaction authorises a transaction again. The currency, of an amount, must be the transaction's.
+func (o *Operations) ExtendTransaction(ctx context.Context, req Request, partnerID, id, currency string, in klarna.ExtendRequest) error {
 	return o.changeTransaction(ctx, req, transactionChange{
-		operation: "extendTransaction", partnerID: partnerID, id: id,
+		operation: "extendTransaction", partnerID: partnerID, id: id, currency: currency,
 		send: func(ctx context.Context, c *klarna.Client, key string) (klarna.Transaction, error) {
 			return c.ExtendTransaction(ctx, key, partnerID, id, in)
 		},
@@ -65,8 +67,12 @@ func (o *Operations) changeTransaction(ctx context.Context, req Request, change 
 	}
 	about := req.about(journal.JobReadTransaction, journal.NetworkKey(change.partnerID, change.id))
 	_, err = once(ctx, o, change.operation, about, func(ctx context.Context, try attempt) (done effect[struct{}], err error) {
-		if _, err := o.knownTransaction(ctx, account, change.partnerID, change.id); err != nil {
+		payment, err := o.knownTransaction(ctx, account, change.partnerID, change.id)
+		if err != nil {
 			return done, err
+		}
+		if change.currency != "" && change.currency != payment.Currency {
+			return done, refuseField("amount.currency_code", "INVALID_FIELD", "must be the transaction's currency, %s", payment.Currency)
 		}
 		if try.stale && !change.again { // Klarna may have forgotten the key: what the transaction shows decides
 			read, err := o.Transaction(ctx, account.Name, change.partnerID, change.id)
@@ -110,14 +116,14 @@ func (o *Operations) shownTransaction(ctx context.Context, account Account, chan
 
 // knownTransaction returns the payment of a transaction, read from Klarna if it is not on record or its amount is not.
 func (o *Operations) knownTransaction(ctx context.Context, account Account, partnerID, id string) (journal.Payment, error) {
-	payment, err := o.paymentBy(ctx, account.Name, journal.KeyTransaction, id)
+	payment, err := o.paymentOf(ctx, account.Name, partnerID, journal.KeyTransaction, id)
 	if err == nil && payment.Currency != "" || err != nil && !errors.Is(err, store.ErrNotFound) {
 		return payment, err
 	}
 	if _, err := o.Transaction(ctx, account.Name, partnerID, id); err != nil {
 		return payment, err
 	}
-	return o.paymentBy(ctx, account.Name, journal.KeyTransaction, id)
+	return o.paymentOf(ctx, account.Name, partnerID, journal.KeyTransaction, id)
 }
 
 // NetworkCapture reads a capture of a transaction.

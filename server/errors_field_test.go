@@ -20,6 +20,10 @@ func TestOurField_NamesFieldsOfOurRequests(t *testing.T) {
 		onboard = &gatewayv1.OnboardPartnerRequest{}
 		session = &gatewayv1.CreatePaymentSessionRequest{}
 		capture = &gatewayv1.CaptureOrderRequest{}
+		ask     = &gatewayv1.CreatePaymentRequestRequest{}
+		pay     = &gatewayv1.AuthorizePaymentRequest{}
+		take    = &gatewayv1.CaptureTransactionRequest{}
+		giveUp  = &gatewayv1.RefundTransactionRequest{}
 	)
 	for _, c := range []struct {
 		request         proto.Message
@@ -54,6 +58,25 @@ func TestOurField_NamesFieldsOfOurRequests(t *testing.T) {
 		{session, "billing_address.email", "billing_address.email"},
 		{session, "merchant_urls.confirmation", "confirmation_url"},
 
+		{ask, "currency", "amount.currency_code"},
+		{ask, "amount", "amount.amount_minor"},
+		{ask, "payment_request_reference", "payment_request_reference"},
+		{ask, "supplementary_purchase_data.purchase_reference", "purchase_reference"},
+		{ask, "supplementary_purchase_data.line_items[1].total_amount", "line_items[1].total_amount_minor"},
+		{ask, "supplementary_purchase_data.customer", "customer"},
+		{ask, "supplementary_purchase_data.shipping[0]", "shipping[0]"},
+		{ask, "customer_interaction_config.return_url", "customer_interaction.return_url"},
+		{ask, "acquiring_config.payment_account_id", "payment_account.payment_account_id"},
+		{ask, "point_of_checkout.store_id", "store_id"},
+		{pay, "request_payment_transaction.amount", "amount.amount_minor"},
+		{pay, "request_payment_transaction.capture", "capture_now"},
+		{pay, "request_payment_transaction.payment_transaction_reference", "payment_transaction_reference"},
+		{pay, "request_payment_transaction.payment_option_id", "payment_option_id"},
+		{pay, "step_up_config.customer_interaction_config.method", "customer_interaction.method"},
+		{take, "capture_amount", "amount.amount_minor"},
+		{take, "remaining_authorization", "release_remaining"},
+		{giveUp, "refund_amount", "amount.amount_minor"},
+		{giveUp, "refund_reference", "payment_refund_reference"},
 		{capture, "captured_amount", "amount.amount_minor"},
 		{capture, "refunded_amount", "amount.amount_minor"},
 		{capture, "shipping_info[0].tracking_uri", "shipping_info[0].tracking_uri"},

@@ -62,6 +62,12 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_ACCOUNT_DISABLED:           {code: codes.FailedPrecondition, message: "the account is disabled by Klarna"},
 	gatewayv1.ErrorReason_ERROR_REASON_PARTNER_RESOURCE_NOT_FOUND: {code: codes.NotFound, message: "the partner account has no such part"},
 
+	gatewayv1.ErrorReason_ERROR_REASON_PAYMENT_REQUEST_NOT_FOUND: {code: codes.NotFound, message: "Klarna knows no such payment request"},
+	gatewayv1.ErrorReason_ERROR_REASON_PAYMENT_REQUEST_NOT_OPEN:  {code: codes.FailedPrecondition, message: "the payment request is not open to this any more"},
+	gatewayv1.ErrorReason_ERROR_REASON_TRANSACTION_NOT_FOUND:     {code: codes.NotFound, message: "Klarna knows no such transaction"},
+	gatewayv1.ErrorReason_ERROR_REASON_CHARGEBACK_NOT_FOUND:      {code: codes.NotFound, message: "Klarna knows no such chargeback"},
+	gatewayv1.ErrorReason_ERROR_REASON_PAYMENT_TOKEN_NOT_FOUND:   {code: codes.NotFound, message: "Klarna knows no such payment token; it may have been spent or have run out"},
+
 	gatewayv1.ErrorReason_ERROR_REASON_KLARNA_CREDENTIALS_REFUSED: {code: codes.FailedPrecondition, message: "Klarna refused the gateway's credentials for this merchant account; the operator has to act"},
 	gatewayv1.ErrorReason_ERROR_REASON_KLARNA_FORBIDDEN:           {code: codes.FailedPrecondition, message: "Klarna does not permit this to the merchant account, or the account is not active"},
 	gatewayv1.ErrorReason_ERROR_REASON_KLARNA_RATE_LIMITED:        {code: codes.ResourceExhausted, message: "Klarna's rate limit is reached", retry: time.Second},

@@ -100,6 +100,9 @@ func writes() map[string]write {
 			return &gatewayv1.AbortCheckoutOrderRequest{RequestId: uuid.NewString(), OrderId: s.checkedOut("SO-9").GetOrderId()}
 		}},
 	}
+	for name, w := range networkWrites {
+		all[name] = w
+	}
 	for name, c := range changes {
 		all[name] = write{c.fault, exactly, func(s *stack) proto.Message { return c.req(s.capturedOrder(s.t)) }}
 	}

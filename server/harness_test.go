@@ -69,6 +69,7 @@ type face struct {
 	payments gatewayv1.PaymentServiceClient
 	orders   gatewayv1.OrderServiceClient
 	partners gatewayv1.PartnerServiceClient
+	network  gatewayv1.NetworkPaymentServiceClient
 	health   healthv1.HealthClient
 }
 
@@ -198,7 +199,8 @@ func (s *stack) serve(change func(*Config)) *face {
 	must(s.t, err)
 	f := &face{
 		t: s.t, server: server, conn: conn, rest: httptest.NewServer(gateway), payments: gatewayv1.NewPaymentServiceClient(conn),
-		orders: gatewayv1.NewOrderServiceClient(conn), partners: gatewayv1.NewPartnerServiceClient(conn), health: healthv1.NewHealthClient(conn),
+		orders: gatewayv1.NewOrderServiceClient(conn), partners: gatewayv1.NewPartnerServiceClient(conn), network: gatewayv1.NewNetworkPaymentServiceClient(conn),
+		health: healthv1.NewHealthClient(conn),
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })

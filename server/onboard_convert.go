@@ -43,6 +43,18 @@ func relationshipsToKlarna(list []*structpb.Struct) json.RawMessage {
 	return raw
 }
 
+// structToKlarna is a JSON object with sorted members; nil without one.
+func structToKlarna(s *structpb.Struct) json.RawMessage {
+	if s == nil {
+		return nil
+	}
+	raw, err := json.Marshal(s.AsMap())
+	if err != nil { // as above
+		panic("server: encode object: " + err.Error())
+	}
+	return raw
+}
+
 func contactToKlarna(c *gatewayv1.Contact) klarna.Contact {
 	return klarna.Contact{GivenName: c.GetGivenName(), FamilyName: c.GetFamilyName(), Email: c.GetEmail(), Phone: c.GetPhone()}
 }

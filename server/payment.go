@@ -92,7 +92,7 @@ func (s *paymentService) CancelAuthorization(ctx context.Context, req *gatewayv1
 }
 
 func (s *paymentService) GetPaymentStatus(ctx context.Context, req *gatewayv1.GetPaymentStatusRequest) (*gatewayv1.GetPaymentStatusResponse, error) {
-	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.paymentsAccount(ctx, req.GetMerchantAccount(), req.GetPaymentRequestId()+req.GetPaymentTransactionId() != "")
 	if err != nil {
 		return nil, err
 	}
@@ -103,7 +103,8 @@ func (s *paymentService) GetPaymentStatus(ctx context.Context, req *gatewayv1.Ge
 	q := store.Query{
 		Stream: store.Payments, MerchantAccount: account, Descending: true, Limit: most,
 		Keys: slices.Concat(keys(journal.KeyPayment, req.GetPaymentId()), keys(journal.KeySession, req.GetSessionId()),
-			keys(journal.KeyOrder, req.GetOrderId()), keys(journal.KeyReference, req.GetMerchantReference())),
+			keys(journal.KeyOrder, req.GetOrderId()), keys(journal.KeyReference, req.GetMerchantReference()),
+			keys(journal.KeyRequest, req.GetPaymentRequestId()), keys(journal.KeyTransaction, req.GetPaymentTransactionId())),
 	}
 	sees := narrow(ctx, &q)
 	found, err := s.store.Subjects(ctx, q)
@@ -118,7 +119,7 @@ func (s *paymentService) GetPaymentStatus(ctx context.Context, req *gatewayv1.Ge
 }
 
 func (s *paymentService) ListPayments(ctx context.Context, req *gatewayv1.ListPaymentsRequest) (*gatewayv1.ListPaymentsResponse, error) {
-	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.paymentsAccount(ctx, req.GetMerchantAccount(), req.GetPartnerAccountId() != "")
 	if err != nil {
 		return nil, err
 	}
@@ -128,7 +129,7 @@ func (s *paymentService) ListPayments(ctx context.Context, req *gatewayv1.ListPa
 	}
 	found, next, err := s.subjects(ctx, p, store.Query{
 		Stream: store.Payments, MerchantAccount: account, States: paymentStateToWords(req.GetStates()),
-		Keys: keys(journal.KeyReference, req.GetMerchantReference()),
+		Keys: slices.Concat(keys(journal.KeyReference, req.GetMerchantReference()), keys(journal.KeyPartner, req.GetPartnerAccountId())),
 	})
 	if err != nil {
 		return nil, err
@@ -138,7 +139,7 @@ func (s *paymentService) ListPayments(ctx context.Context, req *gatewayv1.ListPa
 }
 
 func (s *paymentService) ListPaymentEvents(ctx context.Context, req *gatewayv1.ListPaymentEventsRequest) (*gatewayv1.ListPaymentEventsResponse, error) {
-	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.paymentsAccount(ctx, req.GetMerchantAccount(), req.GetPaymentRequestId()+req.GetPaymentTransactionId() != "")
 	if err != nil {
 		return nil, err
 	}
@@ -152,7 +153,8 @@ func (s *paymentService) ListPaymentEvents(ctx context.Context, req *gatewayv1.L
 	found, next, err := s.events(ctx, p, store.Query{
 		Stream: store.Payments, MerchantAccount: account,
 		Keys: slices.Concat(keys(journal.KeyPayment, req.GetPaymentId()), keys(journal.KeySession, req.GetSessionId()),
-			keys(journal.KeyOrder, req.GetOrderId()), keys(journal.KeyReference, req.GetMerchantReference())),
+			keys(journal.KeyOrder, req.GetOrderId()), keys(journal.KeyReference, req.GetMerchantReference()),
+			keys(journal.KeyRequest, req.GetPaymentRequestId()), keys(journal.KeyTransaction, req.GetPaymentTransactionId())),
 	})
 	if err != nil {
 		return nil, err
@@ -189,7 +191,7 @@ func (s *Server) openPaymentWatch(req *gatewayv1.WatchPaymentStatusRequest, stre
 		}
 		shown = memoEncodedAlone
 	}
-	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.paymentsAccount(ctx, req.GetMerchantAccount(), len(req.GetPaymentRequestIds())+len(req.GetPaymentTransactionIds())+len(req.GetPartnerAccountIds()) > 0)
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +232,8 @@ func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account 
 		Stream: store.Payments, MerchantAccount: account, Heartbeat: heartbeat(req),
 		Keys: slices.Concat(keys(journal.KeySession, req.GetSessionIds()...), keys(journal.KeyOrder, req.GetOrderIds()...),
 			keys(journal.KeyPayment, req.GetPaymentIds()...), keys(journal.KeyReference, req.GetMerchantReferences()...),
-			keys(journal.KeyPartner, req.GetPartnerAccountIds()...)),
+			keys(journal.KeyPartner, req.GetPartnerAccountIds()...),
+			keys(journal.KeyRequest, req.GetPaymentRequestIds()...), keys(journal.KeyTransaction, req.GetPaymentTransactionIds()...)),
 	}
 	w := &watch{server: s, query: q}
 	until := paymentStateToWords(req.GetUntilStates())

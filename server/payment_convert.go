@@ -131,6 +131,8 @@ func paymentFromJournal(p journal.Payment, pos store.Position, withDebtor bool) 
 		UpdateTime:                timestampOf(p.UpdatedAt),
 		Position:                  int64(pos),
 		Final:                     p.State.Final(),
+		PartnerAccountId:          p.PartnerAccountID,
+		Network:                   networkFromJournal(p.Network, p.Currency),
 		Orphans:                   convertAll(p.Orphans, orphanFromJournal),
 	}
 	if difference, known := p.Difference(); known {

@@ -118,6 +118,12 @@ func journalPayment() journal.Payment {
 		Attentions: []journal.Attention{{Reason: journal.PaymentDiffers, Message: "received differs", At: at}},
 		Orphans:    []journal.Orphan{{Kind: journal.OrphanSession, At: at}, {Kind: journal.OrphanHostedPage, At: at}},
 		CreatedAt:  at, UpdatedAt: at.Add(time.Minute),
+		PartnerAccountID: "krn:partner:global:account:test:PQ7XK2MD",
+		Network: &journal.Network{
+			RequestID: "krn:payment:eu1:request:8d1c0b2a", RequestReference: "pr-1", RequestState: "COMPLETED", RequestStateReason: "NONE",
+			TransactionID: "krn:payment:eu1:transaction:61f0b8aa", TransactionReference: "t-1", DeclineReason: "RISK",
+			Chargebacks: []journal.Movement{{ID: "krn:b", Amount: 500}}, Disputes: []journal.Dispute{{ID: "krn:d", State: "CLOSED", Reason: "LATE", At: at}},
+		},
 	}
 }
 
@@ -126,6 +132,8 @@ func TestPaymentFromJournal_Golden(t *testing.T) {
 	got := paymentFromJournal(journalPayment(), 77, true)
 	complete(t, got)
 	complete(t, got.GetReceivedPayments()[0].GetDebtor())
+	complete(t, got.GetNetwork())
+	complete(t, got.GetNetwork().GetDisputes()[0])
 	if text := protojson.Format(got); strings.Contains(text, "b4bd3423-secret") {
 		t.Errorf("the authorisation token is shown: %s", text)
 	}

@@ -131,6 +131,7 @@ func New(cfg Config) (*Server, error) {
 	gatewayv1.RegisterPartnerServiceServer(s.grpc, &partnerService{Server: s})
 	gatewayv1.RegisterPaymentServiceServer(s.grpc, &paymentService{Server: s})
 	gatewayv1.RegisterOrderServiceServer(s.grpc, &orderService{Server: s})
+	gatewayv1.RegisterNetworkPaymentServiceServer(s.grpc, &networkPaymentService{Server: s})
 	gatewayv1.RegisterSettlementServiceServer(s.grpc, &settlementService{Server: s})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	if cfg.Reflection {
@@ -167,6 +168,17 @@ func (s *Server) Shutdown(ctx context.Context) {
 	case <-ctx.Done():
 		s.grpc.Stop() // and no wait: a write at Klarna goes on when its call is cut off, for longer than any grace
 	}
+}
+
+// paymentsAccount resolves the merchant account of a request about payments of either kind. Without a name it is the
+// default of the Network if something of the Network is named or there is no other.
+func (s *Server) paymentsAccount(ctx context.Context, name string, ofNetwork bool) (string, error) {
+	api := operation.RegionalAPI
+	have, known := s.accounts[name]
+	if known && have == operation.NetworkAPI || name == "" && (ofNetwork || s.defaults[api] == "") && s.defaults[operation.NetworkAPI] != "" {
+		api = operation.NetworkAPI
+	}
+	return s.merchantAccount(ctx, name, api)
 }
 
 // merchantAccount resolves the merchant account that a request names, or the default one, and settles that the caller may

@@ -20,6 +20,7 @@ const (
 	paymentKindPrefix   = "PAYMENT_EVENT_KIND_"
 	accountKindPrefix   = "ACCOUNT_EVENT_KIND_"
 	attentionPrefix     = "ATTENTION_REASON_"
+	resultPrefix        = "RESULT_"
 )
 
 // enumOf is the value of an enum that is named after a word, UNSPECIFIED for words the enum does not have.

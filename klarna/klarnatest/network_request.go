@@ -264,16 +264,14 @@ func (s *Server) updatePaymentRequest(c *call) answer {
 	})
 }
 
-// cancelPaymentRequest ends an open request. That a canceled one may be canceled again is chosen here, and that another
-// final one is refused with 403.
+// cancelPaymentRequest ends an open request. That one at its end is refused with 403 is chosen here, for want of a word
+// on it: whoever loses the answer cannot tell by a repeat.
 func (s *Server) cancelPaymentRequest(c *call) answer {
 	return s.withRequest(c, func(r *paymentRequest) answer {
-		switch {
-		case r.open():
-			s.moveRequest(r, requestCanceled, "PARTNER_CANCELED")
-		case r.state != requestCanceled:
+		if !r.open() {
 			return c.refuse(http.StatusForbidden, "OPERATION_FORBIDDEN", "Payment request is "+r.state)
 		}
+		s.moveRequest(r, requestCanceled, "PARTNER_CANCELED")
 		return reply(http.StatusOK, r.document())
 	})
 }

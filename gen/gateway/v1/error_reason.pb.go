@@ -104,6 +104,16 @@ const (
 	ErrorReason_ERROR_REASON_REFERENCE_IN_USE ErrorReason = 100
 	// NOT_FOUND: Klarna knows no such hosted page, or it has expired.
 	ErrorReason_ERROR_REASON_HOSTED_PAGE_NOT_FOUND ErrorReason = 45
+	// NOT_FOUND: Klarna knows no such payment request.
+	ErrorReason_ERROR_REASON_PAYMENT_REQUEST_NOT_FOUND ErrorReason = 70
+	// FAILED_PRECONDITION: the payment request is not open to this any more, or the customer has begun with it.
+	ErrorReason_ERROR_REASON_PAYMENT_REQUEST_NOT_OPEN ErrorReason = 71
+	// NOT_FOUND: Klarna knows no such transaction.
+	ErrorReason_ERROR_REASON_TRANSACTION_NOT_FOUND ErrorReason = 72
+	// NOT_FOUND: Klarna knows no such chargeback.
+	ErrorReason_ERROR_REASON_CHARGEBACK_NOT_FOUND ErrorReason = 73
+	// NOT_FOUND: Klarna knows no such payment token; it may have been spent or have run out.
+	ErrorReason_ERROR_REASON_PAYMENT_TOKEN_NOT_FOUND ErrorReason = 74
 	// FAILED_PRECONDITION: the account is not OPERATIONAL yet; wait for that state on WatchAccountState.
 	ErrorReason_ERROR_REASON_ACCOUNT_NOT_OPERATIONAL ErrorReason = 40
 	// NOT_FOUND: no such partner account.
@@ -200,6 +210,11 @@ var (
 		39:  "ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE",
 		100: "ERROR_REASON_REFERENCE_IN_USE",
 		45:  "ERROR_REASON_HOSTED_PAGE_NOT_FOUND",
+		70:  "ERROR_REASON_PAYMENT_REQUEST_NOT_FOUND",
+		71:  "ERROR_REASON_PAYMENT_REQUEST_NOT_OPEN",
+		72:  "ERROR_REASON_TRANSACTION_NOT_FOUND",
+		73:  "ERROR_REASON_CHARGEBACK_NOT_FOUND",
+		74:  "ERROR_REASON_PAYMENT_TOKEN_NOT_FOUND",
 		40:  "ERROR_REASON_ACCOUNT_NOT_OPERATIONAL",
 		41:  "ERROR_REASON_PARTNER_NOT_FOUND",
 		42:  "ERROR_REASON_PARTNER_DIFFERS",
@@ -263,6 +278,11 @@ var (
 		"ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE":          39,
 		"ERROR_REASON_REFERENCE_IN_USE":                 100,
 		"ERROR_REASON_HOSTED_PAGE_NOT_FOUND":            45,
+		"ERROR_REASON_PAYMENT_REQUEST_NOT_FOUND":        70,
+		"ERROR_REASON_PAYMENT_REQUEST_NOT_OPEN":         71,
+		"ERROR_REASON_TRANSACTION_NOT_FOUND":            72,
+		"ERROR_REASON_CHARGEBACK_NOT_FOUND":             73,
+		"ERROR_REASON_PAYMENT_TOKEN_NOT_FOUND":          74,
 		"ERROR_REASON_ACCOUNT_NOT_OPERATIONAL":          40,
 		"ERROR_REASON_PARTNER_NOT_FOUND":                41,
 		"ERROR_REASON_PARTNER_DIFFERS":                  42,
@@ -323,7 +343,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\xf3\x11\n" +
+	"gateway.v1*\xc3\x13\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -361,7 +381,12 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"%ERROR_REASON_CUSTOMER_TOKEN_NOT_FOUND\x10&\x12(\n" +
 	"$ERROR_REASON_CUSTOMER_TOKEN_UNUSABLE\x10'\x12!\n" +
 	"\x1dERROR_REASON_REFERENCE_IN_USE\x10d\x12&\n" +
-	"\"ERROR_REASON_HOSTED_PAGE_NOT_FOUND\x10-\x12(\n" +
+	"\"ERROR_REASON_HOSTED_PAGE_NOT_FOUND\x10-\x12*\n" +
+	"&ERROR_REASON_PAYMENT_REQUEST_NOT_FOUND\x10F\x12)\n" +
+	"%ERROR_REASON_PAYMENT_REQUEST_NOT_OPEN\x10G\x12&\n" +
+	"\"ERROR_REASON_TRANSACTION_NOT_FOUND\x10H\x12%\n" +
+	"!ERROR_REASON_CHARGEBACK_NOT_FOUND\x10I\x12(\n" +
+	"$ERROR_REASON_PAYMENT_TOKEN_NOT_FOUND\x10J\x12(\n" +
 	"$ERROR_REASON_ACCOUNT_NOT_OPERATIONAL\x10(\x12\"\n" +
 	"\x1eERROR_REASON_PARTNER_NOT_FOUND\x10)\x12 \n" +
 	"\x1cERROR_REASON_PARTNER_DIFFERS\x10*\x12!\n" +

@@ -172,6 +172,14 @@ const (
 	PaymentEventKind_PAYMENT_EVENT_KIND_ATTENTION PaymentEventKind = 15
 	// Something else about the order changed, such as its fraud status or expiry.
 	PaymentEventKind_PAYMENT_EVENT_KIND_ORDER_CHANGED PaymentEventKind = 16
+	// The customer has begun with a payment request on the Network.
+	PaymentEventKind_PAYMENT_EVENT_KIND_IN_PROGRESS PaymentEventKind = 17
+	// Klarna declined the customer, or an authorisation on the Network.
+	PaymentEventKind_PAYMENT_EVENT_KIND_DECLINED PaymentEventKind = 18
+	// Klarna took money back for the customer.
+	PaymentEventKind_PAYMENT_EVENT_KIND_CHARGED_BACK PaymentEventKind = 19
+	// A dispute about the payment was opened or went on.
+	PaymentEventKind_PAYMENT_EVENT_KIND_DISPUTED PaymentEventKind = 20
 	// The order's authorisation runs out in seven days or less: see expire_time. What is not captured by then cannot be.
 	PaymentEventKind_PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS PaymentEventKind = 24
 	// The order's authorisation, or a session without an order, runs out in a day or less: see expire_time.
@@ -200,6 +208,10 @@ var (
 		14: "PAYMENT_EVENT_KIND_LINKED",
 		15: "PAYMENT_EVENT_KIND_ATTENTION",
 		16: "PAYMENT_EVENT_KIND_ORDER_CHANGED",
+		17: "PAYMENT_EVENT_KIND_IN_PROGRESS",
+		18: "PAYMENT_EVENT_KIND_DECLINED",
+		19: "PAYMENT_EVENT_KIND_CHARGED_BACK",
+		20: "PAYMENT_EVENT_KIND_DISPUTED",
 		24: "PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS",
 		25: "PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY",
 		26: "PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED",
@@ -222,6 +234,10 @@ var (
 		"PAYMENT_EVENT_KIND_LINKED":                  14,
 		"PAYMENT_EVENT_KIND_ATTENTION":               15,
 		"PAYMENT_EVENT_KIND_ORDER_CHANGED":           16,
+		"PAYMENT_EVENT_KIND_IN_PROGRESS":             17,
+		"PAYMENT_EVENT_KIND_DECLINED":                18,
+		"PAYMENT_EVENT_KIND_CHARGED_BACK":            19,
+		"PAYMENT_EVENT_KIND_DISPUTED":                20,
 		"PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS":   24,
 		"PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY":      25,
 		"PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED":   26,
@@ -346,6 +362,8 @@ const (
 	AttentionReason_ATTENTION_REASON_WORK_GIVEN_UP AttentionReason = 7
 	// It has not been known for an hour, or cannot be known, whether Klarna did what was asked for.
 	AttentionReason_ATTENTION_REASON_OUTCOME_UNKNOWN AttentionReason = 8
+	// The customer disputes a payment on the Network; Klarna waits for an answer in its dispute process.
+	AttentionReason_ATTENTION_REASON_DISPUTED AttentionReason = 9
 )
 
 // Enum value maps for AttentionReason.
@@ -360,6 +378,7 @@ var (
 		6: "ATTENTION_REASON_CONFLICT",
 		7: "ATTENTION_REASON_WORK_GIVEN_UP",
 		8: "ATTENTION_REASON_OUTCOME_UNKNOWN",
+		9: "ATTENTION_REASON_DISPUTED",
 	}
 	AttentionReason_value = map[string]int32{
 		"ATTENTION_REASON_UNSPECIFIED":         0,
@@ -371,6 +390,7 @@ var (
 		"ATTENTION_REASON_CONFLICT":            6,
 		"ATTENTION_REASON_WORK_GIVEN_UP":       7,
 		"ATTENTION_REASON_OUTCOME_UNKNOWN":     8,
+		"ATTENTION_REASON_DISPUTED":            9,
 	}
 )
 
@@ -431,6 +451,8 @@ const (
 	Payment_STATE_EXPIRED Payment_State = 10
 	// Final: no money came (payment status CLOSED).
 	Payment_STATE_CLOSED Payment_State = 11
+	// Final: Klarna declined the customer of a payment request on the Network.
+	Payment_STATE_DECLINED Payment_State = 12
 )
 
 // Enum value maps for Payment_State.
@@ -448,6 +470,7 @@ var (
 		9:  "STATE_CANCELLED",
 		10: "STATE_EXPIRED",
 		11: "STATE_CLOSED",
+		12: "STATE_DECLINED",
 	}
 	Payment_State_value = map[string]int32{
 		"STATE_UNSPECIFIED":             0,
@@ -462,6 +485,7 @@ var (
 		"STATE_CANCELLED":               9,
 		"STATE_EXPIRED":                 10,
 		"STATE_CLOSED":                  11,
+		"STATE_DECLINED":                12,
 	}
 )
 
@@ -731,7 +755,11 @@ type Payment struct {
 	// True when nothing more can come: closed, cancelled, expired or fully refunded.
 	Final bool `protobuf:"varint,30,opt,name=final,proto3" json:"final,omitempty"`
 	// What may exist at Klarna beside this payment because an answer was lost: see Orphan.
-	Orphans       []*Orphan `protobuf:"bytes,31,rep,name=orphans,proto3" json:"orphans,omitempty"`
+	Orphans []*Orphan `protobuf:"bytes,31,rep,name=orphans,proto3" json:"orphans,omitempty"`
+	// Partner account that it is for, on the Network; else empty.
+	PartnerAccountId string `protobuf:"bytes,32,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// What else there is about a payment on the Klarna Network; unset for all others.
+	Network       *NetworkDetails `protobuf:"bytes,33,opt,name=network,proto3" json:"network,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -983,6 +1011,20 @@ func (x *Payment) GetOrphans() []*Orphan {
 	return nil
 }
 
+func (x *Payment) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *Payment) GetNetwork() *NetworkDetails {
+	if x != nil {
+		return x.Network
+	}
+	return nil
+}
+
 // Orphan is a session or hosted page that Klarna may have made in an attempt whose answer was lost. Klarna takes no
 // idempotency key there and has no way to look for it. Nobody has its id or its link, and it expires by itself.
 type Orphan struct {
@@ -1039,6 +1081,197 @@ func (x *Orphan) GetCreateTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// NetworkDetails is what only a payment on the Klarna Network has. Its transaction's state is order_status_text.
+type NetworkDetails struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's id of the payment request; empty if the customer was not asked.
+	PaymentRequestId string `protobuf:"bytes,1,opt,name=payment_request_id,json=paymentRequestId,proto3" json:"payment_request_id,omitempty"`
+	// The caller's reference of the payment request.
+	PaymentRequestReference string `protobuf:"bytes,2,opt,name=payment_request_reference,json=paymentRequestReference,proto3" json:"payment_request_reference,omitempty"`
+	// Klarna's own word for the state of the payment request.
+	PaymentRequestStateText string `protobuf:"bytes,3,opt,name=payment_request_state_text,json=paymentRequestStateText,proto3" json:"payment_request_state_text,omitempty"`
+	// Why, Klarna's word; often empty.
+	PaymentRequestStateReason string `protobuf:"bytes,4,opt,name=payment_request_state_reason,json=paymentRequestStateReason,proto3" json:"payment_request_state_reason,omitempty"`
+	// Klarna's id of the transaction; empty before there is one.
+	PaymentTransactionId string `protobuf:"bytes,5,opt,name=payment_transaction_id,json=paymentTransactionId,proto3" json:"payment_transaction_id,omitempty"`
+	// The caller's reference of the transaction.
+	PaymentTransactionReference string `protobuf:"bytes,6,opt,name=payment_transaction_reference,json=paymentTransactionReference,proto3" json:"payment_transaction_reference,omitempty"`
+	// Why the newest authorisation was declined, Klarna's word; empty if none was.
+	DeclineReason string `protobuf:"bytes,7,opt,name=decline_reason,json=declineReason,proto3" json:"decline_reason,omitempty"`
+	// What Klarna took back for the customer.
+	ChargedBackAmount *Money `protobuf:"bytes,8,opt,name=charged_back_amount,json=chargedBackAmount,proto3" json:"charged_back_amount,omitempty"`
+	// Disputes about the payment.
+	Disputes      []*Dispute `protobuf:"bytes,9,rep,name=disputes,proto3" json:"disputes,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *NetworkDetails) Reset() {
+	*x = NetworkDetails{}
+	mi := &file_gateway_v1_payment_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *NetworkDetails) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*NetworkDetails) ProtoMessage() {}
+
+func (x *NetworkDetails) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use NetworkDetails.ProtoReflect.Descriptor instead.
+func (*NetworkDetails) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *NetworkDetails) GetPaymentRequestId() string {
+	if x != nil {
+		return x.PaymentRequestId
+	}
+	return ""
+}
+
+func (x *NetworkDetails) GetPaymentRequestReference() string {
+	if x != nil {
+		return x.PaymentRequestReference
+	}
+	return ""
+}
+
+func (x *NetworkDetails) GetPaymentRequestStateText() string {
+	if x != nil {
+		return x.PaymentRequestStateText
+	}
+	return ""
+}
+
+func (x *NetworkDetails) GetPaymentRequestStateReason() string {
+	if x != nil {
+		return x.PaymentRequestStateReason
+	}
+	return ""
+}
+
+func (x *NetworkDetails) GetPaymentTransactionId() string {
+	if x != nil {
+		return x.PaymentTransactionId
+	}
+	return ""
+}
+
+func (x *NetworkDetails) GetPaymentTransactionReference() string {
+	if x != nil {
+		return x.PaymentTransactionReference
+	}
+	return ""
+}
+
+func (x *NetworkDetails) GetDeclineReason() string {
+	if x != nil {
+		return x.DeclineReason
+	}
+	return ""
+}
+
+func (x *NetworkDetails) GetChargedBackAmount() *Money {
+	if x != nil {
+		return x.ChargedBackAmount
+	}
+	return nil
+}
+
+func (x *NetworkDetails) GetDisputes() []*Dispute {
+	if x != nil {
+		return x.Disputes
+	}
+	return nil
+}
+
+// Dispute is a customer's objection to a payment, settled in Klarna's dispute process.
+type Dispute struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's id.
+	PaymentDisputeId string `protobuf:"bytes,1,opt,name=payment_dispute_id,json=paymentDisputeId,proto3" json:"payment_dispute_id,omitempty"`
+	// Klarna's word for its state, such as "MERCHANT_EVIDENCE_PENDING"; "CLOSED" is the end.
+	StateText string `protobuf:"bytes,2,opt,name=state_text,json=stateText,proto3" json:"state_text,omitempty"`
+	// Klarna's word for the reason.
+	ReasonText string `protobuf:"bytes,3,opt,name=reason_text,json=reasonText,proto3" json:"reason_text,omitempty"`
+	// When it came into this state.
+	UpdateTime    *timestamppb.Timestamp `protobuf:"bytes,4,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Dispute) Reset() {
+	*x = Dispute{}
+	mi := &file_gateway_v1_payment_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Dispute) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Dispute) ProtoMessage() {}
+
+func (x *Dispute) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_payment_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Dispute.ProtoReflect.Descriptor instead.
+func (*Dispute) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Dispute) GetPaymentDisputeId() string {
+	if x != nil {
+		return x.PaymentDisputeId
+	}
+	return ""
+}
+
+func (x *Dispute) GetStateText() string {
+	if x != nil {
+		return x.StateText
+	}
+	return ""
+}
+
+func (x *Dispute) GetReasonText() string {
+	if x != nil {
+		return x.ReasonText
+	}
+	return ""
+}
+
+func (x *Dispute) GetUpdateTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UpdateTime
+	}
+	return nil
+}
+
 // BankPayment is one transfer from a customer's bank, expected or received.
 type BankPayment struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1054,7 +1287,7 @@ type BankPayment struct {
 
 func (x *BankPayment) Reset() {
 	*x = BankPayment{}
-	mi := &file_gateway_v1_payment_proto_msgTypes[3]
+	mi := &file_gateway_v1_payment_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1066,7 +1299,7 @@ func (x *BankPayment) String() string {
 func (*BankPayment) ProtoMessage() {}
 
 func (x *BankPayment) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_payment_proto_msgTypes[3]
+	mi := &file_gateway_v1_payment_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1079,7 +1312,7 @@ func (x *BankPayment) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BankPayment.ProtoReflect.Descriptor instead.
 func (*BankPayment) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{3}
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *BankPayment) GetAmount() *Money {
@@ -1124,7 +1357,7 @@ type Debtor struct {
 
 func (x *Debtor) Reset() {
 	*x = Debtor{}
-	mi := &file_gateway_v1_payment_proto_msgTypes[4]
+	mi := &file_gateway_v1_payment_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1136,7 +1369,7 @@ func (x *Debtor) String() string {
 func (*Debtor) ProtoMessage() {}
 
 func (x *Debtor) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_payment_proto_msgTypes[4]
+	mi := &file_gateway_v1_payment_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1149,7 +1382,7 @@ func (x *Debtor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Debtor.ProtoReflect.Descriptor instead.
 func (*Debtor) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{4}
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Debtor) GetAccountHolderName() string {
@@ -1230,7 +1463,7 @@ type PaymentEvent struct {
 
 func (x *PaymentEvent) Reset() {
 	*x = PaymentEvent{}
-	mi := &file_gateway_v1_payment_proto_msgTypes[5]
+	mi := &file_gateway_v1_payment_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1242,7 +1475,7 @@ func (x *PaymentEvent) String() string {
 func (*PaymentEvent) ProtoMessage() {}
 
 func (x *PaymentEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_payment_proto_msgTypes[5]
+	mi := &file_gateway_v1_payment_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1255,7 +1488,7 @@ func (x *PaymentEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PaymentEvent.ProtoReflect.Descriptor instead.
 func (*PaymentEvent) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{5}
+	return file_gateway_v1_payment_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *PaymentEvent) GetEventId() string {
@@ -1359,7 +1592,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1b.gateway.v1.AttentionReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xf3\x0f\n" +
+	"createTime\"\xeb\x10\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12)\n" +
@@ -1399,7 +1632,9 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"updateTime\x12\x1a\n" +
 	"\bposition\x18\x1d \x01(\x03R\bposition\x12\x14\n" +
 	"\x05final\x18\x1e \x01(\bR\x05final\x12,\n" +
-	"\aorphans\x18\x1f \x03(\v2\x12.gateway.v1.OrphanR\aorphans\"\x99\x02\n" +
+	"\aorphans\x18\x1f \x03(\v2\x12.gateway.v1.OrphanR\aorphans\x12,\n" +
+	"\x12partner_account_id\x18  \x01(\tR\x10partnerAccountId\x124\n" +
+	"\anetwork\x18! \x01(\v2\x1a.gateway.v1.NetworkDetailsR\anetwork\"\xad\x02\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15STATE_SESSION_CREATED\x10\x01\x12\x14\n" +
@@ -1413,7 +1648,8 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x0fSTATE_CANCELLED\x10\t\x12\x11\n" +
 	"\rSTATE_EXPIRED\x10\n" +
 	"\x12\x10\n" +
-	"\fSTATE_CLOSED\x10\v\"{\n" +
+	"\fSTATE_CLOSED\x10\v\x12\x12\n" +
+	"\x0eSTATE_DECLINED\x10\f\"{\n" +
 	"\vFraudStatus\x12\x1c\n" +
 	"\x18FRAUD_STATUS_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15FRAUD_STATUS_ACCEPTED\x10\x01\x12\x18\n" +
@@ -1426,7 +1662,25 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fKIND_SESSION\x10\x01\x12\x14\n" +
-	"\x10KIND_HOSTED_PAGE\x10\x02\"\xa3\x01\n" +
+	"\x10KIND_HOSTED_PAGE\x10\x02\"\x8d\x04\n" +
+	"\x0eNetworkDetails\x12,\n" +
+	"\x12payment_request_id\x18\x01 \x01(\tR\x10paymentRequestId\x12:\n" +
+	"\x19payment_request_reference\x18\x02 \x01(\tR\x17paymentRequestReference\x12;\n" +
+	"\x1apayment_request_state_text\x18\x03 \x01(\tR\x17paymentRequestStateText\x12?\n" +
+	"\x1cpayment_request_state_reason\x18\x04 \x01(\tR\x19paymentRequestStateReason\x124\n" +
+	"\x16payment_transaction_id\x18\x05 \x01(\tR\x14paymentTransactionId\x12B\n" +
+	"\x1dpayment_transaction_reference\x18\x06 \x01(\tR\x1bpaymentTransactionReference\x12%\n" +
+	"\x0edecline_reason\x18\a \x01(\tR\rdeclineReason\x12A\n" +
+	"\x13charged_back_amount\x18\b \x01(\v2\x11.gateway.v1.MoneyR\x11chargedBackAmount\x12/\n" +
+	"\bdisputes\x18\t \x03(\v2\x13.gateway.v1.DisputeR\bdisputes\"\xb4\x01\n" +
+	"\aDispute\x12,\n" +
+	"\x12payment_dispute_id\x18\x01 \x01(\tR\x10paymentDisputeId\x12\x1d\n" +
+	"\n" +
+	"state_text\x18\x02 \x01(\tR\tstateText\x12\x1f\n" +
+	"\vreason_text\x18\x03 \x01(\tR\n" +
+	"reasonText\x12;\n" +
+	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
+	"updateTime\"\xa3\x01\n" +
 	"\vBankPayment\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.gateway.v1.MoneyR\x06amount\x12=\n" +
 	"\freceive_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x12*\n" +
@@ -1465,7 +1719,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\vOrderPolicy\x12\x1c\n" +
 	"\x18ORDER_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ORDER_POLICY_AUTOMATIC\x10\x01\x12\x1a\n" +
-	"\x16ORDER_POLICY_BY_CALLER\x10\x02*\xf1\x05\n" +
+	"\x16ORDER_POLICY_BY_CALLER\x10\x02*\xfc\x06\n" +
 	"\x10PaymentEventKind\x12\"\n" +
 	"\x1ePAYMENT_EVENT_KIND_UNSPECIFIED\x10\x00\x12&\n" +
 	"\"PAYMENT_EVENT_KIND_SESSION_CREATED\x10\x01\x12&\n" +
@@ -1484,7 +1738,11 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x1fPAYMENT_EVENT_KIND_ACKNOWLEDGED\x10\r\x12\x1d\n" +
 	"\x19PAYMENT_EVENT_KIND_LINKED\x10\x0e\x12 \n" +
 	"\x1cPAYMENT_EVENT_KIND_ATTENTION\x10\x0f\x12$\n" +
-	" PAYMENT_EVENT_KIND_ORDER_CHANGED\x10\x10\x12,\n" +
+	" PAYMENT_EVENT_KIND_ORDER_CHANGED\x10\x10\x12\"\n" +
+	"\x1ePAYMENT_EVENT_KIND_IN_PROGRESS\x10\x11\x12\x1f\n" +
+	"\x1bPAYMENT_EVENT_KIND_DECLINED\x10\x12\x12#\n" +
+	"\x1fPAYMENT_EVENT_KIND_CHARGED_BACK\x10\x13\x12\x1f\n" +
+	"\x1bPAYMENT_EVENT_KIND_DISPUTED\x10\x14\x12,\n" +
 	"(PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS\x10\x18\x12)\n" +
 	"%PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY\x10\x19\x12,\n" +
 	"(PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED\x10\x1a*\xc0\x01\n" +
@@ -1496,7 +1754,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x10EVENT_CAUSE_PUSH\x10\x03\x12\x14\n" +
 	"\x10EVENT_CAUSE_CALL\x10\x04\x12\x1a\n" +
 	"\x16EVENT_CAUSE_RECONCILED\x10\x05\x12\x15\n" +
-	"\x11EVENT_CAUSE_CLOCK\x10\x06*\xe3\x02\n" +
+	"\x11EVENT_CAUSE_CLOCK\x10\x06*\x82\x03\n" +
 	"\x0fAttentionReason\x12 \n" +
 	"\x1cATTENTION_REASON_UNSPECIFIED\x10\x00\x12&\n" +
 	"\"ATTENTION_REASON_PAID_AFTER_CLOSED\x10\x01\x12&\n" +
@@ -1506,7 +1764,8 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"!ATTENTION_REASON_ORDER_NOT_PLACED\x10\x05\x12\x1d\n" +
 	"\x19ATTENTION_REASON_CONFLICT\x10\x06\x12\"\n" +
 	"\x1eATTENTION_REASON_WORK_GIVEN_UP\x10\a\x12$\n" +
-	" ATTENTION_REASON_OUTCOME_UNKNOWN\x10\bB\xa2\x01\n" +
+	" ATTENTION_REASON_OUTCOME_UNKNOWN\x10\b\x12\x1d\n" +
+	"\x19ATTENTION_REASON_DISPUTED\x10\tB\xa2\x01\n" +
 	"\x0ecom.gateway.v1B\fPaymentProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"
@@ -1524,7 +1783,7 @@ func file_gateway_v1_payment_proto_rawDescGZIP() []byte {
 }
 
 var file_gateway_v1_payment_proto_enumTypes = make([]protoimpl.EnumInfo, 8)
-var file_gateway_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 6)
+var file_gateway_v1_payment_proto_msgTypes = make([]protoimpl.MessageInfo, 8)
 var file_gateway_v1_payment_proto_goTypes = []any{
 	(PaymentStatus)(0),            // 0: gateway.v1.PaymentStatus
 	(OrderPolicy)(0),              // 1: gateway.v1.OrderPolicy
@@ -1537,50 +1796,56 @@ var file_gateway_v1_payment_proto_goTypes = []any{
 	(*Attention)(nil),             // 8: gateway.v1.Attention
 	(*Payment)(nil),               // 9: gateway.v1.Payment
 	(*Orphan)(nil),                // 10: gateway.v1.Orphan
-	(*BankPayment)(nil),           // 11: gateway.v1.BankPayment
-	(*Debtor)(nil),                // 12: gateway.v1.Debtor
-	(*PaymentEvent)(nil),          // 13: gateway.v1.PaymentEvent
-	(*timestamppb.Timestamp)(nil), // 14: google.protobuf.Timestamp
-	(*Money)(nil),                 // 15: gateway.v1.Money
+	(*NetworkDetails)(nil),        // 11: gateway.v1.NetworkDetails
+	(*Dispute)(nil),               // 12: gateway.v1.Dispute
+	(*BankPayment)(nil),           // 13: gateway.v1.BankPayment
+	(*Debtor)(nil),                // 14: gateway.v1.Debtor
+	(*PaymentEvent)(nil),          // 15: gateway.v1.PaymentEvent
+	(*timestamppb.Timestamp)(nil), // 16: google.protobuf.Timestamp
+	(*Money)(nil),                 // 17: gateway.v1.Money
 }
 var file_gateway_v1_payment_proto_depIdxs = []int32{
 	4,  // 0: gateway.v1.Attention.reason:type_name -> gateway.v1.AttentionReason
-	14, // 1: gateway.v1.Attention.create_time:type_name -> google.protobuf.Timestamp
+	16, // 1: gateway.v1.Attention.create_time:type_name -> google.protobuf.Timestamp
 	5,  // 2: gateway.v1.Payment.state:type_name -> gateway.v1.Payment.State
 	0,  // 3: gateway.v1.Payment.payment_status:type_name -> gateway.v1.PaymentStatus
 	6,  // 4: gateway.v1.Payment.fraud_status:type_name -> gateway.v1.Payment.FraudStatus
-	15, // 5: gateway.v1.Payment.order_amount:type_name -> gateway.v1.Money
-	15, // 6: gateway.v1.Payment.captured_amount:type_name -> gateway.v1.Money
-	15, // 7: gateway.v1.Payment.refunded_amount:type_name -> gateway.v1.Money
-	15, // 8: gateway.v1.Payment.remaining_authorized_amount:type_name -> gateway.v1.Money
-	11, // 9: gateway.v1.Payment.expected_payments:type_name -> gateway.v1.BankPayment
-	11, // 10: gateway.v1.Payment.received_payments:type_name -> gateway.v1.BankPayment
-	15, // 11: gateway.v1.Payment.payment_difference:type_name -> gateway.v1.Money
+	17, // 5: gateway.v1.Payment.order_amount:type_name -> gateway.v1.Money
+	17, // 6: gateway.v1.Payment.captured_amount:type_name -> gateway.v1.Money
+	17, // 7: gateway.v1.Payment.refunded_amount:type_name -> gateway.v1.Money
+	17, // 8: gateway.v1.Payment.remaining_authorized_amount:type_name -> gateway.v1.Money
+	13, // 9: gateway.v1.Payment.expected_payments:type_name -> gateway.v1.BankPayment
+	13, // 10: gateway.v1.Payment.received_payments:type_name -> gateway.v1.BankPayment
+	17, // 11: gateway.v1.Payment.payment_difference:type_name -> gateway.v1.Money
 	1,  // 12: gateway.v1.Payment.order_policy:type_name -> gateway.v1.OrderPolicy
-	14, // 13: gateway.v1.Payment.acknowledge_by_time:type_name -> google.protobuf.Timestamp
-	14, // 14: gateway.v1.Payment.expire_time:type_name -> google.protobuf.Timestamp
+	16, // 13: gateway.v1.Payment.acknowledge_by_time:type_name -> google.protobuf.Timestamp
+	16, // 14: gateway.v1.Payment.expire_time:type_name -> google.protobuf.Timestamp
 	8,  // 15: gateway.v1.Payment.attentions:type_name -> gateway.v1.Attention
-	14, // 16: gateway.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
-	14, // 17: gateway.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
+	16, // 16: gateway.v1.Payment.create_time:type_name -> google.protobuf.Timestamp
+	16, // 17: gateway.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
 	10, // 18: gateway.v1.Payment.orphans:type_name -> gateway.v1.Orphan
-	7,  // 19: gateway.v1.Orphan.kind:type_name -> gateway.v1.Orphan.Kind
-	14, // 20: gateway.v1.Orphan.create_time:type_name -> google.protobuf.Timestamp
-	15, // 21: gateway.v1.BankPayment.amount:type_name -> gateway.v1.Money
-	14, // 22: gateway.v1.BankPayment.receive_time:type_name -> google.protobuf.Timestamp
-	12, // 23: gateway.v1.BankPayment.debtor:type_name -> gateway.v1.Debtor
-	2,  // 24: gateway.v1.PaymentEvent.kind:type_name -> gateway.v1.PaymentEventKind
-	9,  // 25: gateway.v1.PaymentEvent.payment:type_name -> gateway.v1.Payment
-	5,  // 26: gateway.v1.PaymentEvent.previous_state:type_name -> gateway.v1.Payment.State
-	0,  // 27: gateway.v1.PaymentEvent.previous_payment_status:type_name -> gateway.v1.PaymentStatus
-	3,  // 28: gateway.v1.PaymentEvent.cause:type_name -> gateway.v1.EventCause
-	14, // 29: gateway.v1.PaymentEvent.occur_time:type_name -> google.protobuf.Timestamp
-	14, // 30: gateway.v1.PaymentEvent.record_time:type_name -> google.protobuf.Timestamp
-	4,  // 31: gateway.v1.PaymentEvent.attention_reason:type_name -> gateway.v1.AttentionReason
-	32, // [32:32] is the sub-list for method output_type
-	32, // [32:32] is the sub-list for method input_type
-	32, // [32:32] is the sub-list for extension type_name
-	32, // [32:32] is the sub-list for extension extendee
-	0,  // [0:32] is the sub-list for field type_name
+	11, // 19: gateway.v1.Payment.network:type_name -> gateway.v1.NetworkDetails
+	7,  // 20: gateway.v1.Orphan.kind:type_name -> gateway.v1.Orphan.Kind
+	16, // 21: gateway.v1.Orphan.create_time:type_name -> google.protobuf.Timestamp
+	17, // 22: gateway.v1.NetworkDetails.charged_back_amount:type_name -> gateway.v1.Money
+	12, // 23: gateway.v1.NetworkDetails.disputes:type_name -> gateway.v1.Dispute
+	16, // 24: gateway.v1.Dispute.update_time:type_name -> google.protobuf.Timestamp
+	17, // 25: gateway.v1.BankPayment.amount:type_name -> gateway.v1.Money
+	16, // 26: gateway.v1.BankPayment.receive_time:type_name -> google.protobuf.Timestamp
+	14, // 27: gateway.v1.BankPayment.debtor:type_name -> gateway.v1.Debtor
+	2,  // 28: gateway.v1.PaymentEvent.kind:type_name -> gateway.v1.PaymentEventKind
+	9,  // 29: gateway.v1.PaymentEvent.payment:type_name -> gateway.v1.Payment
+	5,  // 30: gateway.v1.PaymentEvent.previous_state:type_name -> gateway.v1.Payment.State
+	0,  // 31: gateway.v1.PaymentEvent.previous_payment_status:type_name -> gateway.v1.PaymentStatus
+	3,  // 32: gateway.v1.PaymentEvent.cause:type_name -> gateway.v1.EventCause
+	16, // 33: gateway.v1.PaymentEvent.occur_time:type_name -> google.protobuf.Timestamp
+	16, // 34: gateway.v1.PaymentEvent.record_time:type_name -> google.protobuf.Timestamp
+	4,  // 35: gateway.v1.PaymentEvent.attention_reason:type_name -> gateway.v1.AttentionReason
+	36, // [36:36] is the sub-list for method output_type
+	36, // [36:36] is the sub-list for method input_type
+	36, // [36:36] is the sub-list for extension type_name
+	36, // [36:36] is the sub-list for extension extendee
+	0,  // [0:36] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_payment_proto_init() }
@@ -1595,7 +1860,7 @@ func file_gateway_v1_payment_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_payment_proto_rawDesc), len(file_gateway_v1_payment_proto_rawDesc)),
 			NumEnums:      8,
-			NumMessages:   6,
+			NumMessages:   8,
 			NumExtensions: 0,
 			NumServices:   0,
 		},

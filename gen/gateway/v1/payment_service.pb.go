@@ -1201,6 +1201,8 @@ type GetPaymentStatusRequest struct {
 	//	*GetPaymentStatusRequest_SessionId
 	//	*GetPaymentStatusRequest_OrderId
 	//	*GetPaymentStatusRequest_MerchantReference
+	//	*GetPaymentStatusRequest_PaymentRequestId
+	//	*GetPaymentStatusRequest_PaymentTransactionId
 	Payment isGetPaymentStatusRequest_Payment `protobuf_oneof:"payment"`
 	// Show debtors' names and account numbers. Needs the permission for it.
 	IncludeDebtorData bool `protobuf:"varint,6,opt,name=include_debtor_data,json=includeDebtorData,proto3" json:"include_debtor_data,omitempty"`
@@ -1288,6 +1290,24 @@ func (x *GetPaymentStatusRequest) GetMerchantReference() string {
 	return ""
 }
 
+func (x *GetPaymentStatusRequest) GetPaymentRequestId() string {
+	if x != nil {
+		if x, ok := x.Payment.(*GetPaymentStatusRequest_PaymentRequestId); ok {
+			return x.PaymentRequestId
+		}
+	}
+	return ""
+}
+
+func (x *GetPaymentStatusRequest) GetPaymentTransactionId() string {
+	if x != nil {
+		if x, ok := x.Payment.(*GetPaymentStatusRequest_PaymentTransactionId); ok {
+			return x.PaymentTransactionId
+		}
+	}
+	return ""
+}
+
 func (x *GetPaymentStatusRequest) GetIncludeDebtorData() bool {
 	if x != nil {
 		return x.IncludeDebtorData
@@ -1319,6 +1339,16 @@ type GetPaymentStatusRequest_MerchantReference struct {
 	MerchantReference string `protobuf:"bytes,5,opt,name=merchant_reference,json=merchantReference,proto3,oneof"`
 }
 
+type GetPaymentStatusRequest_PaymentRequestId struct {
+	// Klarna's payment request id, on the Network.
+	PaymentRequestId string `protobuf:"bytes,7,opt,name=payment_request_id,json=paymentRequestId,proto3,oneof"`
+}
+
+type GetPaymentStatusRequest_PaymentTransactionId struct {
+	// Klarna's transaction id, on the Network.
+	PaymentTransactionId string `protobuf:"bytes,8,opt,name=payment_transaction_id,json=paymentTransactionId,proto3,oneof"`
+}
+
 func (*GetPaymentStatusRequest_PaymentId) isGetPaymentStatusRequest_Payment() {}
 
 func (*GetPaymentStatusRequest_SessionId) isGetPaymentStatusRequest_Payment() {}
@@ -1326,6 +1356,10 @@ func (*GetPaymentStatusRequest_SessionId) isGetPaymentStatusRequest_Payment() {}
 func (*GetPaymentStatusRequest_OrderId) isGetPaymentStatusRequest_Payment() {}
 
 func (*GetPaymentStatusRequest_MerchantReference) isGetPaymentStatusRequest_Payment() {}
+
+func (*GetPaymentStatusRequest_PaymentRequestId) isGetPaymentStatusRequest_Payment() {}
+
+func (*GetPaymentStatusRequest_PaymentTransactionId) isGetPaymentStatusRequest_Payment() {}
 
 // GetPaymentStatusResponse holds what matches.
 type GetPaymentStatusResponse struct {
@@ -1386,8 +1420,10 @@ type ListPaymentsRequest struct {
 	States []Payment_State `protobuf:"varint,4,rep,packed,name=states,proto3,enum=gateway.v1.Payment_State" json:"states,omitempty"`
 	// Only payments with this reference.
 	MerchantReference string `protobuf:"bytes,5,opt,name=merchant_reference,json=merchantReference,proto3" json:"merchant_reference,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Only payments of this partner account, on the Network. Not beside merchant_reference.
+	PartnerAccountId string `protobuf:"bytes,6,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *ListPaymentsRequest) Reset() {
@@ -1451,6 +1487,13 @@ func (x *ListPaymentsRequest) GetStates() []Payment_State {
 func (x *ListPaymentsRequest) GetMerchantReference() string {
 	if x != nil {
 		return x.MerchantReference
+	}
+	return ""
+}
+
+func (x *ListPaymentsRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
 	}
 	return ""
 }
@@ -1529,8 +1572,12 @@ type ListPaymentEventsRequest struct {
 	PaymentId string `protobuf:"bytes,7,opt,name=payment_id,json=paymentId,proto3" json:"payment_id,omitempty"`
 	// Show debtors' names and account numbers. Needs the permission for it.
 	IncludeDebtorData bool `protobuf:"varint,8,opt,name=include_debtor_data,json=includeDebtorData,proto3" json:"include_debtor_data,omitempty"`
-	unknownFields     protoimpl.UnknownFields
-	sizeCache         protoimpl.SizeCache
+	// Only events of the payment with this Klarna payment request id, on the Network.
+	PaymentRequestId string `protobuf:"bytes,9,opt,name=payment_request_id,json=paymentRequestId,proto3" json:"payment_request_id,omitempty"`
+	// Only events of the payment with this Klarna transaction id, on the Network.
+	PaymentTransactionId string `protobuf:"bytes,10,opt,name=payment_transaction_id,json=paymentTransactionId,proto3" json:"payment_transaction_id,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
 }
 
 func (x *ListPaymentEventsRequest) Reset() {
@@ -1617,6 +1664,20 @@ func (x *ListPaymentEventsRequest) GetIncludeDebtorData() bool {
 		return x.IncludeDebtorData
 	}
 	return false
+}
+
+func (x *ListPaymentEventsRequest) GetPaymentRequestId() string {
+	if x != nil {
+		return x.PaymentRequestId
+	}
+	return ""
+}
+
+func (x *ListPaymentEventsRequest) GetPaymentTransactionId() string {
+	if x != nil {
+		return x.PaymentTransactionId
+	}
+	return ""
 }
 
 // ListPaymentEventsResponse is one page.
@@ -1711,8 +1772,12 @@ type WatchPaymentStatusRequest struct {
 	IncludeDebtorData bool `protobuf:"varint,14,opt,name=include_debtor_data,json=includeDebtorData,proto3" json:"include_debtor_data,omitempty"`
 	// Seconds between bookmarks on an idle stream, 1 to 15; 0 means 15.
 	HeartbeatSeconds int32 `protobuf:"varint,15,opt,name=heartbeat_seconds,json=heartbeatSeconds,proto3" json:"heartbeat_seconds,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// … or one of these Klarna payment request ids, on the Network.
+	PaymentRequestIds []string `protobuf:"bytes,16,rep,name=payment_request_ids,json=paymentRequestIds,proto3" json:"payment_request_ids,omitempty"`
+	// … or one of these Klarna transaction ids, on the Network.
+	PaymentTransactionIds []string `protobuf:"bytes,17,rep,name=payment_transaction_ids,json=paymentTransactionIds,proto3" json:"payment_transaction_ids,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
 }
 
 func (x *WatchPaymentStatusRequest) Reset() {
@@ -1859,6 +1924,20 @@ func (x *WatchPaymentStatusRequest) GetHeartbeatSeconds() int32 {
 		return x.HeartbeatSeconds
 	}
 	return 0
+}
+
+func (x *WatchPaymentStatusRequest) GetPaymentRequestIds() []string {
+	if x != nil {
+		return x.PaymentRequestIds
+	}
+	return nil
+}
+
+func (x *WatchPaymentStatusRequest) GetPaymentTransactionIds() []string {
+	if x != nil {
+		return x.PaymentTransactionIds
+	}
+	return nil
 }
 
 type isWatchPaymentStatusRequest_From interface {
@@ -3663,7 +3742,7 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"session_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tsessionId\x129\n" +
 	"\x13authorization_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12authorizationToken\"L\n" +
 	"\x1bCancelAuthorizationResponse\x12-\n" +
-	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xcd\x02\n" +
+	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xcd\x03\n" +
 	"\x17GetPaymentStatusRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12)\n" +
 	"\n" +
@@ -3674,11 +3753,15 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\border_id\x18\x04 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\aorderId\x12;\n" +
 	"\x12merchant_reference\x18\x05 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x11merchantReference\x12.\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x11merchantReference\x12:\n" +
+	"\x12payment_request_id\x18\a \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10paymentRequestId\x12B\n" +
+	"\x16payment_transaction_id\x18\b \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x14paymentTransactionId\x12.\n" +
 	"\x13include_debtor_data\x18\x06 \x01(\bR\x11includeDebtorDataB\x10\n" +
 	"\apayment\x12\x05\xbaH\x02\b\x01\"K\n" +
 	"\x18GetPaymentStatusResponse\x12/\n" +
-	"\bpayments\x18\x01 \x03(\v2\x13.gateway.v1.PaymentR\bpayments\"\x96\x02\n" +
+	"\bpayments\x18\x01 \x03(\v2\x13.gateway.v1.PaymentR\bpayments\"\xf6\x03\n" +
 	"\x13ListPaymentsRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -3687,10 +3770,12 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12@\n" +
 	"\x06states\x18\x04 \x03(\x0e2\x19.gateway.v1.Payment.StateB\r\xbaH\n" +
 	"\x92\x01\a\"\x05\x82\x01\x02\x10\x01R\x06states\x127\n" +
-	"\x12merchant_reference\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x11merchantReference\"o\n" +
+	"\x12merchant_reference\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x11merchantReference\x126\n" +
+	"\x12partner_account_id\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x10partnerAccountId:\xa5\x01\xbaH\xa1\x01\x1a\x9e\x01\n" +
+	"\x18list_payments.one_filter\x12Bfilter by merchant_reference or by partner_account_id, not by both\x1a>this.merchant_reference == '' || this.partner_account_id == ''\"o\n" +
 	"\x14ListPaymentsResponse\x12/\n" +
 	"\bpayments\x18\x01 \x03(\v2\x13.gateway.v1.PaymentR\bpayments\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\x83\x03\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xfb\x03\n" +
 	"\x18ListPaymentEventsRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -3703,10 +3788,13 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\x12merchant_reference\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x11merchantReference\x12*\n" +
 	"\n" +
 	"payment_id\x18\a \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\xb0\x01\x01R\tpaymentId\x12.\n" +
-	"\x13include_debtor_data\x18\b \x01(\bR\x11includeDebtorData\"u\n" +
+	"\x13include_debtor_data\x18\b \x01(\bR\x11includeDebtorData\x126\n" +
+	"\x12payment_request_id\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x10paymentRequestId\x12>\n" +
+	"\x16payment_transaction_id\x18\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x14paymentTransactionId\"u\n" +
 	"\x19ListPaymentEventsResponse\x120\n" +
 	"\x06events\x18\x01 \x03(\v2\x18.gateway.v1.PaymentEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xa9\a\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb1\b\n" +
 	"\x19WatchPaymentStatusRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12/\n" +
 	"\fresume_token\x18\x02 \x01(\tB\n" +
@@ -3732,7 +3820,9 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\vuntil_final\x18\r \x01(\bR\n" +
 	"untilFinal\x12.\n" +
 	"\x13include_debtor_data\x18\x0e \x01(\bR\x11includeDebtorData\x126\n" +
-	"\x11heartbeat_seconds\x18\x0f \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSecondsB\r\n" +
+	"\x11heartbeat_seconds\x18\x0f \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSeconds\x12>\n" +
+	"\x13payment_request_ids\x18\x10 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10d\"\x04r\x02\x10\x01R\x11paymentRequestIds\x12F\n" +
+	"\x17payment_transaction_ids\x18\x11 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10d\"\x04r\x02\x10\x01R\x15paymentTransactionIdsB\r\n" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"\xa6\x02\n" +
 	"\x1aWatchPaymentStatusResponse\x12!\n" +
 	"\fresume_token\x18\x01 \x01(\tR\vresumeToken\x120\n" +
@@ -4095,6 +4185,8 @@ func file_gateway_v1_payment_service_proto_init() {
 		(*GetPaymentStatusRequest_SessionId)(nil),
 		(*GetPaymentStatusRequest_OrderId)(nil),
 		(*GetPaymentStatusRequest_MerchantReference)(nil),
+		(*GetPaymentStatusRequest_PaymentRequestId)(nil),
+		(*GetPaymentStatusRequest_PaymentTransactionId)(nil),
 	}
 	file_gateway_v1_payment_service_proto_msgTypes[17].OneofWrappers = []any{
 		(*WatchPaymentStatusRequest_ResumeToken)(nil),

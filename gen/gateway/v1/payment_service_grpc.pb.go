@@ -43,7 +43,10 @@ const (
 // For semantics around ctx use and closing/ending streaming RPCs, please refer to https://pkg.go.dev/google.golang.org/grpc/?tab=doc#ClientConn.NewStream.
 //
 // PaymentService opens payment sessions and tells the truth about payments, from the session to the last refund. Its
-// merchant accounts are credentials of Klarna's regional APIs.
+// merchant accounts are credentials of Klarna's regional APIs. GetPaymentStatus, ListPayments, ListPaymentEvents and
+// WatchPaymentStatus are for payments on the Klarna Network too (see NetworkPaymentService): they take either kind of
+// merchant account; without one, the default of the Network if the request names a payment request, a transaction or a
+// partner account or if there is no other.
 //
 // Every RPC may answer INVALID_ARGUMENT (INVALID_FIELD, with all violations at once), NOT_FOUND
 // (MERCHANT_ACCOUNT_UNKNOWN), FAILED_PRECONDITION (MERCHANT_ACCOUNT_UNSUITABLE, KLARNA_CREDENTIALS_REFUSED,
@@ -316,7 +319,10 @@ func (c *paymentServiceClient) DistributeHostedPage(ctx context.Context, in *Dis
 // for forward compatibility.
 //
 // PaymentService opens payment sessions and tells the truth about payments, from the session to the last refund. Its
-// merchant accounts are credentials of Klarna's regional APIs.
+// merchant accounts are credentials of Klarna's regional APIs. GetPaymentStatus, ListPayments, ListPaymentEvents and
+// WatchPaymentStatus are for payments on the Klarna Network too (see NetworkPaymentService): they take either kind of
+// merchant account; without one, the default of the Network if the request names a payment request, a transaction or a
+// partner account or if there is no other.
 //
 // Every RPC may answer INVALID_ARGUMENT (INVALID_FIELD, with all violations at once), NOT_FOUND
 // (MERCHANT_ACCOUNT_UNKNOWN), FAILED_PRECONDITION (MERCHANT_ACCOUNT_UNSUITABLE, KLARNA_CREDENTIALS_REFUSED,
