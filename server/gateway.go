@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"strings"
 	"sync"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
@@ -50,11 +49,13 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 	}
 	useStrictQuery()
 	var mux *runtime.ServeMux
+	asJSON := runtime.JSONPb{
+		MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
+		UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false}, // a misspelt field must not be lost
+	}
 	mux = runtime.NewServeMux(
-		runtime.WithMarshalerOption(runtime.MIMEWildcard, &streamJSON{runtime.JSONPb{
-			MarshalOptions:   protojson.MarshalOptions{EmitUnpopulated: true},
-			UnmarshalOptions: protojson.UnmarshalOptions{DiscardUnknown: false}, // a misspelt field must not be lost
-		}}),
+		runtime.WithMarshalerOption(runtime.MIMEWildcard, &streamJSON{asJSON}),
+		runtime.WithMarshalerOption(eventStreamType, &eventStream{asJSON}),
 		runtime.WithDisablePathLengthFallback(),
 		runtime.WithDisableHTTPMethodOverride(),
 		runtime.WithHealthzEndpoint(healthv1.NewHealthClient(conn)),
@@ -77,7 +78,7 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 	}
 	root := http.NewServeMux()
 	root.HandleFunc("GET /openapi.json", serveOpenAPI)
-	root.Handle("/", unbuffered(http.MaxBytesHandler(mux, messageLimit)))
+	root.Handle("/", s.watches(http.MaxBytesHandler(mux, messageLimit)))
 	g := &Gateway{handler: s.cors.wrap(takeTicket(otelhttp.NewHandler(root, "rest"))), conn: conn}
 	g.serving.Go(func() { _ = s.Serve(pipe) })
 	return g, nil
@@ -96,15 +97,4 @@ func (g *Gateway) Close() error {
 func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "application/json")
 	_, _ = w.Write(gateway.OpenAPI) // the client is gone if this fails
-}
-
-// unbuffered tells proxies in front of a watch to pass every response on as it comes.
-func unbuffered(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if strings.HasSuffix(r.URL.Path, ":watch") {
-			w.Header().Set("Cache-Control", "no-cache")
-			w.Header().Set("X-Accel-Buffering", "no")
-		}
-		next.ServeHTTP(w, r)
-	})
 }

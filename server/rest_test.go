@@ -57,7 +57,7 @@ func TestREST_WatchDeliversLineByLine(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	res, next := s.restWatch("start=WATCH_START_NOW&merchantReferences=SO-1&merchantReferences=SO-2")
-	for name, want := range map[string]string{"Content-Type": "application/x-ndjson", "Cache-Control": "no-cache", "X-Accel-Buffering": "no"} {
+	for name, want := range map[string]string{"Content-Type": "application/x-ndjson", "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no"} {
 		if got := res.Header.Get(name); got != want {
 			t.Errorf("%s is %q, want %q", name, got, want)
 		}
