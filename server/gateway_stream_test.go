@@ -77,7 +77,7 @@ func readSSE(lines *bufio.Reader) (e sse, err error) {
 	}
 }
 
-func (f *face) events(query string, header http.Header) (*http.Response, func() sse) {
+func (f *face) eventSource(query string, header http.Header) (*http.Response, func() sse) {
 	f.t.Helper()
 	if header == nil {
 		header = http.Header{}
@@ -96,7 +96,7 @@ func (f *face) events(query string, header http.Header) (*http.Response, func() 
 func TestSSE_TellsAWatchAsItGoesAndComesBackWithTheLastID(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	res, next := s.events("start=WATCH_START_NOW&heartbeatSeconds=1", nil)
+	res, next := s.eventSource("start=WATCH_START_NOW&heartbeatSeconds=1", nil)
 	for name, want := range map[string]string{
 		"Content-Type": "text/event-stream", "Cache-Control": "no-cache, no-transform", "X-Accel-Buffering": "no",
 	} {
@@ -121,7 +121,7 @@ func TestSSE_TellsAWatchAsItGoesAndComesBackWithTheLastID(t *testing.T) {
 	}
 	_ = res.Body.Close()
 	s.record(opened("SO-2"))
-	_, next = s.events("start=WATCH_START_NOW&heartbeatSeconds=1", http.Header{"Last-Event-Id": {seen.id}})
+	_, next = s.eventSource("start=WATCH_START_NOW&heartbeatSeconds=1", http.Header{"Last-Event-Id": {seen.id}})
 	back := next()
 	for back.kind == "bookmark" {
 		back = next()
@@ -134,7 +134,7 @@ func TestSSE_TellsAWatchAsItGoesAndComesBackWithTheLastID(t *testing.T) {
 func TestSSE_EndsWithATypedFrame(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	res, next := s.events("start=WATCH_START_NOW", nil)
+	res, next := s.eventSource("start=WATCH_START_NOW", nil)
 	next()
 	next()
 	s.server.Drain()
@@ -155,14 +155,14 @@ func TestSSE_FailsWithATypedFrameInTheMiddleAndWithAStatusBefore(t *testing.T) {
 		must(t, protojson.Unmarshal(e.data, st))
 		return string(e.data)
 	}
-	res, next := s.events("resumeToken=nonsense", nil)
+	res, next := s.eventSource("resumeToken=nonsense", nil)
 	if e := next(); res.StatusCode != http.StatusBadRequest || e.kind != "streamError" || !strings.Contains(reasonIn(e), "RESUME_TOKEN_INVALID") {
 		t.Errorf("before the first event: %d, %+v", res.StatusCode, e)
 	}
 	if got := res.Header.Get("Content-Type"); got != eventStreamType {
 		t.Errorf("a failed stream is of type %s", got)
 	}
-	res, next = s.events("start=WATCH_START_NOW", nil)
+	res, next = s.eventSource("start=WATCH_START_NOW", nil)
 	next()
 	next()
 	s.server.grpc.Stop() // the connection behind REST breaks
