@@ -35,6 +35,9 @@ func (o *Operations) release(ctx context.Context, try attempt, cause error) erro
 		}
 		row.State, row.Answer = store.RequestRefused, answer
 	}
+	if decided && try.first {
+		row.FirstSent = time.Time{} // nothing was done, and nothing is in doubt
+	}
 	row.LeasedUntil = time.Time{}
 	err := o.store.Do(ctx, func(tx store.Tx) error {
 		if err := tx.PutRequest(ctx, row); err != nil {

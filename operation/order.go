@@ -223,10 +223,10 @@ func (o *Operations) notPlaced(ctx context.Context, try attempt, repeated bool, 
 		}
 		return cause
 	}
-	try.row.Answer = nil
-	if session.Status == klarna.SessionComplete {
+	if session.Status == klarna.SessionComplete { // what was sent stays on record: by it the order is known when it is met
 		return o.elsewhere(ctx, payment)
 	}
+	try.row.Answer = nil
 	_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
 		EventID:         fmt.Sprintf("refused:%s:%s:%s", account, sessionID, journal.TokenKey(token)),
 		MerchantAccount: account, Cause: journal.Call, At: o.store.Now(), SessionID: sessionID,
@@ -259,6 +259,12 @@ func (o *Operations) Order(ctx context.Context, merchantAccount, orderID string,
 	fact := orderFact(merchantAccount, order, asked)
 	fact.Cause, fact.Pushed = cause, cause == journal.Push
 	fact.EventID = fmt.Sprintf("read:%s:%s:%x", merchantAccount, orderID, o.store.Fingerprint(order.Raw, []byte(asked.Format(time.RFC3339Nano)))[:12])
+	if fact.SessionID, err = o.sessionOf(ctx, merchantAccount, order); err != nil {
+		return order, err
+	}
+	if fact.SessionID != "" {
+		fact.Settled = journal.Conflict
+	}
 	_, err = o.journal.RecordPayment(ctx, fact)
 	return order, err
 }

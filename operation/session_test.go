@@ -161,6 +161,24 @@ func TestCancelAuthorization_AfterALostAnswerSucceedsOnARepeat(t *testing.T) {
 	}
 }
 
+// A refusal is a refusal when it is repeated, too: only after an unknown outcome does "gone" mean that we did it.
+func TestCancelAuthorization_ThatWasRefusedIsNotDoneByARepeat(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	id := w.Session(journal.OrderByCaller)
+	w.Tell(id, w.Authorize(id))
+	for range 3 {
+		w.Fail(klarnatest.Fault{Operation: "cancelAuthorization", Status: 404})
+		var refused *klarna.Error
+		if err := w.Operations.CancelAuthorization(t.Context(), Request("x-1", "x"), id, ""); !errors.As(err, &refused) || refused.Status != 404 {
+			t.Errorf("want Klarna's 404, got %v", err)
+		}
+	}
+	if got := w.Payment(journal.KeySession, id).State; got != journal.Authorized {
+		t.Errorf("state %s", got)
+	}
+}
+
 func TestCancelAuthorization_OfAnOlderTokenLeavesTheNewerOne(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})

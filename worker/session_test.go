@@ -145,6 +145,23 @@ func TestReadSession_ACompletedSessionWithoutItsOrderNeedsAPersonAndEnds(t *test
 	if jobs := w.Jobs(journal.JobReadSession); len(jobs) != 0 {
 		t.Errorf("jobs %+v", jobs)
 	}
+	// Whoever names the order to the gateway, a person or a notification, has it known by what was sent.
+	ours := w.Klarna.Orders()[0]
+	stranger, err := w.Klarna.CompleteCheckout(klarnatest.CheckoutOrder{Amount: 500, Currency: "EUR", Country: "DE", Reference: "SO-88001"})
+	w.Must(err)
+	for _, order := range []string{stranger, ours} {
+		_, err = w.Operations.Order(t.Context(), Shop, order, journal.Reconciled)
+		w.Must(err)
+		payment = w.Payment(journal.KeySession, session)
+		if linked := order != stranger; linked && payment.OrderID != order || !linked && payment.OrderID != "" {
+			t.Errorf("reading order %s made it order %q of the session", order, payment.OrderID)
+		}
+	}
+	w.Attends(payment)
+	made, err := w.Operations.CreateOrder(t.Context(), Request("o-1", "x"), operation.NewOrder{SessionID: session})
+	if err != nil || made.OrderID != payment.OrderID {
+		t.Errorf("the caller's repeat gets %+v, %v", made, err)
+	}
 }
 
 func TestPlaceOrder_RetriesThroughAnOutage(t *testing.T) {

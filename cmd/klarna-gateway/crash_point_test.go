@@ -189,7 +189,7 @@ func TestKill_AtEachNamedPointOfPlacingAnOrder(t *testing.T) {
 		}
 		p.terminate(t)
 	}
-	if placed := sim.Orders(); placed != 4 {
+	if placed := len(sim.Orders()); placed != 4 {
 		t.Errorf("four sessions became %d orders", placed)
 	}
 }

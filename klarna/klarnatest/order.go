@@ -2,7 +2,9 @@ package klarnatest
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -83,11 +85,11 @@ func (s *Server) Order(orderID string) (state Order, ok bool) {
 	return state, true
 }
 
-// Orders is how many orders there are.
-func (s *Server) Orders() int {
+// Orders lists the ids of all orders, in no order.
+func (s *Server) Orders() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return len(s.orders)
+	return slices.Collect(maps.Keys(s.orders))
 }
 
 // newOrder makes an AUTHORIZED order.
