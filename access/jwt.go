@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -101,8 +102,25 @@ type Issuer struct {
 	mu   sync.Mutex
 	keys keyfunc.Keyfunc // nil until they could be fetched once
 	file fileState       // of JWKSFile, as it was read
+	look time.Duration   // how often JWKSFile is looked at, at most
+	seen time.Time       // when it was
 	try  *rate.Limiter   // of fetching keys that are not there
+
+	good map[[sha256.Size]byte]verified // tokens that were checked a moment ago, by digest
 }
+
+// verified is what a token that was checked says, and until when it need not be checked again.
+type verified struct {
+	caller Caller
+	until  time.Time
+}
+
+// A token that is good is not checked again for a while: a caller sends the same one with every call, and a signature
+// costs more than the rest of a read. A key that the issuer takes back counts as long as that, after it was fetched.
+const (
+	goodFor  = 30 * time.Second
+	goodKept = 4096
+)
 
 // Keys are fetched again this often, and for a key id that is not known at most this often: a flood of tokens with
 // made-up key ids costs the issuer one request in that time.
@@ -132,7 +150,7 @@ func NewIssuer(ctx context.Context, cfg IssuerConfig) (*Issuer, error) {
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
 	}
-	i := &Issuer{cfg: cfg, ctx: ctx, try: rate.NewLimiter(rate.Every(keysUnknownKID), 1)}
+	i := &Issuer{cfg: cfg, ctx: ctx, look: time.Second, try: rate.NewLimiter(rate.Every(keysUnknownKID), 1), good: map[[sha256.Size]byte]verified{}}
 	if _, err := i.current(); err != nil {
 		if cfg.JWKSFile != "" {
 			return nil, err
@@ -142,13 +160,39 @@ func NewIssuer(ctx context.Context, cfg IssuerConfig) (*Issuer, error) {
 	return i, nil
 }
 
-// verify checks a token: signature by a key of the issuer's, algorithm, issuer, audience, times. Its caller is good
-// until the token has run out, clock skew included.
+// verify finds the caller of a token, by what was found out about it a moment ago or by checking it.
 func (i *Issuer) verify(text string, now time.Time) (Caller, error) {
 	keys, err := i.current()
 	if err != nil {
 		return Caller{}, errorf("issuer %s: %w", i.cfg.Name, err)
 	}
+	digest := sha256.Sum256([]byte(text))
+	i.mu.Lock()
+	known, ok := i.good[digest]
+	i.mu.Unlock()
+	if ok && now.Before(known.until) {
+		return known.caller, nil
+	}
+	caller, err := i.check(keys, text, now)
+	if err != nil {
+		return Caller{}, err
+	}
+	until := now.Add(goodFor)
+	if caller.Expires.Before(until) {
+		until = caller.Expires
+	}
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if len(i.good) >= goodKept {
+		clear(i.good)
+	}
+	i.good[digest] = verified{caller: caller, until: until}
+	return caller, nil
+}
+
+// check checks a token: signature by a key of the issuer's, algorithm, issuer, audience, times. Its caller is good
+// until the token has run out, clock skew included.
+func (i *Issuer) check(keys keyfunc.Keyfunc, text string, now time.Time) (Caller, error) {
 	claims := jwt.MapClaims{}
 	token, err := jwt.ParseWithClaims(text, claims, keys.Keyfunc,
 		jwt.WithValidMethods(i.cfg.Algorithms), jwt.WithIssuer(i.cfg.Issuer), jwt.WithAudience(i.cfg.Audiences...),
@@ -235,6 +279,10 @@ func (i *Issuer) discover() (string, error) {
 
 // fromFile reads the key file anew when it has changed. One that cannot be read leaves the keys as they were.
 func (i *Issuer) fromFile() (keyfunc.Keyfunc, error) {
+	if i.keys != nil && time.Since(i.seen) < i.look {
+		return i.keys, nil
+	}
+	i.seen = time.Now()
 	state, err := stateOf(i.cfg.JWKSFile)
 	if err == nil && i.keys != nil && state == i.file {
 		return i.keys, nil
@@ -256,6 +304,7 @@ func (i *Issuer) fromFile() (keyfunc.Keyfunc, error) {
 	switch {
 	case err == nil:
 		i.keys, i.file = keys, state
+		clear(i.good)
 	case i.keys == nil:
 		return nil, fmt.Errorf("key file: %w", err)
 	case state != i.file: // said once for each change

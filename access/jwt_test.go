@@ -151,6 +151,7 @@ func TestIssuer_KeyFileIsReadAgain(t *testing.T) {
 	}
 	write(keySet(first))
 	i := issuer(t, func(cfg *IssuerConfig) { cfg.JWKSFile = file })
+	i.look = 0 // however soon
 	write([]byte(`{"keys":[]}`))
 	if _, err := i.verify(first.token(claims(nil)), noon); err != nil {
 		t.Errorf("after an empty file: %v", err)
@@ -208,6 +209,71 @@ func TestIssuer_FindsKeysByDiscoveryAndAsksForUnknownOnesOnce(t *testing.T) {
 	if after := fetched.Load(); after != before {
 		t.Errorf("50 made-up key ids cost %d requests", after-before)
 	}
+}
+
+// What was found out about a token is kept for a moment: not longer than the token is good, and not for ever.
+func TestIssuer_ChecksAKnownTokenAgainInTime(t *testing.T) {
+	t.Parallel()
+	key := newSigner(t, "k1")
+	file := filepath.Join(t.TempDir(), "keys.json")
+	if err := os.WriteFile(file, keySet(key), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	i := issuer(t, func(cfg *IssuerConfig) { cfg.JWKSFile = file; cfg.ClockSkew = time.Nanosecond })
+	short := key.token(claims(func(c jwt.MapClaims) { c["exp"] = noon.Add(10 * time.Second).Unix() }))
+	for _, at := range []time.Duration{0, 0, 9 * time.Second} {
+		if _, err := i.verify(short, noon.Add(at)); err != nil {
+			t.Errorf("after %s: %v", at, err)
+		}
+	}
+	if _, err := i.verify(short, noon.Add(11*time.Second)); err == nil {
+		t.Error("a token that has run out is taken for what it was")
+	}
+	long := key.token(claims(nil))
+	if _, err := i.verify(long, noon); err != nil {
+		t.Fatal(err)
+	}
+	i.cfg.Audiences = []string{"another"} // as if the issuer had changed its mind
+	if _, err := i.verify(long, noon.Add(goodFor-time.Second)); err != nil {
+		t.Errorf("a moment later: %v", err)
+	}
+	if _, err := i.verify(long, noon.Add(goodFor)); err == nil {
+		t.Error("it is never checked again")
+	}
+	for n := range goodKept + 10 {
+		i.mu.Lock()
+		i.good[[32]byte{byte(n), byte(n >> 8), 1}] = verified{}
+		i.mu.Unlock()
+	}
+	i.cfg.Audiences = []string{"klarna-gateway"}
+	if _, err := i.verify(key.token(claims(func(c jwt.MapClaims) { c["jti"] = "t2" })), noon); err != nil || len(i.good) > goodKept {
+		t.Errorf("%d tokens are kept, %v", len(i.good), err)
+	}
+}
+
+func BenchmarkIssuer(b *testing.B) {
+	t := &testing.T{}
+	key := newSigner(t, "k1")
+	file := filepath.Join(b.TempDir(), "keys.json")
+	if err := os.WriteFile(file, keySet(key), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	i, err := NewIssuer(b.Context(), IssuerConfig{Name: "corp", Issuer: "https://id.example", Audiences: []string{"klarna-gateway"}, JWKSFile: file})
+	if err != nil {
+		b.Fatal(err)
+	}
+	text := key.token(claims(nil))
+	b.Run("known", func(b *testing.B) {
+		for b.Loop() {
+			_, _ = i.verify(text, noon)
+		}
+	})
+	b.Run("checked", func(b *testing.B) {
+		for b.Loop() {
+			clear(i.good)
+			_, _ = i.verify(text, noon)
+		}
+	})
 }
 
 func TestIssuerConfig_TellsEveryFlawAtOnce(t *testing.T) {

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bufio"
+	"crypto/sha256"
 	"io"
 	"net/http"
 	"os"
@@ -55,6 +56,11 @@ func TestTicket_ShowsTheStatusOfOnePaymentAndNothingElse(t *testing.T) {
 	made := s.ticket("SO-1")
 	if left := made.GetExpireTime().AsTime().Sub(s.store.Now()); left > time.Minute || left < 50*time.Second {
 		t.Errorf("it is good for %s", left)
+	}
+	kept := sha256.Sum256([]byte(made.GetTicket()))
+	row, err := s.store.Secret(t.Context(), kept[:])
+	if _, clear := s.store.Secret(t.Context(), []byte(made.GetTicket())); err != nil || clear == nil || strings.Contains(row.Key, made.GetTicket()) {
+		t.Errorf("what is kept of it is %+v, %v", row, err)
 	}
 	res := s.get(made.GetWatchPath())
 	shown := lines(t, res, "snapshotEnd")
