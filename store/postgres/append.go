@@ -21,29 +21,104 @@ func (t *tx) EventByID(_ context.Context, id string) (store.Event, error) {
 	return ev, nil
 }
 
-// appendEvent stores an event and makes its state that of its subject. Most events carry the keys their subject has:
-// then its key rows are left alone. An id that is taken violates the key of event_ids. A subject that was merged away or
-// is of another stream or account is not moved: events.subject is then null, which its column refuses.
-const appendEvent = `
-WITH had AS (SELECT keys FROM subjects WHERE id = $5),
-numbered AS (INSERT INTO event_ids (id, position, subject, fingerprint) VALUES ($2, $1, $5, $16)),
+// appendEvents stores events, of a subject each, and makes their states those of their subjects. Most events carry the keys
+// their subject has: then its key rows are left alone. An id that is taken violates the key of event_ids. A subject that was
+// merged away or is of another stream or account is not moved: events.subject is then null, which its column refuses.
+const appendEvents = `
+WITH ev AS MATERIALIZED (
+	SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
+		$9::text[], $10::boolean[], $11::bigint[], $12::bigint[], $13::text[], $14::bytea[], $15::bytea[], $16::bytea[], $17::text[])
+	AS ev (position, id, stream, merchant_account, subject, kind, cause, state, previous_state, superseded, occurred_at, recorded_at,
+		keys, body, raw, fingerprint, trace_parent)),
+had AS MATERIALIZED (SELECT s.id, s.keys <> ev.keys AS moves FROM ev JOIN subjects AS s ON s.id = ev.subject),
+numbered AS (INSERT INTO event_ids (id, position, subject, fingerprint) SELECT id, position, subject, fingerprint FROM ev),
 moved AS (
 	INSERT INTO subjects AS s (id, stream, merchant_account, state, keys, body, first, latest, merged_into, created_at, updated_at)
-	VALUES ($5, $3, $4, $8, $13, $14, $1, $1, '', $12, $12)
-	ON CONFLICT (id) DO UPDATE SET state = $8, keys = $13, body = $14, latest = $1, updated_at = $12
-	WHERE s.stream = $3 AND s.merchant_account = $4 AND s.merged_into = '' RETURNING s.id),
-wanted AS (SELECT DISTINCT kind, value FROM unnest($18::text[], $19::text[]) AS k (kind, value)),
+	SELECT subject, stream, merchant_account, state, keys, body, position, position, '', recorded_at, recorded_at FROM ev
+	ON CONFLICT (id) DO UPDATE SET state = excluded.state, keys = excluded.keys, body = excluded.body, latest = excluded.latest,
+		updated_at = excluded.updated_at
+	WHERE s.stream = excluded.stream AND s.merchant_account = excluded.merchant_account AND s.merged_into = '' RETURNING s.id),
+wanted AS MATERIALIZED (
+	SELECT DISTINCT ev.position, ev.stream, ev.merchant_account, ev.subject, k.kind, k.value
+	FROM unnest($18::bigint[], $19::text[], $20::text[]) AS k (position, kind, value) JOIN ev USING (position)),
 dropped AS (
-	DELETE FROM subject_keys AS k USING had WHERE had.keys <> $13 AND k.subject = $5
-	AND NOT EXISTS (SELECT 1 FROM wanted AS w WHERE w.kind = k.kind AND w.value = k.value)),
+	DELETE FROM subject_keys AS k USING had WHERE had.moves AND k.subject = had.id
+	AND NOT EXISTS (SELECT 1 FROM wanted AS w WHERE w.subject = k.subject AND w.kind = k.kind AND w.value = k.value)),
 added AS (
-	INSERT INTO subject_keys (stream, kind, value, merchant_account, subject) SELECT $3, kind, value, $4, $5 FROM wanted
-	WHERE NOT EXISTS (SELECT 1 FROM had WHERE had.keys = $13) ON CONFLICT DO NOTHING),
+	INSERT INTO subject_keys (stream, kind, value, merchant_account, subject)
+	SELECT w.stream, w.kind, w.value, w.merchant_account, w.subject FROM wanted AS w
+	LEFT JOIN had ON had.id = w.subject WHERE had.moves IS NOT FALSE ON CONFLICT DO NOTHING),
 keyed AS (
-	INSERT INTO event_keys (stream, kind, value, merchant_account, position) SELECT $3, kind, value, $4, $1 FROM wanted)
+	INSERT INTO event_keys (stream, kind, value, merchant_account, position)
+	SELECT stream, kind, value, merchant_account, position FROM wanted)
 INSERT INTO events (position, id, stream, merchant_account, subject, kind, cause, state, previous_state, superseded,
 	occurred_at, recorded_at, keys, body, raw, fingerprint, trace_parent)
-VALUES ($1, $2, $3, $4, (SELECT id FROM moved), $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17)`
+SELECT position, ev.id, stream, merchant_account, moved.id, kind, cause, state, previous_state, superseded, occurred_at, recorded_at,
+	keys, body, raw, fingerprint, trace_parent
+FROM ev LEFT JOIN moved ON moved.id = ev.subject`
+
+// appends are events that one statement stores, in columns.
+type appends struct {
+	subjects                                       map[string]bool
+	positions, occurred, recorded                  []int64
+	ids, streams, accounts, subject, kinds, causes []string
+	states, previous, keys, traces                 []string
+	superseded                                     []bool
+	bodies, raws, fingerprints                     [][]byte
+	keyPositions                                   []int64
+	keyKinds, keyValues                            []string
+}
+
+func (a *appends) add(ev store.Event, keys string) {
+	a.subjects[ev.Subject] = true
+	a.positions = append(a.positions, int64(ev.Position))
+	a.ids, a.streams, a.accounts = append(a.ids, ev.ID), append(a.streams, string(ev.Stream)), append(a.accounts, ev.MerchantAccount)
+	a.subject, a.kinds, a.causes = append(a.subject, ev.Subject), append(a.kinds, ev.Kind), append(a.causes, ev.Cause)
+	a.states, a.previous = append(a.states, ev.State), append(a.previous, ev.PreviousState)
+	a.superseded = append(a.superseded, ev.Superseded)
+	a.occurred, a.recorded = append(a.occurred, micros(ev.OccurredAt)), append(a.recorded, micros(ev.RecordedAt))
+	a.keys, a.traces = append(a.keys, keys), append(a.traces, ev.TraceParent)
+	a.bodies, a.raws, a.fingerprints = append(a.bodies, blob(ev.Body)), append(a.raws, blob(ev.Raw)), append(a.fingerprints, blob(ev.Fingerprint))
+	for _, k := range ev.Keys {
+		a.keyPositions = append(a.keyPositions, int64(ev.Position))
+		a.keyKinds, a.keyValues = append(a.keyKinds, k.Kind), append(a.keyValues, k.Value)
+	}
+}
+
+func (a *appends) statement() queued {
+	return queued{text: appendEvents, args: []any{
+		a.positions, a.ids, a.streams, a.accounts, a.subject, a.kinds, a.causes, a.states, a.previous, a.superseded, a.occurred, a.recorded,
+		a.keys, a.bodies, a.raws, a.fingerprints, a.traces, a.keyPositions, a.keyKinds, a.keyValues,
+	}}
+}
+
+// gather puts the events of a queue into as few statements as can be: one for those up to the next that moves a subject
+// for the second time. They go before what was queued between them, which touches neither events nor subjects, unless it
+// is to stand alone.
+func gather(queue []queued) (sent []queued) {
+	var open *appends
+	var at []int          // where in sent the statements of events belong
+	var groups []*appends // their events
+	for _, q := range queue {
+		switch {
+		case q.event == nil:
+			if q.alone {
+				open = nil
+			}
+			sent = append(sent, q)
+			continue
+		case open == nil || open.subjects[q.event.Subject]:
+			open = &appends{subjects: map[string]bool{}}
+			at, groups = append(at, len(sent)), append(groups, open)
+			sent = append(sent, queued{})
+		}
+		open.add(*q.event, q.keys)
+	}
+	for i, group := range groups {
+		sent[at[i]] = group.statement()
+	}
+	return sent
+}
 
 // Append implements store.Tx. The transaction holds the log's row, so the next position is nobody else's; the units before
 // have taken theirs. What is wrong with the event shows when the unit ends.
@@ -58,15 +133,10 @@ func (t *tx) Append(_ context.Context, ev store.Event) (store.Position, error) {
 	if t.await(); t.failed != nil {
 		return 0, t.failed
 	}
-	list := listKeys(ev.Keys)
-	wrote := slices.Concat(mark("event", ev.ID), mark("subject", ev.Subject), keyMarks(ev.Stream, ev.MerchantAccount, ev.Keys))
 	t.w.head++
+	ev.Position = t.w.head
 	t.ring()
-	err = t.exec(wrote, appendEvent, t.w.head, ev.ID, ev.Stream, ev.MerchantAccount, ev.Subject, ev.Kind, ev.Cause, ev.State,
-		ev.PreviousState, ev.Superseded, micros(ev.OccurredAt), micros(ev.RecordedAt), keys, blob(ev.Body), blob(ev.Raw),
-		blob(ev.Fingerprint), ev.TraceParent, list.kinds, list.values)
-	if err != nil {
-		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
-	}
+	t.wrote.add(slices.Concat(mark("event", ev.ID), mark("subject", ev.Subject), keyMarks(ev.Stream, ev.MerchantAccount, ev.Keys))...)
+	t.enqueue(queued{event: &ev, keys: keys})
 	return t.w.head, nil
 }

@@ -155,12 +155,16 @@ func (t *tx) exec(wrote []string, statement string, args ...any) error {
 		return t.failed
 	}
 	t.wrote.add(wrote...)
-	if t.turn {
-		t.w.queue = append(t.w.queue, queued{statement, args})
-	} else {
-		t.queue = append(t.queue, queued{statement, args})
-	}
+	t.enqueue(queued{text: statement, args: args})
 	return nil
+}
+
+func (t *tx) enqueue(q queued) {
+	if t.turn {
+		t.w.queue = append(t.w.queue, q)
+	} else {
+		t.queue = append(t.queue, q)
+	}
 }
 
 // ring has listeners told of the commit.

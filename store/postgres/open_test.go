@@ -173,3 +173,39 @@ func TestOpen_SaysWhatIsWrong(t *testing.T) {
 		t.Errorf("fsync is %s, the log says %q", fsync, said.String())
 	}
 }
+
+// A replica may run with a role that cannot change the schema, once another has brought it up to date.
+func TestOpen_NeedsNoRightToChangeTheSchema(t *testing.T) {
+	t.Parallel()
+	url, ctx := postgrestest.URL(t), t.Context()
+	owner, err := Open(ctx, url, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer owner.Close()
+	conn := connect(t, url)
+	var schema string
+	if err := conn.QueryRow(ctx, `SELECT current_schema()`).Scan(&schema); err != nil {
+		t.Fatal(err)
+	}
+	role := schema + "_role"
+	_, err = conn.Exec(ctx, `CREATE ROLE `+role+` LOGIN; GRANT USAGE ON SCHEMA `+schema+` TO `+role+`;
+		GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA `+schema+` TO `+role+`; GRANT USAGE ON ALL SEQUENCES IN SCHEMA `+schema+` TO `+role)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _, _ = conn.Exec(context.WithoutCancel(ctx), `DROP OWNED BY `+role+`; DROP ROLE `+role) }()
+	plain, err := Open(ctx, url+"&user="+role, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer plain.Close()
+	results := plain.Commit(ctx, []func(store.Tx) error{func(tx store.Tx) error {
+		_, err := tx.Append(ctx, store.Event{ID: "e1", Stream: store.Payments, Subject: "p", Keys: []store.Key{{Kind: "k", Value: "v"}}})
+		return errors.Join(err, tx.AddJob(ctx, store.Job{Kind: "read", Key: "k"}))
+	}})
+	_, shareErr := plain.Share(ctx, "replica", map[string]float64{"shop": 1}, 1)
+	if err := errors.Join(results[0], shareErr, plain.Trim(ctx, 1)); err != nil {
+		t.Error(err)
+	}
+}

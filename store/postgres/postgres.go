@@ -123,6 +123,7 @@ func parse(url string, patience time.Duration) (*pgxpool.Config, error) {
 		"tcp_keepalives_interval":             "5",
 		"tcp_keepalives_count":                "3",
 		"idle_in_transaction_session_timeout": milliseconds(patience / 2),
+		"jit":                                 "off", // compiling takes longer than any statement here
 	} {
 		if cfg.ConnConfig.RuntimeParams[name] == "" {
 			cfg.ConnConfig.RuntimeParams[name] = value
@@ -157,8 +158,9 @@ func pool(ctx context.Context, cfg *pgxpool.Config, size int32, patience time.Du
 	cfg = cfg.Copy()
 	cfg.MaxConns, cfg.MinConns = size, min(cfg.MinConns, size)
 	cfg.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(patience)
-	if writes { // the statements that write have one way to go, and planning them takes longer than running them
+	if writes { // planning takes longer than running, and a plan made while the tables were small is kept
 		cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
+		cfg.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
 	}
 	cfg.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
 		if !writes {

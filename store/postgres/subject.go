@@ -88,8 +88,7 @@ func (t *tx) Merge(ctx context.Context, from, into string) error {
 	if taken.ID == taker.ID {
 		return nil
 	}
-	if err := t.exec(slices.Concat(mark("subject", taken.ID), mark("subject", taker.ID)), `UPDATE subjects SET merged_into = $1 WHERE id = $2 OR merged_into = $2`, taker.ID, taken.ID); err != nil {
-		return fmt.Errorf("merge %s into %s: %w", from, into, err)
-	}
+	t.wrote.add(slices.Concat(mark("subject", taken.ID), mark("subject", taker.ID))...)
+	t.enqueue(queued{text: `UPDATE subjects SET merged_into = $1 WHERE id = $2 OR merged_into = $2`, args: []any{taker.ID, taken.ID}, alone: true})
 	return nil
 }

@@ -34,8 +34,12 @@ type transaction struct {
 
 // queued is a statement that waits to be sent.
 type queued struct {
-	text string
-	args []any
+	text  string
+	args  []any
+	alone bool // events are not to be moved past it
+
+	event *store.Event // to be appended, instead of a text
+	keys  string       // its keys column
 }
 
 // begun is where the transaction stood when a unit began.
@@ -55,7 +59,7 @@ type reading struct {
 
 // read makes a reading that puts its rows into all.
 func read[T any](text string, args []any, scan func(scanner) (T, error), all *[]T) *reading {
-	return &reading{queued: queued{text, args}, rows: func(rows pgx.Rows) (err error) {
+	return &reading{queued: queued{text: text, args: args}, rows: func(rows pgx.Rows) (err error) {
 		*all, err = collect(rows, scan)
 		return err
 	}}
@@ -97,10 +101,10 @@ func (w *transaction) open() *reading {
 
 func (w *transaction) commit() error {
 	if w.head != w.found {
-		w.queue = append(w.queue, queued{`UPDATE log SET head = $1`, []any{w.head}})
+		w.queue = append(w.queue, queued{text: `UPDATE log SET head = $1`, args: []any{w.head}})
 	}
 	if w.rings {
-		w.queue = append(w.queue, queued{`SELECT pg_notify($1, '')`, []any{w.channel}})
+		w.queue = append(w.queue, queued{text: `SELECT pg_notify($1, '')`, args: []any{w.channel}})
 	}
 	w.queue = append(w.queue, queued{text: `COMMIT`})
 	return w.send()
@@ -126,7 +130,7 @@ func (w *transaction) end(t *tx, refused error) (_, err error) {
 	w.unit = nil
 	switch {
 	case refused == nil && unit.saved:
-		w.queue = append(w.queue, queued{text: `RELEASE unit`})
+		w.queue = append(w.queue, queued{text: `RELEASE unit`, alone: true})
 	case refused != nil:
 		w.queue = w.queue[:unit.from]
 		w.head, w.rings = unit.head, unit.rings
@@ -152,7 +156,7 @@ func (w *transaction) send(readings ...*reading) error {
 	}
 	if u := w.unit; u != nil {
 		if !u.saved && (w.careful || len(w.queue) > u.from) {
-			w.queue, u.saved = slices.Insert(w.queue, u.from, queued{text: `SAVEPOINT unit`}), true
+			w.queue, u.saved = slices.Insert(w.queue, u.from, queued{text: `SAVEPOINT unit`, alone: true}), true
 		}
 		u.from = 0
 	}
@@ -160,7 +164,7 @@ func (w *transaction) send(readings ...*reading) error {
 		w.begun, readings = true, slices.Insert(readings, 0, w.open())
 	}
 	var batch pgx.Batch
-	for _, q := range w.queue {
+	for _, q := range gather(w.queue) {
 		batch.Queue(q.text, q.args...)
 	}
 	w.queue = w.queue[:0]
