@@ -16,7 +16,6 @@ import (
 	"google.golang.org/grpc/test/bufconn"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	gateway "payments.internal/klarna-gateway"
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
@@ -92,9 +91,4 @@ func (g *Gateway) Close() error {
 	err := g.conn.Close()
 	g.serving.Wait()
 	return err
-}
-
-func serveOpenAPI(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/json")
-	_, _ = w.Write(gateway.OpenAPI) // the client is gone if this fails
 }

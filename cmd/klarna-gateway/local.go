@@ -274,7 +274,9 @@ func serveSim(ctx context.Context, address string, cfg klarnatest.Config, plan k
 	if err := simulated.Arrange(plan); err != nil {
 		return err
 	}
-	web := &http.Server{Handler: simulated, ReadHeaderTimeout: 5 * time.Second}
+	tenants := klarnatest.NewTenants(simulated)
+	defer tenants.Close()
+	web := &http.Server{Handler: tenants, ReadHeaderTimeout: 5 * time.Second}
 	defer context.AfterFunc(ctx, func() { _ = web.Close() })()
 	if _, err := fmt.Fprintf(out, "simulated Klarna on http://%s, secrets in %s, signing key id %s\n", listener.Addr(), secrets, localKeyID); err != nil {
 		return err

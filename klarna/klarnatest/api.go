@@ -212,18 +212,22 @@ func (s *Server) write(w http.ResponseWriter, c *call, a answer, cut bool) {
 // authorized checks the credentials. Klarna: an API key is sent as "Basic <key>" or as the password of a user that may
 // be empty; the user of a classic credential has to match.
 func (s *Server) authorized(c *call) bool {
-	scheme, credential, _ := strings.Cut(c.r.Header.Get("Authorization"), " ")
+	key, classic := s.opens(c.r.Header.Get("Authorization"))
+	return key || classic && c.route.family != network
+}
+
+// opens tells what an Authorization header has: an API key, or a classic user and password.
+func (s *Server) opens(header string) (key, classic bool) {
+	scheme, credential, _ := strings.Cut(header, " ")
 	if !strings.EqualFold(scheme, "Basic") || credential == "" {
-		return false
+		return false, false
 	}
 	user, password := "", ""
 	if plain, err := base64.StdEncoding.DecodeString(credential); err == nil {
 		user, password, _ = strings.Cut(string(plain), ":")
 	}
-	if s.knowsKey(credential) || s.knowsKey(password) {
-		return true
-	}
-	return c.route.family != network && s.cfg.Username != "" && user == s.cfg.Username && password == s.cfg.Password
+	key = s.knowsKey(credential) || s.knowsKey(password)
+	return key, s.cfg.Username != "" && user == s.cfg.Username && password == s.cfg.Password
 }
 
 // Calls lists all API requests so far, in order of arrival; admin requests are not among them.

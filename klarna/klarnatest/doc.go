@@ -13,7 +13,8 @@
 //
 // # Faults
 //
-// Fail makes an operation slow, refused, cut off before its effect, or cut off after it. A Go client repeats a GET
+// Fail makes an operation slow, refused, cut off before its effect, or cut off after it; FailHook drops, doubles, delays
+// or lets be overtaken what is posted; Arrange does both by a Plan, which ReadPlan reads from YAML. A Go client repeats a GET
 // by itself when a reused connection breaks, and so may use up two cuts.
 //
 // # Admin
@@ -64,7 +65,12 @@
 //	POST /admin/hooks/drop-next                          {"count": 1}
 //	POST /admin/hooks/drop-callbacks                     {"count": 1}
 //	POST /admin/hooks/resend                             {"event_id": "..."}
-//	POST /admin/faults                                   {"operation", "times", "status", "code", "delay", "cut", "lose_answer"}
+//	POST /admin/faults                                   {"operation", "times", "after", "status", "code", "messages", "parameters", "body",
+//	                                                     "no_body", "truncate", "delay", "cut", "lose_answer"}
+//	POST /admin/hooks/faults                             {"kind", "type", "operation", "times", "drop", "duplicate", "overtaken", "late"}
+//	POST /admin/faults/plan                              {"faults": [...], "hooks": [...]}
+//	POST /admin/faults/heal
+//	GET  /admin/operations                               the names of operations
 //	GET  /admin/calls, /admin/deliveries                 lists of Call, Delivery
 //	GET  /admin/orders/{order_id}, /admin/accounts/{account_id}, /admin/hosted-pages/{page_id},
 //	     /admin/payment-requests/{request_id}, /admin/transactions/{transaction_id}   Order, Account, HostedPage,

@@ -1,6 +1,7 @@
 package klarnatest
 
 import (
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -179,5 +180,18 @@ func TestEnforceRates_CountsBySecondAndCategory(t *testing.T) {
 	}
 	if res := live.do("POST", "/payments/v1/sessions", cart(t)); res.status != 429 {
 		t.Errorf("above the quota of production: %d", res.status)
+	}
+}
+
+func TestReadPlan_TakesTheOneInTheDocs(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/simulator.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, plan, _ := strings.Cut(string(page), "```yaml\n")
+	plan, _, found := strings.Cut(plan, "```")
+	if read, err := ReadPlan(strings.NewReader(plan)); !found || err != nil || len(read.Faults) != 7 || len(read.Hooks) != 4 {
+		t.Errorf("%+v, %v", read, err)
 	}
 }
