@@ -21,6 +21,7 @@ var journeys = []struct {
 	{"PayNowClosed", "A lost callback is recovered; the money never comes", (*traveller).payNowClosed},
 	{"PayNowDisorder", "Klarna tells PAID before UNPAID, and twice", (*traveller).payNowDisorder},
 	{"Push", "Orders of Klarna Checkout, told by push", (*traveller).push},
+	{"Network", "A partner's customer pays on the Klarna Network", (*traveller).networkPayment},
 	{"REST", "The same with plain HTTP and JSON", (*traveller).overREST},
 }
 

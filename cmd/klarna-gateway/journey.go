@@ -27,6 +27,7 @@ type traveller struct {
 	partners gatewayv1.PartnerServiceClient
 	payments gatewayv1.PaymentServiceClient
 	orders   gatewayv1.OrderServiceClient
+	network  gatewayv1.NetworkPaymentServiceClient
 	rest     string // base URL of the REST API
 	timeline timeline
 
@@ -44,7 +45,8 @@ func newTraveller(l *local) (*traveller, error) {
 	return &traveller{
 		local: l, conn: conn, rest: "http://" + l.gateway.restListener.Addr().String(),
 		partners: gatewayv1.NewPartnerServiceClient(conn), payments: gatewayv1.NewPaymentServiceClient(conn),
-		orders: gatewayv1.NewOrderServiceClient(conn), timeline: timeline{now: l.sim.Now},
+		orders: gatewayv1.NewOrderServiceClient(conn), network: gatewayv1.NewNetworkPaymentServiceClient(conn),
+		timeline: timeline{now: l.sim.Now},
 	}, nil
 }
 
