@@ -130,6 +130,10 @@ func TestIssuer_TakesGoodTokensAlone(t *testing.T) {
 			t.Errorf("%s: taken as %v", name, caller.Name)
 		}
 	}
+	pinned := issuer(t, func(cfg *IssuerConfig) { cfg.JWKSFile = file; cfg.Algorithms = []string{"RS256"} })
+	if _, err := pinned.verify(good.token(claims(nil)), noon); err == nil {
+		t.Error("an algorithm that is not configured is taken")
+	}
 	for name, text := range map[string]string{
 		"within the clock skew": good.token(with("exp", noon.Add(-9*time.Second).Unix())),
 		"several audiences":     good.token(with("aud", []string{"other", "klarna-gateway"})),

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,7 +23,6 @@ import (
 	"payments.internal/klarna-gateway/access"
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/journal"
-	"payments.internal/klarna-gateway/operation"
 	"payments.internal/klarna-gateway/store"
 )
 
@@ -45,13 +45,14 @@ const (
 )
 
 func (s *paymentService) CreateWatchTicket(ctx context.Context, req *gatewayv1.CreateWatchTicketRequest) (*gatewayv1.CreateWatchTicketResponse, error) {
-	account, err := s.merchantAccount(ctx, req.GetMerchantAccount(), operation.RegionalAPI)
+	account, err := s.paymentsAccount(ctx, req.GetMerchantAccount(), req.GetPaymentRequestId()+req.GetPaymentTransactionId() != "")
 	if err != nil {
 		return nil, err
 	}
 	q := store.Query{
 		Stream: store.Payments, MerchantAccount: account, Limit: 1,
-		Keys: slices.Concat(keys(journal.KeyPayment, req.GetPaymentId()), keys(journal.KeySession, req.GetSessionId()), keys(journal.KeyOrder, req.GetOrderId())),
+		Keys: slices.Concat(keys(journal.KeyPayment, req.GetPaymentId()), keys(journal.KeySession, req.GetSessionId()), keys(journal.KeyOrder, req.GetOrderId()),
+			keys(journal.KeyRequest, req.GetPaymentRequestId()), keys(journal.KeyTransaction, req.GetPaymentTransactionId())),
 	}
 	sees := narrow(ctx, &q)
 	found, err := s.store.Subjects(ctx, q)
@@ -166,11 +167,12 @@ func (t *ticket) watch(req *gatewayv1.WatchPaymentStatusRequest) (*gatewayv1.Wat
 	return one, err
 }
 
-// statusAlone is what an event shows to somebody with a ticket: states and times, no amounts, references or people.
+// statusAlone is what an event shows to somebody with a ticket: states and times, no amounts, references or people. Ids of
+// events are told as digests: many hold the ids of what they are about.
 func statusAlone(ev *gatewayv1.PaymentEvent) *gatewayv1.PaymentEvent {
-	p := ev.GetPayment()
+	p, id := ev.GetPayment(), sha256.Sum256([]byte(ev.GetEventId()))
 	return &gatewayv1.PaymentEvent{
-		EventId: ev.GetEventId(), Kind: ev.GetKind(), PreviousState: ev.GetPreviousState(), PreviousPaymentStatus: ev.GetPreviousPaymentStatus(),
+		EventId: hex.EncodeToString(id[:16]), Kind: ev.GetKind(), PreviousState: ev.GetPreviousState(), PreviousPaymentStatus: ev.GetPreviousPaymentStatus(),
 		Superseded: ev.GetSuperseded(), OccurTime: ev.GetOccurTime(), RecordTime: ev.GetRecordTime(), Position: ev.GetPosition(),
 		Payment: &gatewayv1.Payment{
 			PaymentId: p.GetPaymentId(), State: p.GetState(), PaymentStatus: p.GetPaymentStatus(), PaymentStatusInferred: p.GetPaymentStatusInferred(),

@@ -6,15 +6,19 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
 	"payments.internal/klarna-gateway/access"
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/journal"
 )
 
 const ticketMakers = `
@@ -70,6 +74,11 @@ func TestTicket_ShowsTheStatusOfOnePaymentAndNothingElse(t *testing.T) {
 		if strings.Contains(shown, secret) {
 			t.Errorf("the watch tells %s:\n%s", secret, shown)
 		}
+	}
+	ids := regexp.MustCompile(`"paymentId":"[^"]+"`).FindAllString(shown, -1)
+	slices.Sort(ids)
+	if len(slices.Compact(ids)) != 1 {
+		t.Errorf("the watch tells of %q", ids)
 	}
 	if !strings.Contains(shown, "STATE_ORDERED") || strings.Count(shown, "PAYMENT_EVENT_KIND_PAID") != 1 {
 		t.Errorf("the watch told\n%s", shown)
@@ -151,6 +160,33 @@ func TestTicket_LeansOnTheGrantOfItsMaker(t *testing.T) {
 	lines(t, res, "REASON_PERMISSION_REVOKED")
 	if res := s.get(later); res.StatusCode != http.StatusForbidden {
 		t.Errorf("a ticket from before: HTTP status %d", res.StatusCode)
+	}
+}
+
+func TestTicket_IsForPaymentsOnTheNetworkToo(t *testing.T) {
+	t.Parallel()
+	s := start(t, policed(t, `
+roles: {seller: {rpcs: [PaymentService/CreateWatchTicket], merchant_accounts: [acquirer], partner_accounts: ["`+mine+`"]}}
+bindings: [{callers: [seller], roles: [seller]}]`, "seller"))
+	for _, partner := range []string{mine, theirs} {
+		s.record(journal.PaymentFact{EventID: "payment " + partner, MerchantAccount: acquirer, Cause: journal.Call, Network: &journal.NetworkFacts{
+			PartnerAccountID: partner, Network: journal.Network{RequestID: "request " + partner, RequestState: "SUBMITTED"},
+			Request: &journal.RequestFacts{Currency: "EUR", Amount: 12900},
+		}})
+	}
+	ask := func(partner string) (*gatewayv1.CreateWatchTicketResponse, *status.Status) {
+		res, st := s.overGRPC(&gatewayv1.CreateWatchTicketRequest{
+			MerchantAccount: acquirer, Payment: &gatewayv1.CreateWatchTicketRequest_PaymentRequestId{PaymentRequestId: "request " + partner},
+		}, "authorization", "Bearer seller-token")
+		return res.(*gatewayv1.CreateWatchTicketResponse), st
+	}
+	if _, st := ask(theirs); st.Code() != codes.NotFound {
+		t.Errorf("of another partner's payment: %v", st)
+	}
+	made, st := ask(mine)
+	must(t, st.Err())
+	if shown := lines(t, s.get(made.GetWatchPath()), "snapshotEnd"); !strings.Contains(shown, "STATE_SESSION_CREATED") || strings.Contains(shown, mine) {
+		t.Errorf("the watch told\n%s", shown)
 	}
 }
 

@@ -3469,6 +3469,8 @@ type CreateWatchTicketRequest struct {
 	//	*CreateWatchTicketRequest_PaymentId
 	//	*CreateWatchTicketRequest_SessionId
 	//	*CreateWatchTicketRequest_OrderId
+	//	*CreateWatchTicketRequest_PaymentRequestId
+	//	*CreateWatchTicketRequest_PaymentTransactionId
 	Payment       isCreateWatchTicketRequest_Payment `protobuf_oneof:"payment"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -3545,6 +3547,24 @@ func (x *CreateWatchTicketRequest) GetOrderId() string {
 	return ""
 }
 
+func (x *CreateWatchTicketRequest) GetPaymentRequestId() string {
+	if x != nil {
+		if x, ok := x.Payment.(*CreateWatchTicketRequest_PaymentRequestId); ok {
+			return x.PaymentRequestId
+		}
+	}
+	return ""
+}
+
+func (x *CreateWatchTicketRequest) GetPaymentTransactionId() string {
+	if x != nil {
+		if x, ok := x.Payment.(*CreateWatchTicketRequest_PaymentTransactionId); ok {
+			return x.PaymentTransactionId
+		}
+	}
+	return ""
+}
+
 type isCreateWatchTicketRequest_Payment interface {
 	isCreateWatchTicketRequest_Payment()
 }
@@ -3564,11 +3584,25 @@ type CreateWatchTicketRequest_OrderId struct {
 	OrderId string `protobuf:"bytes,4,opt,name=order_id,json=orderId,proto3,oneof"`
 }
 
+type CreateWatchTicketRequest_PaymentRequestId struct {
+	// Klarna's payment request id, on the Network.
+	PaymentRequestId string `protobuf:"bytes,5,opt,name=payment_request_id,json=paymentRequestId,proto3,oneof"`
+}
+
+type CreateWatchTicketRequest_PaymentTransactionId struct {
+	// Klarna's transaction id, on the Network.
+	PaymentTransactionId string `protobuf:"bytes,6,opt,name=payment_transaction_id,json=paymentTransactionId,proto3,oneof"`
+}
+
 func (*CreateWatchTicketRequest_PaymentId) isCreateWatchTicketRequest_Payment() {}
 
 func (*CreateWatchTicketRequest_SessionId) isCreateWatchTicketRequest_Payment() {}
 
 func (*CreateWatchTicketRequest_OrderId) isCreateWatchTicketRequest_Payment() {}
+
+func (*CreateWatchTicketRequest_PaymentRequestId) isCreateWatchTicketRequest_Payment() {}
+
+func (*CreateWatchTicketRequest_PaymentTransactionId) isCreateWatchTicketRequest_Payment() {}
 
 // CreateWatchTicketResponse is the ticket.
 type CreateWatchTicketResponse struct {
@@ -3974,7 +4008,7 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\rphone_country\x18\x06 \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\f2\n" +
 	"^[A-Z]{2}$R\fphoneCountry:u\xbaHr\x1ap\n" +
 	" distribute_hosted_page.recipient\x12\"one of email and phone is required\x1a((this.email != '') != (this.phone != '')\"\x1e\n" +
-	"\x1cDistributeHostedPageResponse\"\xe1\x01\n" +
+	"\x1cDistributeHostedPageResponse\"\xe1\x02\n" +
 	"\x18CreateWatchTicketRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12)\n" +
 	"\n" +
@@ -3983,7 +4017,11 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"session_id\x18\x03 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\tsessionId\x12'\n" +
 	"\border_id\x18\x04 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\aorderIdB\x10\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\aorderId\x12:\n" +
+	"\x12payment_request_id\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10paymentRequestId\x12B\n" +
+	"\x16payment_transaction_id\x18\x06 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x14paymentTransactionIdB\x10\n" +
 	"\apayment\x12\x05\xbaH\x02\b\x01\"\x8f\x01\n" +
 	"\x19CreateWatchTicketResponse\x12\x16\n" +
 	"\x06ticket\x18\x01 \x01(\tR\x06ticket\x12;\n" +
@@ -4202,6 +4240,8 @@ func file_gateway_v1_payment_service_proto_init() {
 		(*CreateWatchTicketRequest_PaymentId)(nil),
 		(*CreateWatchTicketRequest_SessionId)(nil),
 		(*CreateWatchTicketRequest_OrderId)(nil),
+		(*CreateWatchTicketRequest_PaymentRequestId)(nil),
+		(*CreateWatchTicketRequest_PaymentTransactionId)(nil),
 	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
