@@ -93,7 +93,7 @@ func (o *Operations) Resolve(ctx context.Context, merchantAccount, key string) (
 	case what == unknowable:
 		return again, o.doubt(ctx, row)
 	}
-	if now.Sub(row.FirstSent) > doubtAfter {
+	if now.Sub(row.FirstSent) > doubtAfter && !strings.HasPrefix(row.Subject, referenceSubject) { // else nothing would withdraw it
 		err = o.doubt(ctx, row)
 	}
 	return now.Add(min(max(now.Sub(row.UpdatedAt), resolveAfter), resolveMost)), err
@@ -180,6 +180,9 @@ type sentMovement struct {
 // lookForMovement reads what money moves of and looks for the capture or refund by its reference.
 func (o *Operations) lookForMovement(ctx context.Context, row store.Request, of func(journal.Payment) []journal.Movement) (what finding, answer any, err error) {
 	var sent sentMovement
+	if len(row.Answer) == 0 { // cut off before money was reserved, so before anything was sent
+		return absent, nil, nil
+	}
 	if err := json.Unmarshal(row.Answer, &sent); err != nil {
 		return unsure, nil, fmt.Errorf("decode what was sent: %w", err)
 	}

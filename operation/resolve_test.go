@@ -1,6 +1,7 @@
 package operation_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -109,6 +110,33 @@ func TestResolve_KnowsACancellation(t *testing.T) {
 	w.CalledTimes("cancelOrder", 1)
 }
 
+// The gateway died when the request was on record and nothing had been sent: there was no time to put down what.
+func TestResolve_ARequestThatWasCutOffBeforeItReservedIsUndone(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	order := w.Placed()
+	w.Fail(klarnatest.Fault{Operation: "capture", Cut: true})
+	w.Unknown(capturing(w, "c-1", order, 5000))
+	id := store.RequestID{MerchantAccount: Shop, Operation: "captureOrder", ID: "c-1"}
+	w.Must(w.Store.Do(t.Context(), func(tx store.Tx) error { // as the crash leaves it
+		row, err := tx.Request(t.Context(), id)
+		if err != nil {
+			return err
+		}
+		row.Answer, row.LeasedUntil = nil, w.Store.Now().Add(-time.Second)
+		return errors.Join(tx.PutRequest(t.Context(), row), tx.Unreserve(t.Context(), id))
+	}))
+	w.Must(w.Operations.Sweep(t.Context()))
+	resolve(w, time.Minute)
+	if got := state(w, "captureOrder", "c-1"); got != store.RequestUndone {
+		t.Errorf("the request is %s", got)
+	}
+	w.Must(capturing(w, "c-1", order, 5000))
+	if got := w.Order(order); got.Captured != 5000 {
+		t.Errorf("Klarna has captured %d", got.Captured)
+	}
+}
+
 // Klarna cannot be read for hours: a person is told, and told no more once it is known.
 func TestResolve_RaisesAttentionWhileItCannotBeKnown(t *testing.T) {
 	t.Parallel()
@@ -141,7 +169,11 @@ func TestResolve_SaysWhatCannotBeKnown(t *testing.T) {
 		PurchaseCurrency: "EUR", OrderAmount: Amount, MerchantReference1: "SUB-1",
 	})
 	w.Unknown(err)
-	resolve(w, 48*time.Hour)
+	resolve(w, 20*time.Hour)
+	if got := len(w.Events(store.Payments)); got != 0 {
+		t.Errorf("%d events while a repeat would tell", got)
+	}
+	resolve(w, 28*time.Hour)
 	w.Attends(w.Payment(journal.KeyReference, "SUB-1"), journal.OutcomeUnknown)
 	if jobs := w.Jobs(journal.JobResolve); len(jobs) > 0 {
 		t.Errorf("left to do: %+v", jobs)

@@ -50,7 +50,8 @@ const (
 	ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_UNKNOWN ErrorReason = 8
 	// FAILED_PRECONDITION: the merchant account speaks another family of Klarna's APIs.
 	ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_UNSUITABLE ErrorReason = 9
-	// FAILED_PRECONDITION: the request_id was used with other content before; metadata names the operation.
+	// FAILED_PRECONDITION: the request_id was used with other content before; metadata names the operation, and in
+	// differing_fields the fields that differ, by comma.
 	ErrorReason_ERROR_REASON_REQUEST_ID_REUSED ErrorReason = 10
 	// ABORTED: the same request is being worked on at this moment; repeat it after the delay.
 	ErrorReason_ERROR_REASON_REQUEST_IN_PROGRESS ErrorReason = 11
