@@ -205,6 +205,10 @@ func (o *Operations) lookForMovement(ctx context.Context, row store.Request, of 
 
 // doubt tells a person that it is not known what became of a request; once.
 func (o *Operations) doubt(ctx context.Context, row store.Request) error {
+	if strings.HasPrefix(row.Subject, journal.JobReadAccount+" ") { // no payment's matter, and a repeat does no harm
+		o.log.ErrorContext(ctx, "outcome of a request is still unknown", "operation", row.Operation, "request_id", row.ID, "merchant_account", row.MerchantAccount)
+		return nil
+	}
 	message := fmt.Sprintf("it is not known whether %s under request_id %s was done at Klarna", row.Operation, row.ID)
 	_, err := o.journal.RecordPayment(ctx, o.aboutRequest(row, "doubt", journal.PaymentFact{
 		Cause: journal.Clock, Attention: &journal.Attention{Reason: journal.OutcomeUnknown, Message: message},

@@ -179,3 +179,26 @@ func TestResolve_SaysWhatCannotBeKnown(t *testing.T) {
 		t.Errorf("left to do: %+v", jobs)
 	}
 }
+
+// What is about a partner account is no payment's matter.
+func TestResolve_OfAnAccountIsNoMatterOfAPayment(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	id := onboarded(w)
+	w.Must(w.Klarna.Operational(id))
+	w.Must(w.Operations.Partner(t.Context(), Acquirer, id))
+	w.Fail(klarnatest.Fault{Operation: "updateAccount", Cut: true})
+	err := w.Operations.UpdatePartner(t.Context(), AcquirerRequest("u-1", "x"), id, klarna.PartnerAccountUpdate{PartnerAccountName: "Nordlicht"})
+	w.Unknown(err)
+	w.Fail(klarnatest.Fault{Operation: "readAccount", Status: 503, Times: 1000})
+	resolve(w, 2*time.Hour)
+	if events := w.Kinds(store.Payments); len(events) != 0 {
+		t.Errorf("payments: %v", events)
+	}
+	w.Klarna.Heal()
+	resolve(w, 20*time.Minute)
+	row, err := w.Store.Request(t.Context(), store.RequestID{MerchantAccount: Acquirer, Operation: "updatePartner", ID: "u-1"})
+	if err != nil || row.State != store.RequestUndone {
+		t.Errorf("the request is %s, %v", row.State, err)
+	}
+}
