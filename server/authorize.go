@@ -29,6 +29,7 @@ type decision struct {
 	caller   access.Caller
 	rpc      string       // "Service/Method"; empty for what is not of this API
 	grant    access.Grant // narrowed to the merchant account once settled
+	account  string       // that the request names or the default; empty until it is known
 	partners []string     // that the request names
 	settled  bool         // the merchant account is known and permitted
 	ticket   *ticket      // that the call was let in with; nil for callers of their own
@@ -127,7 +128,7 @@ func (d *decision) about(msg proto.Message) error {
 		if grant = grant.For(account); grant.Empty() {
 			return d.denied(account, "")
 		}
-		d.settled = true
+		d.account, d.settled = account, true
 	}
 	d.partners = partnersOf(m)
 	return d.mayPartners(grant, account)
@@ -172,7 +173,7 @@ func (d *decision) permit(account string) error {
 	if err := d.mayPartners(grant, account); err != nil {
 		return err
 	}
-	d.grant, d.settled = grant, true
+	d.grant, d.account, d.settled = grant, account, true
 	return nil
 }
 
@@ -210,7 +211,12 @@ func (s *Server) audited(ctx context.Context, d *decision, err error) {
 	attrs := []slog.Attr{
 		slog.String("permission", d.rpc), slog.String("caller", d.caller.Name), slog.Bool("allowed", err == nil),
 	}
-	if err != nil {
+	if d.ticket != nil {
+		attrs = append(attrs, slog.Bool("ticket", true))
+	}
+	if err == nil {
+		attrs = append(attrs, slog.String("merchant_account", d.account), slog.Any("partner_accounts", d.partners))
+	} else {
 		attrs = append(attrs, slog.String("reason", reasonOf(err)))
 		for name, value := range metadataOf(err) {
 			if name != "permission" {

@@ -149,7 +149,9 @@ func (s *Server) accepted(ctx context.Context, m any) error {
 	}
 	d := decisionOf(ctx)
 	err := d.about(msg)
-	s.audited(ctx, d, err)
+	if err != nil || d.settled {
+		s.audited(ctx, d, err)
+	}
 	if err != nil {
 		return err
 	}

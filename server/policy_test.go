@@ -237,8 +237,10 @@ func TestPolicy_DecisionsAreLogged(t *testing.T) {
 	}
 	call("finance", "PaymentService/ListPayments", shop)
 	call("finance", "PaymentService/ListPayments", outlet)
+	call("finance", "PaymentService/ListPaymentEvents", "")
 	call("finance", "OrderService/CaptureOrder", shop)
-	s.logged(`"access decided"`, `"permission":"PaymentService/ListPayments"`, `"caller":"corp:bookkeeping"`, `"allowed":true`)
+	s.logged(`"access decided"`, `"permission":"PaymentService/ListPaymentEvents"`, `"allowed":true`, `"merchant_account":"shop"`) // the default
+	s.logged(`"access decided"`, `"permission":"PaymentService/ListPayments"`, `"caller":"corp:bookkeeping"`, `"allowed":true`, `"merchant_account":"shop"`)
 	s.logged(`"access decided"`, `"permission":"PaymentService/ListPayments"`, `"allowed":false`, `"merchant_account":"outlet"`)
 	s.logged(`"access decided"`, `"permission":"OrderService/CaptureOrder"`, `"allowed":false`, `"reason":"PERMISSION_MISSING"`)
 }

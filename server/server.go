@@ -197,5 +197,11 @@ func (s *Server) merchantAccount(ctx context.Context, name string, api operation
 	case have != api:
 		return "", unsuitableAccount(fmt.Sprintf("merchant account %q is for Klarna's %s APIs, this needs %s", name, have, api))
 	}
-	return name, decisionOf(ctx).permit(name)
+	d := decisionOf(ctx)
+	told := d == nil || d.settled
+	err := d.permit(name)
+	if !told { // what names its account was logged as it came
+		s.audited(ctx, d, err)
+	}
+	return name, err
 }
