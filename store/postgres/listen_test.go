@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"context"
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"payments.internal/klarna-gateway/store"
+	"payments.internal/klarna-gateway/store/postgres/postgrestest"
+)
+
+// listenTo returns the rings of an engine's listener, the first one, as it begins, being gone.
+func listenTo(t *testing.T, e *Engine) <-chan struct{} {
+	t.Helper()
+	rings, ended := make(chan struct{}), make(chan struct{})
+	ctx, end := context.WithCancel(t.Context())
+	go func() {
+		defer close(ended)
+		_ = e.Listen(ctx, func() {
+			select {
+			case rings <- struct{}{}:
+			case <-ctx.Done():
+			}
+		})
+	}()
+	t.Cleanup(func() { end(); <-ended })
+	heard(t, rings)
+	return rings
+}
+
+func heard(t *testing.T, rings <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-rings:
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing was heard")
+	}
+}
+
+// A commit is told to other replicas at once, not when they look by themselves.
+func TestListen_HearsOtherReplicas(t *testing.T) {
+	t.Parallel()
+	url, ctx := postgrestest.URL(t), t.Context()
+	e, err := Open(ctx, url, quiet, WithPoll(time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	other, err := Open(ctx, url, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	rings := listenTo(t, e)
+	for _, unit := range []func(store.Tx) error{
+		func(tx store.Tx) error {
+			_, err := tx.Append(ctx, store.Event{ID: "e1", Stream: store.Payments, Subject: "p"})
+			return err
+		},
+		func(tx store.Tx) error { return tx.AddJob(ctx, store.Job{Kind: "read", Key: "k"}) },
+		func(tx store.Tx) error { return tx.FinishJob(ctx, 1) },
+	} {
+		if err := other.Commit(ctx, []func(store.Tx) error{unit})[0]; err != nil {
+			t.Fatal(err)
+		}
+		heard(t, rings)
+	}
+}
+
+// What is not told is looked for, and a connection that the server has ended is noticed.
+func TestListen_LooksByItself(t *testing.T) {
+	t.Parallel()
+	url, ctx := postgrestest.URL(t), t.Context()
+	name := "listener-" + rand.Text() // the server is that of other tests too
+	e, err := Open(ctx, url+"&application_name="+name, quiet, WithPoll(20*time.Millisecond))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	rings := listenTo(t, e)
+	heard(t, rings)
+	heard(t, rings)
+	ended := make(chan error, 1)
+	began := make(chan struct{}, 100)
+	go func() { ended <- e.Listen(ctx, func() { began <- struct{}{} }) }()
+	<-began
+	_, err = connect(t, url).Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`, name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		select {
+		case <-rings:
+		case <-began:
+		case err := <-ended:
+			if err == nil {
+				t.Error("a broken connection ended without an error")
+			}
+			return
+		}
+	}
+}
+
+// Parts are granted one after the other: while another replica's are not committed, nobody else's are made of what was
+// before.
+func TestShare_TakesTurns(t *testing.T) {
+	t.Parallel()
+	url, ctx := postgrestest.URL(t), t.Context()
+	e, err := Open(ctx, url, quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	other, watching := connect(t, url), connect(t, url)
+	_, err = other.Exec(ctx, `BEGIN; INSERT INTO shares VALUES ('shop', 'other', 1, 0.7, now() + interval '1 hour')`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(chan map[string]float64, 1)
+	go func() {
+		shares, err := e.Share(ctx, "mine", map[string]float64{"shop": 1}, time.Hour)
+		if err != nil {
+			t.Error(err)
+		}
+		got <- shares
+	}()
+	for waits := 0; waits == 0; {
+		if len(got) > 0 {
+			t.Fatal("a part was granted beside one that is not committed")
+		}
+		if err := watching.QueryRow(ctx, `SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'shares'::regclass`).Scan(&waits); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := other.Exec(ctx, `COMMIT`); err != nil {
+		t.Fatal(err)
+	}
+	if shares := <-got; shares["shop"] < 0.29 || shares["shop"] > 0.31 {
+		t.Errorf("got %v of what another has 0.7 of", shares)
+	}
+}
+
+// Events of different subjects share a statement; a subject's second one begins the next, and a merge stays where it is.
+func TestGather_PutsEventsTogether(t *testing.T) {
+	t.Parallel()
+	ev := func(id, subject string) queued { return queued{event: &store.Event{ID: id, Subject: subject}} }
+	sent := gather([]queued{
+		ev("1", "a"), {text: "job"}, ev("2", "b"), ev("3", "a"), {text: "merge", alone: true}, ev("4", "c"), ev("5", "d"), {text: "job"},
+	})
+	var got []string
+	for _, q := range sent {
+		if q.text != appendEvents {
+			got = append(got, q.text)
+			continue
+		}
+		for _, id := range q.args[1].([]string) {
+			got = append(got, id)
+		}
+		got = append(got, "·")
+	}
+	want := []string{"1", "2", "·", "job", "3", "·", "merge", "4", "5", "·", "job"}
+	if len(got) != len(want) {
+		t.Fatalf("got %v, want %v", got, want)
+	}
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("got %v, want %v", got, want)
+		}
+	}
+}
