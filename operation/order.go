@@ -39,7 +39,7 @@ func (o *Operations) CreateOrder(ctx context.Context, req Request, in NewOrder) 
 	if in.AutoCapture && !account.AutoCapture {
 		return OrderAnswer{}, autoCaptureRefused(account)
 	}
-	return once(ctx, o, "createOrder", req, func(ctx context.Context, _ attempt) (done effect[OrderAnswer], err error) {
+	return once(ctx, o, "createOrder", req.about(meetsElsewhere, "placeOrder"), func(ctx context.Context, _ attempt) (done effect[OrderAnswer], err error) {
 		if in.SessionID == "" {
 			payment, err := o.paymentBy(ctx, account.Name, journal.KeyToken, journal.TokenKey(in.Token))
 			if errors.Is(err, store.ErrNotFound) {

@@ -42,6 +42,10 @@ func (o *Operations) resolvable(row store.Request) bool {
 		job == journal.JobReadRequest || job == journal.JobReadTransaction
 }
 
+// meetsElsewhere marks a request whose effect is the matter of another record, such as the one order of a session: a
+// repeat of it is always safe, and gets what that record says.
+const meetsElsewhere = "meets"
+
 // referenceSubject marks a request about something that only the caller's reference names.
 const referenceSubject = "reference"
 
@@ -51,6 +55,10 @@ func (o *Operations) resolveSoon(ctx context.Context, tx store.Tx, row store.Req
 		return nil
 	}
 	kind, key, known := strings.Cut(row.Subject, " ")
+	if kind == meetsElsewhere {
+		row.State = store.RequestUndone
+		return tx.PutRequest(ctx, row)
+	}
 	if o.resolvable(row) {
 		kind, key, known = journal.JobResolve, row.Operation+" "+row.ID, true
 	}

@@ -9,6 +9,7 @@ import (
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/klarna/klarnatest"
+	"payments.internal/klarna-gateway/operation"
 	. "payments.internal/klarna-gateway/operation/operationtest"
 	"payments.internal/klarna-gateway/store"
 )
@@ -51,7 +52,7 @@ func TestResolve_FindsOutWhatBecameOfAMovement(t *testing.T) {
 			t.Run(fmt.Sprintf("%s made %t", m.name, effect), func(t *testing.T) {
 				t.Parallel()
 				w := New(t, Options{})
-				order, operation := m.prepare(w), m.name+"Order"
+				order, name := m.prepare(w), m.name+"Order"
 				w.Fail(klarnatest.Fault{Operation: m.name, LoseAnswer: effect, Cut: !effect})
 				before := w.Klarna.CallCount(m.name)
 				w.Unknown(m.move(w, "m-1", order, 10000))
@@ -61,14 +62,14 @@ func TestResolve_FindsOutWhatBecameOfAMovement(t *testing.T) {
 				if effect {
 					want = store.RequestDone
 				}
-				if got := state(w, operation, "m-1"); got != want {
+				if got := state(w, name, "m-1"); got != want {
 					t.Errorf("after a minute the request is %s, want %s", got, want)
 				}
 				resolve(w, 20*time.Minute)
 				if !effect {
 					want = store.RequestUndone
 				}
-				if got := state(w, operation, "m-1"); got != want {
+				if got := state(w, name, "m-1"); got != want {
 					t.Errorf("in the end the request is %s, want %s", got, want)
 				}
 				if held := reservedOf(w, m.name, order); len(held) > 0 {
@@ -177,6 +178,36 @@ func TestResolve_SaysWhatCannotBeKnown(t *testing.T) {
 	w.Attends(w.Payment(journal.KeyReference, "SUB-1"), journal.OutcomeUnknown)
 	if jobs := w.Jobs(journal.JobResolve); len(jobs) > 0 {
 		t.Errorf("left to do: %+v", jobs)
+	}
+}
+
+// A caller's wish for an order meets in its session's record: what is unknown is that one's matter, and no row stays open.
+func TestResolve_ACallersWishForAnOrderIsItsSessionsMatter(t *testing.T) {
+	t.Parallel()
+	for _, crash := range []bool{false, true} {
+		w := New(t, Options{})
+		session := w.Session(journal.OrderByCaller)
+		w.Authorize(session)
+		place := func() (operation.OrderAnswer, error) {
+			return w.Operations.CreateOrder(t.Context(), Request("o-1", "x"), operation.NewOrder{SessionID: session})
+		}
+		w.LoseAnswer("placeOrder")
+		_, err := place()
+		w.Unknown(err)
+		if crash {
+			w.Must(w.Store.Do(t.Context(), func(tx store.Tx) error {
+				row, err := tx.Request(t.Context(), store.RequestID{MerchantAccount: Shop, Operation: "createOrder", ID: "o-1"})
+				row.State, row.LeasedUntil = store.RequestOpen, w.Store.Now().Add(-time.Second)
+				return errors.Join(err, tx.PutRequest(t.Context(), row))
+			}))
+			w.Must(w.Operations.Sweep(t.Context()))
+		}
+		if got := state(w, "createOrder", "o-1"); got != store.RequestUndone {
+			t.Errorf("after a crash: %t, the request is %s", crash, got)
+		}
+		if made, err := place(); err != nil || made.OrderID == "" || len(w.Klarna.Orders()) != 1 {
+			t.Errorf("after a crash: %t, a repeat gets %+v, %v, of %d orders", crash, made, err, len(w.Klarna.Orders()))
+		}
 	}
 }
 
