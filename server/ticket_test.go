@@ -190,6 +190,32 @@ bindings: [{callers: [seller], roles: [seller]}]`, "seller"))
 	}
 }
 
+// What EventSource sends: no header of its own but Last-Event-ID, once it has one.
+func TestTicket_ServesEventSourceThatComesBackWithAnother(t *testing.T) {
+	t.Parallel()
+	var file *access.PolicyFile
+	set := policed(t, ticketMakers, "seller")
+	s := start(t, func(c *Config) { set(c); file = c.Policy })
+	s.record(opened("SO-1"))
+	source := http.Header{"Accept": {eventStreamType}, "Origin": {"https://shop.example"}}
+	first := lines(t, s.do(http.MethodGet, s.ticket("SO-1").GetWatchPath(), nil, source), "event: snapshotEnd")
+	ids := regexp.MustCompile(`(?m)^id: (.+)$`).FindAllStringSubmatch(first, -1)
+	s.record(placed("SO-1"))
+	again := source.Clone()
+	again.Set("Last-Event-ID", ids[len(ids)-1][1])
+	again.Set("Cookie", ticketCookie+"="+s.ticket("SO-1").GetTicket())
+	res := s.do(http.MethodGet, "/v1/payments:watch", nil, again)
+	if shown := lines(t, res, "PAYMENT_EVENT_KIND_ORDER_CREATED"); strings.Contains(shown, "PAYMENT_EVENT_KIND_SESSION_CREATED") {
+		t.Errorf("it began anew:\n%s", shown)
+	}
+	must(t, os.WriteFile(file.Path(), []byte("roles: {}"), 0o600))
+	_, err := file.Reload()
+	must(t, err)
+	if last := lines(t, res, "REASON_PERMISSION_REVOKED"); !strings.Contains(last, "event: streamEnd") {
+		t.Errorf("it ended with\n%s", last)
+	}
+}
+
 func TestTicket_OfNothingIsNotMade(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
