@@ -10,7 +10,7 @@ const (
 	RequestOpen    RequestState = "open"    // recorded, perhaps sent: the outcome is not known here
 	RequestDone    RequestState = "done"    // answered: Answer holds what every repeat gets
 	RequestRefused RequestState = "refused" // refused for good: Answer holds the refusal that every repeat gets
-	RequestUndone  RequestState = "undone"  // known to have had no effect; a repeat tries it
+	RequestUndone  RequestState = "undone"  // had no effect, or one that a repeat cannot double: a repeat tries it
 )
 
 // RequestID names one request of a caller.
