@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -42,13 +43,16 @@ func blob(b []byte) []byte {
 	return b
 }
 
-// keyList is keys as the statements take them: two arrays, for unnest.
+// keyList is keys as the queries take them: two arrays, for unnest.
 type keyList struct{ kinds, values []string }
 
+// listKeys leaves out keys with a zero byte: PostgreSQL takes no such text, so nothing on record has one.
 func listKeys(keys []store.Key) keyList {
-	l := keyList{make([]string, len(keys)), make([]string, len(keys))}
-	for i, k := range keys {
-		l.kinds[i], l.values[i] = k.Kind, k.Value
+	l := keyList{[]string{}, []string{}}
+	for _, k := range keys {
+		if !strings.Contains(k.Kind+k.Value, "\x00") {
+			l.kinds, l.values = append(l.kinds, k.Kind), append(l.values, k.Value)
+		}
 	}
 	return l
 }

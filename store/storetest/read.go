@@ -76,17 +76,18 @@ func subjectsFilter(t *testing.T, e store.Engine) {
 		query store.Query
 		want  []string
 	}{
-		"all":                 {store.Query{}, ids("p1", "p3", "p2")},
-		"other stream":        {store.Query{Stream: store.Accounts}, ids("a1")},
-		"account":             {store.Query{MerchantAccount: account}, ids("p1", "p2")},
-		"state":               {store.Query{States: []string{"AUTHORIZED"}}, ids("p3")},
-		"states and account":  {store.Query{States: []string{"AUTHORIZED", "CAPTURED"}, MerchantAccount: account}, ids("p1", "p2")},
-		"range":               {store.Query{After: 4, UpTo: 7}, ids("p3")},
-		"descending":          {store.Query{Descending: true, Limit: 2}, ids("p2", "p3")},
-		"key in all accounts": {store.Query{Keys: []store.Key{session("s1")}}, ids("p1", "p3")},
-		"key in one account":  {store.Query{Keys: []store.Key{session("s1")}, MerchantAccount: account}, ids("p1")},
-		"several keys":        {store.Query{Keys: []store.Key{order("o2"), session("s2"), order("o1")}}, ids("p1", "p2")},
-		"no such key":         {store.Query{Keys: []store.Key{order("s1")}}, ids()},
+		"all":                  {store.Query{}, ids("p1", "p3", "p2")},
+		"other stream":         {store.Query{Stream: store.Accounts}, ids("a1")},
+		"account":              {store.Query{MerchantAccount: account}, ids("p1", "p2")},
+		"state":                {store.Query{States: []string{"AUTHORIZED"}}, ids("p3")},
+		"states and account":   {store.Query{States: []string{"AUTHORIZED", "CAPTURED"}, MerchantAccount: account}, ids("p1", "p2")},
+		"range":                {store.Query{After: 4, UpTo: 7}, ids("p3")},
+		"descending":           {store.Query{Descending: true, Limit: 2}, ids("p2", "p3")},
+		"key in all accounts":  {store.Query{Keys: []store.Key{session("s1")}}, ids("p1", "p3")},
+		"key in one account":   {store.Query{Keys: []store.Key{session("s1")}, MerchantAccount: account}, ids("p1")},
+		"several keys":         {store.Query{Keys: []store.Key{order("o2"), session("s2"), order("o1")}}, ids("p1", "p2")},
+		"key with a zero byte": {store.Query{Keys: []store.Key{session("s1\x00"), order("o1")}}, ids("p1")},
+		"no such key":          {store.Query{Keys: []store.Key{order("s1")}}, ids()},
 	} {
 		equal(t, name, collect(subjects(t, e, c.query), subjectID), c.want)
 	}
