@@ -97,6 +97,32 @@ func TestAuthorize_IsByWhatTheCallerHas(t *testing.T) {
 	w.CalledTimes("authorizePayment", 5)
 }
 
+// Klarna refuses another body under the key, and what would be sent now is not what was sent.
+func TestAuthorize_ARepeatSendsWhatWasSentBefore(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	partner := w.Onboarded()
+	request := w.Asked(partner)
+	w.Complete(request)
+	w.LoseAnswer("authorizePayment")
+	_, err := authorize(w, "a-1", partner, request)
+	w.Unknown(err)
+	transaction := w.Klarna.Transactions(partner)[0]
+	_, err = w.Journal.RecordPayment(t.Context(), journal.PaymentFact{
+		EventID: "n", MerchantAccount: Acquirer, Cause: journal.Notification, At: w.Store.Now(), Type: "payment.x",
+		Network: &journal.NetworkFacts{
+			PartnerAccountID: partner, Network: journal.Network{RequestID: request, TransactionID: transaction},
+			Transaction: &journal.OrderFacts{Status: "AUTHORIZED", Currency: "EUR", Amount: Amount - 1},
+		},
+	})
+	w.Must(err)
+	made, err := authorize(w, "a-1", partner, request)
+	w.Must(err)
+	if made.Transaction.PaymentTransactionID != transaction || len(w.Klarna.Transactions(partner)) != 1 {
+		t.Errorf("made %+v beside %v", made.Transaction, w.Klarna.Transactions(partner))
+	}
+}
+
 // networkWrites is every write of a payment on the Network, with what has to come before and what shows its effect.
 var networkWrites = []struct {
 	name    string // Klarna's operation
