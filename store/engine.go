@@ -12,6 +12,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrTrimmed says that the log no longer reaches back to the position asked for.
 	ErrTrimmed = errors.New("position is older than the log")
+	// ErrUnavailable says that the database does not answer, or takes nothing now. It may do so soon.
+	ErrUnavailable = errors.New("the database does not answer")
 	// ErrKeyring says that the log is sealed with another keyring than the one at hand.
 	ErrKeyring = errors.New("the log is sealed with another keyring")
 )
