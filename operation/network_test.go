@@ -3,8 +3,6 @@ package operation_test
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -395,45 +393,6 @@ func TestNetworkPayment_AStaleRepeatFindsWhatWasTold(t *testing.T) {
 	}
 	w.CalledTimes("createPaymentRequest", 1)
 	w.CalledTimes("authorizePayment", 1)
-}
-
-func TestReserve_AHundredParallelMovementsOfATransactionMakeAnExactSum(t *testing.T) {
-	t.Parallel()
-	for name, m := range map[string]struct {
-		prepare func(*World, string) string
-		move    func(w *World, id, partner, transaction string, amount int64) error
-		short   string
-		moved   func(klarnatest.Transaction) int64
-	}{
-		"capture": {(*World).Transacted, (*World).Take, "CAPTURE_NOT_ALLOWED", func(t klarnatest.Transaction) int64 { return t.Captured }},
-		"refund":  {taken, (*World).Return, "REFUND_NOT_ALLOWED", func(t klarnatest.Transaction) int64 { return t.Refunded }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := New(t, Options{Replicas: true})
-			partner := w.Onboarded()
-			id := m.prepare(w, partner)
-			two := *w
-			two.Operations = w.Replica()
-			results := make([]error, 100)
-			var moving sync.WaitGroup
-			for i := range results {
-				by := []*World{w, &two}[i%2]
-				moving.Go(func() { results[i] = m.move(by, fmt.Sprintf("m-%d", i), partner, id, 130) })
-			}
-			moving.Wait()
-			refused := 0
-			for _, err := range results {
-				if err != nil {
-					refused++
-					w.Refused(err, m.short, "amount.amount_minor")
-				}
-			}
-			if got := m.moved(w.Transaction(id)); refused != 1 || got != 99*130 {
-				t.Errorf("%d were refused and %d moved at Klarna, want 1 and %d", refused, got, 99*130)
-			}
-		})
-	}
 }
 
 func TestCaptureTransaction_KlarnasFiguresTellWhatIsLeft(t *testing.T) {
