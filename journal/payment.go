@@ -189,6 +189,19 @@ func legalMove(from, to PaymentState) bool {
 // Final tells whether nothing can come after this state.
 func (s PaymentState) Final() bool { return s != "" && paymentMoves[s] == nil }
 
+// FinalPaymentStates lists the states after which nothing more can come to a payment.
+func FinalPaymentStates() (all []string) {
+	for _, next := range paymentMoves {
+		for _, state := range next {
+			if state.Final() && !slices.Contains(all, string(state)) {
+				all = append(all, string(state))
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
+
 // keys lists everything that addresses the payment.
 func (p *Payment) keys() []store.Key {
 	keys := []store.Key{{Kind: KeyPayment, Value: p.ID}}

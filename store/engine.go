@@ -112,6 +112,13 @@ type Engine interface {
 	// later, gets what the others leave when they ask next.
 	Share(ctx context.Context, replica string, demands map[string]float64, life time.Duration) (map[string]float64, error)
 
+	// DropRaw takes away the raw bodies of events up to a position; their fingerprints stay.
+	DropRaw(ctx context.Context, upTo Position) error
+	// Forget deletes up to limit subjects of a stream that are in one of the states and whose newest event is trimmed and
+	// not behind a position, oldest first, with that event and their keys, and with the subjects that were merged into
+	// them. It returns how many subjects are gone, 0 once none is left. Event ids stay taken for ever.
+	Forget(ctx context.Context, stream Stream, states []string, upTo Position, limit int) (int, error)
+
 	// Listen calls ring after each commit of this or another replica that appended events or that added, returned
 	// or finished jobs, and once when it has begun to listen, so that nothing is missed before that. It calls from
 	// its own goroutine and returns when ctx ends or listening breaks. A ring is a hint, it may come twice or late.

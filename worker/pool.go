@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -27,19 +28,25 @@ type Config struct {
 	// longer than any call to Klarna, the rest for putting down how it ended.
 	Lease time.Duration
 	// Poll is how often due jobs are looked for without a bell; 0 means 1 s.
-	Poll   time.Duration
-	Logger *slog.Logger
+	Poll time.Duration
+	// Retention is how long what is kept; the zero value keeps everything.
+	Retention store.Retention
+	// RetainEvery is about how often that is looked after; 0 means an hour.
+	RetainEvery time.Duration
+	Logger      *slog.Logger
 }
 
 // Pool works jobs until it is stopped.
 type Pool struct {
-	journal    *journal.Journal
-	store      *store.Store
-	operations *operation.Operations
-	parallel   int
-	lease      time.Duration
-	poll       time.Duration
-	log        *slog.Logger
+	journal     *journal.Journal
+	store       *store.Store
+	operations  *operation.Operations
+	parallel    int
+	lease       time.Duration
+	poll        time.Duration
+	retention   store.Retention
+	retainEvery time.Duration
+	log         *slog.Logger
 }
 
 // New returns a Pool.
@@ -47,6 +54,7 @@ func New(cfg Config) *Pool {
 	p := &Pool{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
 		parallel: cfg.Parallel, lease: cfg.Lease, poll: cfg.Poll, log: cfg.Logger,
+		retention: cfg.Retention, retainEvery: cmp.Or(cfg.RetainEvery, time.Hour),
 	}
 	if p.parallel == 0 {
 		p.parallel = 8
@@ -72,6 +80,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	tick, sweep := time.NewTicker(p.poll), time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	defer sweep.Stop()
+	working.Go(func() { p.retain(ctx) })
 	p.sweep(ctx)
 	for {
 		if err := p.start(ctx, &working, slots, freed); err != nil && ctx.Err() == nil {

@@ -57,7 +57,11 @@ type config struct {
 	AccountReadDelay time.Duration `yaml:"account_read_delay"`
 	// KeepAnswers is how long the answer to a request is kept for its repeats; default 720h, at least 48h: Klarna knows
 	// a request for 24 h, and a repeat that neither knows is a new request.
-	KeepAnswers      time.Duration   `yaml:"keep_answers"`
+	KeepAnswers time.Duration `yaml:"keep_answers"`
+	// Retention says how long events and what belongs to them are kept; without it, for ever.
+	Retention retentionConfig `yaml:"retention"`
+	// WatchUnreadLimit is how long a watch waits for a client that does not read before it is cut off; default 30s.
+	WatchUnreadLimit time.Duration   `yaml:"watch_unread_limit"`
 	LogLevel         string          `yaml:"log_level"` // debug, info (default), warn, error
 	MerchantAccounts []accountConfig `yaml:"merchant_accounts"`
 }
@@ -234,11 +238,12 @@ func (c *config) check() (flaws []error) {
 	for _, limit := range []struct {
 		name string
 		time time.Duration
-	}{{"shutdown_grace", c.ShutdownGrace}, {"session_read_delay", c.SessionReadDelay}, {"account_read_delay", c.AccountReadDelay}, {"keep_answers", c.KeepAnswers}} {
+	}{{"shutdown_grace", c.ShutdownGrace}, {"session_read_delay", c.SessionReadDelay}, {"account_read_delay", c.AccountReadDelay}, {"keep_answers", c.KeepAnswers}, {"watch_unread_limit", c.WatchUnreadLimit}} {
 		if limit.time < 0 {
 			flaw("%s: %s is negative", limit.name, limit.time)
 		}
 	}
+	flaws = append(flaws, c.Retention.check()...)
 	if c.KeepAnswers > 0 && c.KeepAnswers < 48*time.Hour {
 		flaw("keep_answers: %s is less than 48h; a repeat of a request that is forgotten is a new request", c.KeepAnswers)
 	}

@@ -87,10 +87,10 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		CallbackURL: cfg.callbackURL(), HostedPageURL: cfg.doorURL("hosted-page"), NotificationURL: cfg.doorURL("notification"),
 		PushURL: cfg.pushURL, NetworkURL: cfg.networkURL(), SigningKeys: cfg.signingKeys(),
 	})
-	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Logger: log})
+	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Retention: cfg.Retention.store(), Logger: log})
 	api := server.Config{
 		Journal: book, Operations: operations, Accounts: v.apis, Defaults: v.defaults,
-		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, Logger: log,
+		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, UnreadLimit: cfg.WatchUnreadLimit, Logger: log,
 	}
 	if err := g.guard(ctx, &api); err != nil {
 		return g, err

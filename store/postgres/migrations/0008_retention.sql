@@ -1,0 +1,3 @@
+-- compatible: yes
+-- raw_dropped is the newest position up to which DropRaw took the raw bodies away.
+ALTER TABLE log ADD COLUMN raw_dropped BIGINT NOT NULL DEFAULT 0;
