@@ -77,6 +77,7 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED:           {code: codes.Unauthenticated, message: "neither a good bearer token nor a trusted certificate"},
 	gatewayv1.ErrorReason_ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED: {code: codes.PermissionDenied, message: "debtors' names and account numbers are not for this caller"},
 	gatewayv1.ErrorReason_ERROR_REASON_WATCH_NOT_READ:            {code: codes.Canceled, message: "the client did not read for too long; go on with the last resume token"},
+	gatewayv1.ErrorReason_ERROR_REASON_TOO_MANY_CHECKPOINTS:      {code: codes.ResourceExhausted, message: "the caller has 1000 checkpoints; delete those that nobody uses"},
 	gatewayv1.ErrorReason_ERROR_REASON_DRAINING:                  {code: codes.Unavailable, message: "the gateway is shutting down; go on with another instance"},
 	gatewayv1.ErrorReason_ERROR_REASON_INTERNAL:                  {code: codes.Internal, message: "internal error"},
 

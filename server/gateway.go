@@ -66,7 +66,7 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		gatewayv1.RegisterPartnerServiceHandler, gatewayv1.RegisterPaymentServiceHandler, gatewayv1.RegisterOrderServiceHandler,
 		gatewayv1.RegisterNetworkPaymentServiceHandler,
-		gatewayv1.RegisterSettlementServiceHandler,
+		gatewayv1.RegisterSettlementServiceHandler, gatewayv1.RegisterWatchServiceHandler,
 	} {
 		if err := register(ctx, mux, conn); err != nil {
 			return nil, fmt.Errorf("register rest handlers: %w", err)

@@ -222,7 +222,7 @@ func (s *Server) openPaymentWatch(req *gatewayv1.WatchPaymentStatusRequest, stre
 		}
 		return stream.Send(res)
 	}
-	w.at, err = w.begin(req)
+	w.at, err = w.begin(stream.Context(), req)
 	return w, err
 }
 

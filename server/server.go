@@ -133,6 +133,7 @@ func New(cfg Config) (*Server, error) {
 	gatewayv1.RegisterOrderServiceServer(s.grpc, &orderService{Server: s})
 	gatewayv1.RegisterNetworkPaymentServiceServer(s.grpc, &networkPaymentService{Server: s})
 	gatewayv1.RegisterSettlementServiceServer(s.grpc, &settlementService{Server: s})
+	gatewayv1.RegisterWatchServiceServer(s.grpc, &watchService{Server: s})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	if cfg.Reflection {
 		reflection.Register(s.grpc)

@@ -119,6 +119,13 @@ type Engine interface {
 	// them. It returns how many subjects are gone, 0 once none is left. Event ids stay taken for ever.
 	Forget(ctx context.Context, stream Stream, states []string, upTo Position, limit int) (int, error)
 
+	// Checkpoint returns a caller's checkpoint. ErrNotFound if unknown.
+	Checkpoint(ctx context.Context, caller, name string) (Checkpoint, error)
+	// Checkpoints returns a caller's checkpoints, by name, with names greater than after.
+	Checkpoints(ctx context.Context, caller, after string, limit int) ([]Checkpoint, error)
+	// CheckpointsBefore returns checkpoints of all callers before a position, the furthest behind first.
+	CheckpointsBefore(ctx context.Context, position Position, limit int) ([]Checkpoint, error)
+
 	// Listen calls ring after each commit of this or another replica that appended events or that added, returned
 	// or finished jobs, and once when it has begun to listen, so that nothing is missed before that. It calls from
 	// its own goroutine and returns when ctx ends or listening breaks. A ring is a hint, it may come twice or late.
@@ -184,6 +191,13 @@ type Tx interface {
 	Probe(ctx context.Context, merchantAccount, webhook, eventType string) (Probe, error)
 	// PutProbe inserts a probe or replaces the one of its merchant account, webhook and event type.
 	PutProbe(ctx context.Context, p Probe) error
+
+	// Checkpoint returns a caller's checkpoint. ErrNotFound if unknown.
+	Checkpoint(ctx context.Context, caller, name string) (Checkpoint, error)
+	// PutCheckpoint inserts or replaces a checkpoint.
+	PutCheckpoint(ctx context.Context, c Checkpoint) error
+	// DeleteCheckpoint removes a checkpoint; a no-op if it is gone.
+	DeleteCheckpoint(ctx context.Context, caller, name string) error
 
 	// Quarantine keeps what cannot be applied.
 	Quarantine(ctx context.Context, q Quarantined) error

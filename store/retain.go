@@ -19,6 +19,8 @@ type Retention struct {
 	Final time.Duration
 	// FinalStates are the states in which nothing more can come to a subject, by stream.
 	FinalStates map[Stream][]string
+	// Behind hears of checkpoints that the log is about to leave behind, or has left; nil for nobody. They are logged, too.
+	Behind func(c Checkpoint, left bool)
 }
 
 // Retained is what Retain has done.
@@ -46,16 +48,12 @@ func (s *Store) Retain(ctx context.Context, r Retention) (done Retained, err err
 			return done, err
 		}
 	}
-	upTo := trimmed
-	if r.Events > 0 {
-		aged, err := s.recordedBefore(ctx, now.Add(-r.Events), head)
-		if err != nil {
-			return done, err
-		}
-		upTo = max(upTo, aged)
+	upTo, err := s.trimmable(ctx, r, now, head, 1)
+	if err != nil {
+		return done, err
 	}
-	if r.EventCount > 0 {
-		upTo = max(upTo, head-Position(r.EventCount))
+	if err := s.warn(ctx, r, now, head, upTo); err != nil {
+		return done, err
 	}
 	if upTo > trimmed {
 		if err := s.Trim(ctx, upTo); err != nil {
@@ -67,6 +65,49 @@ func (s *Store) Retain(ctx context.Context, r Retention) (done Retained, err err
 		done.Forgotten, err = s.forget(ctx, r, now, head)
 	}
 	return done, err
+}
+
+// trimmable is up to where events have been kept for a share of their time.
+func (s *Store) trimmable(ctx context.Context, r Retention, now time.Time, head Position, share float64) (upTo Position, err error) {
+	if r.Events > 0 {
+		if upTo, err = s.recordedBefore(ctx, now.Add(-time.Duration(share*float64(r.Events))), head); err != nil {
+			return 0, err
+		}
+	}
+	if r.EventCount > 0 {
+		upTo = max(upTo, head-Position(share*float64(r.EventCount)))
+	}
+	return upTo, nil
+}
+
+// Checkpoints are warned of when nine tenths of the time have passed after which events behind them are trimmed.
+const (
+	warnShare = 0.9
+	mostWarns = 100
+)
+
+// warn tells of checkpoints that the log is about to leave behind, or now does.
+func (s *Store) warn(ctx context.Context, r Retention, now time.Time, head, upTo Position) error {
+	soon, err := s.trimmable(ctx, r, now, head, warnShare)
+	if err != nil {
+		return err
+	}
+	behind, err := s.engine.CheckpointsBefore(ctx, max(soon, upTo), mostWarns)
+	if err != nil {
+		return err
+	}
+	for _, c := range behind {
+		text := "a checkpoint is about to be left behind by the log"
+		if c.Position < upTo {
+			text = "a checkpoint was left behind by the log: its watcher has to begin with a snapshot"
+		}
+		s.logger.WarnContext(ctx, text, "checkpoint", c.Name, "caller", c.Caller, "watch", c.Watch, "position", int64(c.Position),
+			"updated_at", c.UpdatedAt, "trimmed_up_to", int64(upTo))
+		if r.Behind != nil {
+			r.Behind(c, c.Position < upTo)
+		}
+	}
+	return nil
 }
 
 func (s *Store) forget(ctx context.Context, r Retention, now time.Time, head Position) (count int, err error) {

@@ -77,3 +77,39 @@ func TestRetain_KeepsEachClassForItsTime(t *testing.T) {
 		})
 	}
 }
+
+// TestRetain_WarnsBeforeItLeavesACheckpointBehind has a checkpoint at the first of ten events, one an hour.
+func TestRetain_WarnsBeforeItLeavesACheckpointBehind(t *testing.T) {
+	t.Parallel()
+	now := noon
+	s := open(t, func(cfg *store.Config) { cfg.Now = func() time.Time { return now } })
+	for n := 1; n <= 10; n++ {
+		now = now.Add(time.Hour)
+		appendEvent(t, s, event(fmt.Sprint(n), "pay-1"))
+	}
+	for name, position := range map[string]store.Position{"books": 1, "busy": 10} {
+		err := s.Do(t.Context(), func(tx store.Tx) error {
+			return tx.PutCheckpoint(t.Context(), store.Checkpoint{Name: name, Position: position})
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, c := range []struct {
+		keep time.Duration
+		want string
+	}{
+		{20 * time.Hour, ""},                // nothing is that old
+		{8 * time.Hour, "books left=false"}, // event 2 is 8 h old: it goes soon
+		{7 * time.Hour, "books left=true"},
+	} {
+		told := ""
+		keep := store.Retention{Events: c.keep, Behind: func(c store.Checkpoint, left bool) { told += fmt.Sprintf("%s left=%v", c.Name, left) }}
+		if _, err := s.Retain(t.Context(), keep); err != nil {
+			t.Fatal(err)
+		}
+		if told != c.want {
+			t.Errorf("with %v to keep, %q was told, want %q", c.keep, told, c.want)
+		}
+	}
+}
