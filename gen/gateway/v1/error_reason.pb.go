@@ -151,6 +151,8 @@ const (
 	ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION ErrorReason = 91
 	// CANCELLED: the client of a watch did not read for too long; go on with the last resume token.
 	ErrorReason_ERROR_REASON_WATCH_NOT_READ ErrorReason = 110
+	// RESOURCE_EXHAUSTED: the caller has 1000 checkpoints; delete those that nobody uses.
+	ErrorReason_ERROR_REASON_TOO_MANY_CHECKPOINTS ErrorReason = 111
 	// PERMISSION_DENIED: the policy gives the caller no role for this. Metadata names what is missing: `permission` (the
 	// RPC, such as "OrderService/CaptureOrder"), and where the role has it for others only, `merchant_account`,
 	// `partner_account` or `scope`.
@@ -233,6 +235,7 @@ var (
 		90:  "ERROR_REASON_OPERATION_NOT_OFFERED",
 		91:  "ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION",
 		110: "ERROR_REASON_WATCH_NOT_READ",
+		111: "ERROR_REASON_TOO_MANY_CHECKPOINTS",
 		120: "ERROR_REASON_PERMISSION_MISSING",
 		121: "ERROR_REASON_CREDENTIALS_REVOKED",
 		122: "ERROR_REASON_TICKET_INVALID",
@@ -301,6 +304,7 @@ var (
 		"ERROR_REASON_OPERATION_NOT_OFFERED":            90,
 		"ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION": 91,
 		"ERROR_REASON_WATCH_NOT_READ":                   110,
+		"ERROR_REASON_TOO_MANY_CHECKPOINTS":             111,
 		"ERROR_REASON_PERMISSION_MISSING":               120,
 		"ERROR_REASON_CREDENTIALS_REVOKED":              121,
 		"ERROR_REASON_TICKET_INVALID":                   122,
@@ -344,7 +348,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\xc3\x13\n" +
+	"gateway.v1*\xea\x13\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -404,7 +408,8 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x15ERROR_REASON_INTERNAL\x10?\x12&\n" +
 	"\"ERROR_REASON_OPERATION_NOT_OFFERED\x10Z\x121\n" +
 	"-ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION\x10[\x12\x1f\n" +
-	"\x1bERROR_REASON_WATCH_NOT_READ\x10n\x12#\n" +
+	"\x1bERROR_REASON_WATCH_NOT_READ\x10n\x12%\n" +
+	"!ERROR_REASON_TOO_MANY_CHECKPOINTS\x10o\x12#\n" +
 	"\x1fERROR_REASON_PERMISSION_MISSING\x10x\x12$\n" +
 	" ERROR_REASON_CREDENTIALS_REVOKED\x10y\x12\x1f\n" +
 	"\x1bERROR_REASON_TICKET_INVALID\x10z\x12&\n" +

@@ -1772,6 +1772,9 @@ type WatchPaymentStatusRequest struct {
 	IncludeDebtorData bool `protobuf:"varint,14,opt,name=include_debtor_data,json=includeDebtorData,proto3" json:"include_debtor_data,omitempty"`
 	// Seconds between bookmarks on an idle stream, 1 to 15; 0 means 15.
 	HeartbeatSeconds int32 `protobuf:"varint,15,opt,name=heartbeat_seconds,json=heartbeatSeconds,proto3" json:"heartbeat_seconds,omitempty"`
+	// Begin behind this checkpoint of the caller's (see WatchService.AckWatch), where there is one; otherwise where the
+	// watch is said to begin. A resume_token comes first. The filter must be the one that was acknowledged.
+	Checkpoint string `protobuf:"bytes,20,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// … or one of these Klarna payment request ids, on the Network.
 	PaymentRequestIds []string `protobuf:"bytes,16,rep,name=payment_request_ids,json=paymentRequestIds,proto3" json:"payment_request_ids,omitempty"`
 	// … or one of these Klarna transaction ids, on the Network.
@@ -1924,6 +1927,13 @@ func (x *WatchPaymentStatusRequest) GetHeartbeatSeconds() int32 {
 		return x.HeartbeatSeconds
 	}
 	return 0
+}
+
+func (x *WatchPaymentStatusRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
 }
 
 func (x *WatchPaymentStatusRequest) GetPaymentRequestIds() []string {
@@ -3828,7 +3838,7 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	" \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x14paymentTransactionId\"u\n" +
 	"\x19ListPaymentEventsResponse\x120\n" +
 	"\x06events\x18\x01 \x03(\v2\x18.gateway.v1.PaymentEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb1\b\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf3\b\n" +
 	"\x19WatchPaymentStatusRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12/\n" +
 	"\fresume_token\x18\x02 \x01(\tB\n" +
@@ -3854,7 +3864,10 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\vuntil_final\x18\r \x01(\bR\n" +
 	"untilFinal\x12.\n" +
 	"\x13include_debtor_data\x18\x0e \x01(\bR\x11includeDebtorData\x126\n" +
-	"\x11heartbeat_seconds\x18\x0f \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSeconds\x12>\n" +
+	"\x11heartbeat_seconds\x18\x0f \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSeconds\x12@\n" +
+	"\n" +
+	"checkpoint\x18\x14 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[A-Za-z0-9._-]{1,64}$R\n" +
+	"checkpoint\x12>\n" +
 	"\x13payment_request_ids\x18\x10 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10d\"\x04r\x02\x10\x01R\x11paymentRequestIds\x12F\n" +
 	"\x17payment_transaction_ids\x18\x11 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10d\"\x04r\x02\x10\x01R\x15paymentTransactionIdsB\r\n" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"\xa6\x02\n" +
