@@ -863,8 +863,11 @@ type WatchAccountStateRequest struct {
 	UntilStates []Partner_State `protobuf:"varint,7,rep,packed,name=until_states,json=untilStates,proto3,enum=gateway.v1.Partner_State" json:"until_states,omitempty"`
 	// Seconds between bookmarks on an idle stream, 1 to 15; 0 means 15.
 	HeartbeatSeconds int32 `protobuf:"varint,8,opt,name=heartbeat_seconds,json=heartbeatSeconds,proto3" json:"heartbeat_seconds,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Begin behind this checkpoint of the caller's (see WatchService.AckWatch), where there is one; otherwise where the
+	// watch is said to begin. A resume_token comes first. The filter must be the one that was acknowledged.
+	Checkpoint    string `protobuf:"bytes,9,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchAccountStateRequest) Reset() {
@@ -962,6 +965,13 @@ func (x *WatchAccountStateRequest) GetHeartbeatSeconds() int32 {
 		return x.HeartbeatSeconds
 	}
 	return 0
+}
+
+func (x *WatchAccountStateRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
 }
 
 type isWatchAccountStateRequest_From interface {
@@ -5426,7 +5436,7 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	" update_brand.something_to_change\x124at least one of display_name and element is required\x1a+has(this.display_name) || has(this.element)B\x0f\n" +
 	"\r_display_name\">\n" +
 	"\x13UpdateBrandResponse\x12'\n" +
-	"\x05brand\x18\x01 \x01(\v2\x11.gateway.v1.BrandR\x05brand\"\x9f\x04\n" +
+	"\x05brand\x18\x01 \x01(\v2\x11.gateway.v1.BrandR\x05brand\"\xe1\x04\n" +
 	"\x18WatchAccountStateRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12/\n" +
 	"\fresume_token\x18\x02 \x01(\tB\n" +
@@ -5439,7 +5449,10 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\x92\x01\a\"\x05\x82\x01\x02\x10\x01R\x06states\x12K\n" +
 	"\funtil_states\x18\a \x03(\x0e2\x19.gateway.v1.Partner.StateB\r\xbaH\n" +
 	"\x92\x01\a\"\x05\x82\x01\x02\x10\x01R\vuntilStates\x126\n" +
-	"\x11heartbeat_seconds\x18\b \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSecondsB\r\n" +
+	"\x11heartbeat_seconds\x18\b \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSeconds\x12@\n" +
+	"\n" +
+	"checkpoint\x18\t \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[A-Za-z0-9._-]{1,64}$R\n" +
+	"checkpointB\r\n" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"\xa5\x02\n" +
 	"\x19WatchAccountStateResponse\x12!\n" +
 	"\fresume_token\x18\x01 \x01(\tR\vresumeToken\x120\n" +
