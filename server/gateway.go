@@ -67,6 +67,7 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 		gatewayv1.RegisterPartnerServiceHandler, gatewayv1.RegisterPaymentServiceHandler, gatewayv1.RegisterOrderServiceHandler,
 		gatewayv1.RegisterNetworkPaymentServiceHandler,
 		gatewayv1.RegisterSettlementServiceHandler, gatewayv1.RegisterWatchServiceHandler,
+		gatewayv1.RegisterOperatorServiceHandler,
 	} {
 		if err := register(ctx, mux, conn); err != nil {
 			return nil, fmt.Errorf("register rest handlers: %w", err)

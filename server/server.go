@@ -42,6 +42,8 @@ type Config struct {
 	Policy *access.PolicyFile
 	// Audit says which decisions are logged; empty means AuditDenied.
 	Audit Audit
+	// Door is the webhooks' door, for operators; nil if this process has none.
+	Door Door
 	// CORS says which pages of browsers may use REST.
 	CORS CORS
 	// TLS of the gRPC listener; nil means none. REST has its own, on the listener of its http.Server.
@@ -71,6 +73,7 @@ type Server struct {
 	policy      *access.PolicyFile
 	audit       Audit
 	cors        CORS
+	door        Door
 	validator   protovalidate.Validator
 	callTimeout time.Duration
 	keeper      *keeper
@@ -99,7 +102,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
 		accounts: cfg.Accounts, defaults: cfg.Defaults, validator: validator,
-		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS,
+		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS, door: cfg.Door,
 		now: cfg.Callers.Now, credentialCheck: credentialCheck,
 		callTimeout: cfg.CallTimeout, log: cfg.Logger,
 		keeper: newKeeper(cmp.Or(cfg.StreamAge, 25*time.Minute), cmp.Or(cfg.UnreadLimit, 30*time.Second)),
@@ -134,6 +137,7 @@ func New(cfg Config) (*Server, error) {
 	gatewayv1.RegisterNetworkPaymentServiceServer(s.grpc, &networkPaymentService{Server: s})
 	gatewayv1.RegisterSettlementServiceServer(s.grpc, &settlementService{Server: s})
 	gatewayv1.RegisterWatchServiceServer(s.grpc, &watchService{Server: s})
+	gatewayv1.RegisterOperatorServiceServer(s.grpc, &operatorService{Server: s})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	if cfg.Reflection {
 		reflection.Register(s.grpc)

@@ -199,6 +199,6 @@ type Tx interface {
 	// DeleteCheckpoint removes a checkpoint; a no-op if it is gone.
 	DeleteCheckpoint(ctx context.Context, caller, name string) error
 
-	// Quarantine keeps what cannot be applied.
-	Quarantine(ctx context.Context, q Quarantined) error
+	// Quarantine keeps what cannot be applied and returns its id.
+	Quarantine(ctx context.Context, q Quarantined) (int64, error)
 }

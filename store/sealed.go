@@ -214,12 +214,12 @@ func (t *sealedTx) PutProbe(ctx context.Context, p Probe) error {
 	return t.Tx.PutProbe(ctx, p)
 }
 
-func (t *sealedTx) Quarantine(ctx context.Context, q Quarantined) error {
+func (t *sealedTx) Quarantine(ctx context.Context, q Quarantined) (int64, error) {
 	if q.ReceivedAt.IsZero() {
 		q.ReceivedAt = t.now()
 	}
 	if err := t.keys.sealQuarantined(&q); err != nil {
-		return err
+		return 0, err
 	}
 	return t.Tx.Quarantine(ctx, q)
 }

@@ -165,6 +165,9 @@ func (r *Receiver) quarantine(ctx context.Context, merchantAccount, eventID, rea
 	if detail != nil {
 		full = fmt.Sprintf("%s: %v", reason, detail)
 	}
+	if redriven(ctx) { // it is kept already
+		return answer{status: http.StatusOK, outcome: Quarantined, reason: reason, merchantAccount: merchantAccount, eventID: eventID}
+	}
 	err := r.store.Do(ctx, func(tx store.Tx) error {
 		return r.journal.Quarantine(ctx, tx, merchantAccount, eventID, full, body)
 	})

@@ -82,6 +82,9 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		Store:         g.store, Policy: func(name string) journal.Policy { return v.policies[name] }, Logger: log,
 		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay,
 	})
+	if err := book.IndexMatters(ctx); err != nil {
+		return g, err
+	}
 	operations := operation.New(operation.Config{
 		Journal: book, Accounts: v.operations, SingleReplica: !cfg.replicas(), KeepAnswers: cfg.KeepAnswers, Failpoint: failpoint, Logger: log,
 		CallbackURL: cfg.callbackURL(), HostedPageURL: cfg.doorURL("hosted-page"), NotificationURL: cfg.doorURL("notification"),
@@ -92,6 +95,11 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		Journal: book, Operations: operations, Accounts: v.apis, Defaults: v.defaults,
 		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, UnreadLimit: cfg.WatchUnreadLimit, Logger: log,
 	}
+	door, err := webhook.New(webhook.Config{Journal: book, Accounts: v.doors, NetworkKeys: v.networkKeys, Sources: cfg.sources(), Logger: log})
+	if err != nil {
+		return g, err
+	}
+	api.Door = door
 	if err := g.guard(ctx, &api); err != nil {
 		return g, err
 	}
@@ -99,10 +107,6 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		return g, err
 	}
 	if g.rest, err = g.api.NewGateway(ctx); err != nil {
-		return g, err
-	}
-	door, err := webhook.New(webhook.Config{Journal: book, Accounts: v.doors, NetworkKeys: v.networkKeys, Sources: cfg.sources(), Logger: log})
-	if err != nil {
 		return g, err
 	}
 	return g, g.listen(g.rest, door, with)
