@@ -92,6 +92,7 @@ func (w *watch) run(stream grpc.ServerStream) error {
 	}
 	ctx := stream.Context()
 	w.narrow(ctx)
+	w.watched(ctx)
 	w.cut = cutter(stream)
 	w.server.keeper.keep(w)
 	defer w.server.keeper.drop(w)

@@ -126,6 +126,11 @@ type Engine interface {
 	// CheckpointsBefore returns checkpoints of all callers before a position, the furthest behind first.
 	CheckpointsBefore(ctx context.Context, position Position, limit int) ([]Checkpoint, error)
 
+	// Stats tells what the engine holds at the given time. It reads every job there is: it is for a look now and then.
+	Stats(ctx context.Context, now time.Time) (Stats, error)
+	// CountKeys counts, by value, the subjects whose newest event has a key of a kind. Values that none has are left out.
+	CountKeys(ctx context.Context, stream Stream, kind string) (map[string]int64, error)
+
 	// Listen calls ring after each commit of this or another replica that appended events or that added, returned
 	// or finished jobs, and once when it has begun to listen, so that nothing is missed before that. It calls from
 	// its own goroutine and returns when ctx ends or listening breaks. A ring is a hint, it may come twice or late.

@@ -50,7 +50,7 @@ type Event struct {
 	Body            []byte    // the state after the event; sealed at rest
 	Raw             []byte    // Klarna's bytes as received, nil if none; sealed at rest
 	Fingerprint     []byte    // keyed digest of Raw, tells a repeat from an id used twice; set by the Store
-	TraceParent     string    // W3C trace context of whoever learned the fact
+	TraceParent     string    // W3C trace context of whoever learned the fact; that of Append's ctx if empty
 
 	memo *memo // what its readers share; nil where they do not
 }

@@ -123,6 +123,9 @@ func (t *sealedTx) SubjectsByKeys(ctx context.Context, stream Stream, merchantAc
 
 func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
 	ev.RecordedAt = t.now()
+	if ev.TraceParent == "" {
+		ev.TraceParent = traceParent(ctx)
+	}
 	ev.Fingerprint = t.keys.Fingerprint(ev.Raw)
 	clear := ev.asRead()
 	if err := t.keys.sealEvent(&ev); err != nil {
@@ -140,6 +143,9 @@ func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
 func (t *sealedTx) AddJob(ctx context.Context, job Job) error {
 	if job.CreatedAt.IsZero() {
 		job.CreatedAt = t.now()
+	}
+	if job.TraceParent == "" {
+		job.TraceParent = traceParent(ctx)
 	}
 	if err := t.keys.sealJob(&job); err != nil {
 		return err

@@ -12,6 +12,8 @@ import (
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/operation"
@@ -34,6 +36,8 @@ type Config struct {
 	// RetainEvery is about how often that is looked after; 0 means an hour.
 	RetainEvery time.Duration
 	Logger      *slog.Logger
+	// Tracer makes a span of every attempt at a job, linked to what added the job; nil means none.
+	Tracer trace.Tracer
 }
 
 // Pool works jobs until it is stopped.
@@ -47,13 +51,14 @@ type Pool struct {
 	retention   store.Retention
 	retainEvery time.Duration
 	log         *slog.Logger
+	tracer      trace.Tracer
 }
 
 // New returns a Pool.
 func New(cfg Config) *Pool {
 	p := &Pool{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
-		parallel: cfg.Parallel, lease: cfg.Lease, poll: cfg.Poll, log: cfg.Logger,
+		parallel: cfg.Parallel, lease: cfg.Lease, poll: cfg.Poll, log: cfg.Logger, tracer: cfg.Tracer,
 		retention: cfg.Retention, retainEvery: cmp.Or(cfg.RetainEvery, time.Hour),
 	}
 	if p.parallel == 0 {
@@ -145,8 +150,12 @@ func (p *Pool) start(ctx context.Context, working *sync.WaitGroup, slots, freed 
 
 // work does one job and puts down how it ended.
 func (p *Pool) work(ctx context.Context, job store.Job) {
+	var failed error
+	ctx, end := p.span(ctx, job)
+	defer func() { end(failed) }()
 	log := p.log.With("job", job.Kind, "job_id", job.ID, "merchant_account", job.MerchantAccount, "attempt", job.Attempt)
 	again, err := p.try(klarna.Correlated(ctx), job)
+	failed = err
 	switch {
 	case err != nil && p.late(job):
 		log.ErrorContext(ctx, "job given up", "error", err)

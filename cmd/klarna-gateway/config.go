@@ -43,6 +43,8 @@ type config struct {
 	KeyFile string `yaml:"key_file"`
 	// Who gets in where.
 	accessConfig `yaml:",inline"`
+	// Where traces, metrics and logs go.
+	telemetryConfig `yaml:",inline"`
 	// Tokens are the callers' bearer tokens.
 	Tokens []tokenConfig `yaml:"tokens"`
 	// DebtorData shows debtors' data to callers that ask for it where nobody has to authenticate.
@@ -171,6 +173,7 @@ func loadConfig(path string, env func(string) string) (config, error) {
 		}
 	}
 	cfg.environment(env)
+	flaws = append(flaws, cfg.telemetryConfig.environment(env)...)
 	cfg.defaults()
 	flaws = append(flaws, cfg.check()...)
 	if err := errors.Join(flaws...); err != nil {
@@ -262,7 +265,7 @@ func (c *config) check() (flaws []error) {
 			flaw("tokens[%d]: name: %q has a colon, as the names of other callers do", i, t.Name)
 		}
 	}
-	return slices.Concat(flaws, c.checkAccess(), c.checkDatabase(), c.checkAccounts())
+	return slices.Concat(flaws, c.checkAccess(), c.checkTelemetry(), c.checkDatabase(), c.checkAccounts())
 }
 
 func (c *config) checkAccounts() (flaws []error) {
