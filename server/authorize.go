@@ -32,6 +32,7 @@ type decision struct {
 	account  string       // that the request names or the default; empty until it is known
 	partners []string     // that the request names
 	settled  bool         // the merchant account is known and permitted
+	wish     wish         // which personal data it asks for
 	ticket   *ticket      // that the call was let in with; nil for callers of their own
 }
 

@@ -54,7 +54,7 @@ func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServer
 	if ctx, err = s.admit(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	if err := s.accepted(ctx, req); err != nil {
+	if err := s.accepted(ctx, req, false); err != nil {
 		return nil, err
 	}
 	bounded := ctx
@@ -66,6 +66,7 @@ func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServer
 	if res, err = handler(bounded, req); err != nil {
 		return nil, err
 	}
+	show(ctx, res)
 	return res, decisionOf(ctx).open()
 }
 
@@ -144,24 +145,27 @@ func (a *admitted) RecvMsg(m any) error {
 	if err := a.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	return a.server.accepted(a.ctx, m)
+	return a.server.accepted(a.ctx, m, true)
 }
 
 func (a *admitted) SendMsg(m any) error {
 	if err := decisionOf(a.ctx).open(); err != nil {
 		return err
 	}
+	show(a.ctx, m)
 	return a.ServerStream.SendMsg(m)
 }
 
 // accepted checks requests of this API: what the caller may ask for, then what they look like. Others (health,
 // reflection) have no rules.
-func (s *Server) accepted(ctx context.Context, m any) error {
+func (s *Server) accepted(ctx context.Context, m any, stream bool) error {
 	msg, ok := m.(proto.Message)
 	if !ok || msg.ProtoReflect().Descriptor().ParentFile().Package() != "gateway.v1" {
 		return nil
 	}
 	d := decisionOf(ctx)
+	d.asks(msg, stream)
+	s.log.DebugContext(ctx, "call received", "permission", d.rpc, "caller", d.caller.Name, "request", redacted{msg})
 	err := d.about(msg)
 	if err != nil || d.settled {
 		s.audited(ctx, d, err)

@@ -91,7 +91,7 @@ func newLocalWith(ctx context.Context, at localAddresses, data string, operation
 	l.simURL = "http://" + simListener.Addr().String()
 	cfg := config{
 		GRPCAddress: at.grpc, RESTAddress: at.rest, WebhookAddress: hooks.Addr().String(), PublicBaseURL: public, DataDir: data,
-		Reflection: true, LogLevel: "info", ShutdownGrace: 5 * time.Second,
+		Reflection: true, DebtorData: true, LogLevel: "info", ShutdownGrace: 5 * time.Second,
 		MerchantAccounts: []accountConfig{
 			{
 				Name: localShop, API: "regional", Default: true, BaseURL: l.simURL, Username: localUsername, Password: secret{klarna.Secret(password)},

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"payments.internal/klarna-gateway/server"
 )
 
 // logLevel is slog's, under a name of our own so that config.go needs no logging import.
@@ -15,7 +17,7 @@ type logLevel = slog.Level
 func newLogger(w io.Writer, level string) *slog.Logger {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(level)) // checked with the config; the zero level is info
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}))
+	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l, ReplaceAttr: server.RedactAttr}))
 }
 
 // tracedLog adds to each entry the trace that it belongs to.
