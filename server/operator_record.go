@@ -76,7 +76,7 @@ func (s *operatorService) logEvent(ev store.Event, withRaw bool) (*gatewayv1.Log
 	}
 	switch ev.Stream {
 	case store.Payments:
-		event, err := paymentEventFromStore(ev, withRaw)
+		event, err := paymentEventFromStore(ev)
 		out.Event = &gatewayv1.LogEvent_Payment{Payment: event}
 		return out, err
 	case store.Accounts:

@@ -16,8 +16,8 @@ import (
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
-// wishField is the field by which a request asks for all personal data.
-const wishField = "include_debtor_data"
+// wishFields are the fields by which a request asks for all personal data.
+var wishFields = []protoreflect.Name{"include_debtor_data", "include_raw"}
 
 // wish is which personal data a call asks for.
 type wish int
@@ -150,8 +150,11 @@ func (d *decision) asks(req proto.Message, watch bool) {
 	if watch {
 		d.wish = wishNothing
 	}
-	if field := req.ProtoReflect().Descriptor().Fields().ByName(wishField); field != nil && req.ProtoReflect().Get(field).Bool() {
-		d.wish = wishAll
+	m := req.ProtoReflect()
+	for _, name := range wishFields {
+		if field := m.Descriptor().Fields().ByName(name); field != nil && m.Get(field).Bool() {
+			d.wish = wishAll
+		}
 	}
 }
 

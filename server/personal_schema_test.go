@@ -20,7 +20,7 @@ import (
 // personalWords are words in names of fields that hold personal data or secrets as a rule.
 var personalWords = strings.Fields(`
 	iban bic bank holder debtor card debit name names email mail phone mobile street address addresses postal postcode zip city
-	region birth born age gender title attention national identification passport ssn vat tax stakeholder person contact customer ip
+	region birth born age gender title national identification passport ssn vat tax stakeholder person contact customer ip
 	device geo latitude longitude user shopper buyer recipient payer token secret password key keys ticket credential`)
 
 // notPersonal are fields whose names have such a word, or that have a free form, and hold nothing personal: why. A name
@@ -33,27 +33,30 @@ var notPersonal = map[string]string{
 	"signing_key_id":  "names a key at Klarna and proves nothing",
 	"shipping_config": "which countries and ways of shipping are offered",
 
-	"ApiKey.details":                     "what a credential is for and when it was made",
-	"ClientCertificate.details":          "what a certificate is for and when it was made",
-	"GetAllowedIpsResponse.details":      "networks of the integrator's servers",
-	"PaymentProgram.details":             "terms of a program",
-	"PaymentProgramPlan.details":         "terms of a plan",
-	"PricePlan.details":                  "prices",
-	"customer_countries":                 "for customers of which countries a program is",
-	"BankAccount.bank_account_type":      "Klarna's word for a kind of account",
-	"Brand.display_name":                 "the name of a brand, made to be seen by everybody",
-	"UpdateBrandRequest.display_name":    "the name of a brand, made to be seen by everybody",
-	"legal_registered_entity_name":       "the name of a business in a public register",
-	"partner_account_name":               "the name of a business account",
-	"CreateHostedPageRequest.page_title": "the heading of a page",
-	"LineItem.name":                      "the name of an article",
-	"OrderLine.name":                     "the name of an article",
-	"PaymentMethodCategory.name":         "the name of a way to pay",
-	"PaymentProfile.name":                "the name of a profile",
-	"Store.bundle_names":                 "names of apps",
-	"SupportContact.contact_form":        "a shop's support, made to be seen by everybody",
-	"SupportContact.email":               "a shop's support, made to be seen by everybody",
-	"SupportContact.phone":               "a shop's support, made to be seen by everybody",
+	"ApiKey.details":                          "what a credential is for and when it was made",
+	"ClientCertificate.details":               "what a certificate is for and when it was made",
+	"GetAllowedIpsResponse.details":           "networks of the integrator's servers",
+	"PaymentProgram.details":                  "terms of a program",
+	"PaymentProgramPlan.details":              "terms of a plan",
+	"PricePlan.details":                       "prices",
+	"customer_countries":                      "for customers of which countries a program is",
+	"BankAccount.bank_account_type":           "Klarna's word for a kind of account",
+	"Brand.display_name":                      "the name of a brand, made to be seen by everybody",
+	"UpdateBrandRequest.display_name":         "the name of a brand, made to be seen by everybody",
+	"legal_registered_entity_name":            "the name of a business in a public register",
+	"partner_account_name":                    "the name of a business account",
+	"CreateHostedPageRequest.page_title":      "the heading of a page",
+	"DownloadReportResponse.data":             "a settlement report: amounts and references",
+	"Job.key":                                 "the id of what a job is about",
+	"VerifySignatureRequest.HeadersEntry.key": "the name of a header",
+	"LineItem.name":                           "the name of an article",
+	"OrderLine.name":                          "the name of an article",
+	"PaymentMethodCategory.name":              "the name of a way to pay",
+	"PaymentProfile.name":                     "the name of a profile",
+	"Store.bundle_names":                      "names of apps",
+	"SupportContact.contact_form":             "a shop's support, made to be seen by everybody",
+	"SupportContact.email":                    "a shop's support, made to be seen by everybody",
+	"SupportContact.phone":                    "a shop's support, made to be seen by everybody",
 }
 
 // everyField visits every field of every message of the API.
@@ -81,7 +84,9 @@ func fieldName(field protoreflect.FieldDescriptor) string {
 // suspect tells whether a field may hold personal data by its name or, being of free form, by its type.
 func suspect(field protoreflect.FieldDescriptor) bool {
 	switch field.Kind() {
-	case protoreflect.StringKind, protoreflect.BytesKind:
+	case protoreflect.BytesKind:
+		return true
+	case protoreflect.StringKind:
 		return slices.ContainsFunc(strings.Split(string(field.Name()), "_"), func(word string) bool {
 			return slices.Contains(personalWords, strings.TrimRight(word, "0123456789"))
 		})

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"log/slog"
 	"net/http"
@@ -31,6 +32,8 @@ func plant(t *testing.T, m protoreflect.Message, secrets bool) (planted int) {
 	eachHeld(m, secrets, func(in protoreflect.Message, field protoreflect.FieldDescriptor) {
 		planted++
 		switch {
+		case field.Kind() == protoreflect.BytesKind:
+			in.Set(field, protoreflect.ValueOfBytes([]byte(canary)))
 		case field.Message() == nil:
 			in.Set(field, protoreflect.ValueOfString(canary))
 		case field.Message().FullName() == "google.protobuf.Struct":
@@ -53,7 +56,7 @@ func plant(t *testing.T, m protoreflect.Message, secrets bool) (planted int) {
 func canaries(t *testing.T, m proto.Message) int {
 	text, err := protojson.Marshal(m)
 	must(t, err)
-	return strings.Count(string(text), canary)
+	return strings.Count(string(text), canary) + strings.Count(string(text), base64.StdEncoding.EncodeToString([]byte(canary)))
 }
 
 func TestPersonalData_IsLeftOutOfEveryResponseAndKeptForThoseWhoMaySeeIt(t *testing.T) {

@@ -1596,7 +1596,7 @@ var File_gateway_v1_operator_service_proto protoreflect.FileDescriptor
 const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\n" +
 	"!gateway/v1/operator_service.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1agateway/v1/attention.proto\x1a\x18gateway/v1/partner.proto\x1a gateway/v1/partner_webhook.proto\x1a\x18gateway/v1/payment.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x04\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1agateway/v1/attention.proto\x1a\x18gateway/v1/partner.proto\x1a gateway/v1/partner_webhook.proto\x1a\x18gateway/v1/payment.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xed\x04\n" +
 	"\x14ListAttentionRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -1648,7 +1648,7 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\xbaH\a\x1a\x05\x18\xe8\a(\x00R\x05limit\"K\n" +
 	"\x10ListJobsResponse\x12#\n" +
 	"\x04jobs\x18\x01 \x03(\v2\x0f.gateway.v1.JobR\x04jobs\x12\x12\n" +
-	"\x04more\x18\x02 \x01(\bR\x04more\"\xea\x03\n" +
+	"\x04more\x18\x02 \x01(\bR\x04more\"\xf0\x03\n" +
 	"\bLogEvent\x122\n" +
 	"\asummary\x18\x01 \x01(\v2\x18.gateway.v1.EventSummaryR\asummary\x12\x16\n" +
 	"\x06stream\x18\x02 \x01(\tR\x06stream\x12)\n" +
@@ -1656,8 +1656,9 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\asubject\x18\x04 \x01(\tR\asubject\x12%\n" +
 	"\x0eprevious_state\x18\x05 \x01(\tR\rpreviousState\x12(\n" +
 	"\x04keys\x18\x06 \x03(\v2\x14.gateway.v1.EventKeyR\x04keys\x12!\n" +
-	"\ftrace_parent\x18\a \x01(\tR\vtraceParent\x12\x10\n" +
-	"\x03raw\x18\b \x01(\fR\x03raw\x12\x17\n" +
+	"\ftrace_parent\x18\a \x01(\tR\vtraceParent\x12\x16\n" +
+	"\x03raw\x18\b \x01(\fB\x04\xa8\xd4\x18\n" +
+	"R\x03raw\x12\x17\n" +
 	"\ahas_raw\x18\t \x01(\bR\x06hasRaw\x124\n" +
 	"\apayment\x18\n" +
 	" \x01(\v2\x18.gateway.v1.PaymentEventH\x00R\apayment\x124\n" +
@@ -1675,15 +1676,16 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"includeRaw:s\xbaHp\x1an\n" +
 	"\x12get_event.one_name\x12)name the event by event_id or by position\x1a-(this.event_id == '') != (this.position == 0)\">\n" +
 	"\x10GetEventResponse\x12*\n" +
-	"\x05event\x18\x01 \x01(\v2\x14.gateway.v1.LogEventR\x05event\"\xa4\x02\n" +
+	"\x05event\x18\x01 \x01(\v2\x14.gateway.v1.LogEventR\x05event\"\xaa\x02\n" +
 	"\x17QuarantinedNotification\x12#\n" +
 	"\rquarantine_id\x18\x01 \x01(\tR\fquarantineId\x12)\n" +
 	"\x10merchant_account\x18\x02 \x01(\tR\x0fmerchantAccount\x12\x19\n" +
 	"\bevent_id\x18\x03 \x01(\tR\aeventId\x12\x16\n" +
 	"\x06reason\x18\x04 \x01(\tR\x06reason\x12=\n" +
 	"\freceive_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x12\x12\n" +
-	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x10\n" +
-	"\x03raw\x18\a \x01(\fR\x03raw\x12!\n" +
+	"\x04size\x18\x06 \x01(\x05R\x04size\x12\x16\n" +
+	"\x03raw\x18\a \x01(\fB\x04\xa8\xd4\x18\n" +
+	"R\x03raw\x12!\n" +
 	"\fattention_id\x18\b \x01(\tR\vattentionId\"\x9e\x01\n" +
 	"\x16ListQuarantinedRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12'\n" +
@@ -1700,10 +1702,11 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\vinclude_raw\x18\x03 \x01(\bR\n" +
 	"includeRaw\"_\n" +
 	"\x16GetQuarantinedResponse\x12E\n" +
-	"\vquarantined\x18\x01 \x01(\v2#.gateway.v1.QuarantinedNotificationR\vquarantined\"\x83\x02\n" +
+	"\vquarantined\x18\x01 \x01(\v2#.gateway.v1.QuarantinedNotificationR\vquarantined\"\x87\x02\n" +
 	"\x16VerifySignatureRequest\x122\n" +
-	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12\x1d\n" +
-	"\x04body\x18\x02 \x01(\fB\t\xbaH\x06z\x04\x18\x80\x80@R\x04body\x12Z\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12!\n" +
+	"\x04body\x18\x02 \x01(\fB\r\xbaH\x06z\x04\x18\x80\x80@\xa8\xd4\x18\n" +
+	"R\x04body\x12Z\n" +
 	"\aheaders\x18\x03 \x03(\v2/.gateway.v1.VerifySignatureRequest.HeadersEntryB\x0f\xbaH\f\x9a\x01\t\x10d*\x05r\x03\x18\x80 R\aheaders\x1a:\n" +
 	"\fHeadersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
@@ -1843,6 +1846,7 @@ func file_gateway_v1_operator_service_proto_init() {
 	file_gateway_v1_partner_proto_init()
 	file_gateway_v1_partner_webhook_proto_init()
 	file_gateway_v1_payment_proto_init()
+	file_gateway_v1_personal_data_proto_init()
 	file_gateway_v1_operator_service_proto_msgTypes[9].OneofWrappers = []any{
 		(*LogEvent_Payment)(nil),
 		(*LogEvent_Account)(nil),

@@ -5366,7 +5366,7 @@ var File_gateway_v1_partner_service_proto protoreflect.FileDescriptor
 const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\n" +
 	" gateway/v1/partner_service.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x18gateway/v1/partner.proto\x1a#gateway/v1/partner_credential.proto\x1a gateway/v1/partner_webhook.proto\x1a\x16gateway/v1/watch.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv2/options/annotations.proto\"\xfd\x05\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x18gateway/v1/partner.proto\x1a#gateway/v1/partner_credential.proto\x1a gateway/v1/partner_webhook.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x16gateway/v1/watch.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv2/options/annotations.proto\"\x83\x06\n" +
 	"\x15OnboardPartnerRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -5379,15 +5379,15 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\fstore_groups\x18\b \x03(\v2\x16.gateway.v1.StoreGroupB\v\xe0A\x02\xbaH\x05\x92\x01\x02\b\x01R\vstoreGroups\x12T\n" +
 	"\x11business_entities\x18\t \x03(\v2\x1a.gateway.v1.BusinessEntityB\v\xe0A\x02\xbaH\x05\x92\x01\x02\b\x01R\x10businessEntities\x12F\n" +
 	"\x10account_creation\x18\n" +
-	" \x01(\v2\x1b.gateway.v1.AccountCreationR\x0faccountCreation\x12[\n" +
-	"\x1dpartner_account_relationships\x18\v \x03(\v2\x17.google.protobuf.StructR\x1bpartnerAccountRelationships\"\xc8\x01\n" +
+	" \x01(\v2\x1b.gateway.v1.AccountCreationR\x0faccountCreation\x12a\n" +
+	"\x1dpartner_account_relationships\x18\v \x03(\v2\x17.google.protobuf.StructB\x04\xa8\xd4\x18\n" +
+	"R\x1bpartnerAccountRelationships\"\xc8\x01\n" +
 	"\x0eOnboardProduct\x12%\n" +
 	"\x04type\x18\x01 \x01(\tB\x11\xe0A\x02\xbaH\vr\tR\aPAYMENTR\x04type\x12;\n" +
 	"\x12payment_profile_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10paymentProfileId\x12R\n" +
-	"\x10payment_accounts\x18\x03 \x03(\v2\x1a.gateway.v1.PaymentAccountB\v\xe0A\x02\xbaH\x05\x92\x01\x02\b\x01R\x0fpaymentAccounts\"\x82\x01\n" +
-	"\x0fAccountCreation\x122\n" +
-	"\x0fcreated_from_ip\x18\x01 \x01(\tB\n" +
-	"\xbaH\a\xd8\x01\x01r\x02p\x01R\rcreatedFromIp\x12;\n" +
+	"\x10payment_accounts\x18\x03 \x03(\v2\x1a.gateway.v1.PaymentAccountB\v\xe0A\x02\xbaH\x05\x92\x01\x02\b\x01R\x0fpaymentAccounts\"\x86\x01\n" +
+	"\x0fAccountCreation\x126\n" +
+	"\x0fcreated_from_ip\x18\x01 \x01(\tB\x0e\xbaH\a\xd8\x01\x01r\x02p\x01\xa8\xd4\x18\tR\rcreatedFromIp\x12;\n" +
 	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\"G\n" +
 	"\x16OnboardPartnerResponse\x12-\n" +
@@ -5656,11 +5656,12 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12&\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"h\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"n\n" +
 	"\x12ComplianceDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
-	"decisionId\x121\n" +
-	"\adetails\x18\x02 \x01(\v2\x17.google.protobuf.StructR\adetails\"\x87\x01\n" +
+	"decisionId\x127\n" +
+	"\adetails\x18\x02 \x01(\v2\x17.google.protobuf.StructB\x04\xa8\xd4\x18\n" +
+	"R\adetails\"\x87\x01\n" +
 	"\x1fListComplianceDecisionsResponse\x12<\n" +
 	"\tdecisions\x18\x01 \x03(\v2\x1e.gateway.v1.ComplianceDecisionR\tdecisions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbf\x01\n" +
@@ -6217,6 +6218,7 @@ func file_gateway_v1_partner_service_proto_init() {
 	file_gateway_v1_partner_proto_init()
 	file_gateway_v1_partner_credential_proto_init()
 	file_gateway_v1_partner_webhook_proto_init()
+	file_gateway_v1_personal_data_proto_init()
 	file_gateway_v1_watch_proto_init()
 	file_gateway_v1_partner_service_proto_msgTypes[8].OneofWrappers = []any{}
 	file_gateway_v1_partner_service_proto_msgTypes[10].OneofWrappers = []any{}

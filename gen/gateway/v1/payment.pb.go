@@ -1633,7 +1633,7 @@ var File_gateway_v1_payment_proto protoreflect.FileDescriptor
 const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\n" +
 	"\x18gateway/v1/payment.proto\x12\n" +
-	"gateway.v1\x1a\x16gateway/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n" +
+	"gateway.v1\x1a\x16gateway/v1/money.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n" +
 	"\tAttention\x123\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1b.gateway.v1.AttentionReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12;\n" +
@@ -1726,18 +1726,18 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\vreason_text\x18\x03 \x01(\tR\n" +
 	"reasonText\x12;\n" +
 	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xa3\x01\n" +
+	"updateTime\"\xa9\x01\n" +
 	"\vBankPayment\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.gateway.v1.MoneyR\x06amount\x12=\n" +
-	"\freceive_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x12*\n" +
-	"\x06debtor\x18\x03 \x01(\v2\x12.gateway.v1.DebtorR\x06debtor\"\xbf\x01\n" +
-	"\x06Debtor\x12.\n" +
-	"\x13account_holder_name\x18\x01 \x01(\tR\x11accountHolderName\x12\x12\n" +
-	"\x04iban\x18\x02 \x01(\tR\x04iban\x12%\n" +
-	"\x0eaccount_number\x18\x03 \x01(\tR\raccountNumber\x12\x1b\n" +
-	"\tbank_code\x18\x04 \x01(\tR\bbankCode\x12\x10\n" +
-	"\x03bic\x18\x05 \x01(\tR\x03bic\x12\x1b\n" +
-	"\tbank_name\x18\x06 \x01(\tR\bbankName\"\xa9\x05\n" +
+	"\freceive_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x120\n" +
+	"\x06debtor\x18\x03 \x01(\v2\x12.gateway.v1.DebtorB\x04\xa8\xd4\x18\aR\x06debtor\"\xe3\x01\n" +
+	"\x06Debtor\x124\n" +
+	"\x13account_holder_name\x18\x01 \x01(\tB\x04\xa8\xd4\x18\aR\x11accountHolderName\x12\x18\n" +
+	"\x04iban\x18\x02 \x01(\tB\x04\xa8\xd4\x18\aR\x04iban\x12+\n" +
+	"\x0eaccount_number\x18\x03 \x01(\tB\x04\xa8\xd4\x18\aR\raccountNumber\x12!\n" +
+	"\tbank_code\x18\x04 \x01(\tB\x04\xa8\xd4\x18\aR\bbankCode\x12\x16\n" +
+	"\x03bic\x18\x05 \x01(\tB\x04\xa8\xd4\x18\aR\x03bic\x12!\n" +
+	"\tbank_name\x18\x06 \x01(\tB\x04\xa8\xd4\x18\aR\bbankName\"\xa9\x05\n" +
 	"\fPaymentEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x120\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.gateway.v1.PaymentEventKindR\x04kind\x12-\n" +
@@ -1911,6 +1911,7 @@ func file_gateway_v1_payment_proto_init() {
 		return
 	}
 	file_gateway_v1_money_proto_init()
+	file_gateway_v1_personal_data_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
