@@ -73,7 +73,7 @@ func (cfg Config) check() error {
 func (r *Receiver) takeKeys(cfg Config) {
 	r.live = make(map[string]bool)
 	r.keys = &keyring{
-		journal: r.journal, store: r.store, log: r.log, now: time.Now, asks: askBurst,
+		journal: r.journal, store: r.store, log: r.log, now: r.store.Now, asks: askBurst,
 		configured: make(map[keyName][]ringKey), misses: make(map[keyName]time.Time),
 	}
 	for name, account := range cfg.Accounts {

@@ -164,13 +164,13 @@ func (g *gateway) logged() string {
 	return g.logs.String()
 }
 
-func (g *gateway) count(_ context.Context, seen Seen) {
+func (g *gateway) count(_ context.Context, door Door, outcome Outcome) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.seen[seen.Door] == nil {
-		g.seen[seen.Door] = make(map[Outcome]int)
+	if g.seen[door] == nil {
+		g.seen[door] = make(map[Outcome]int)
 	}
-	g.seen[seen.Door][seen.Outcome]++
+	g.seen[door][outcome]++
 }
 
 // counted is how many deliveries of a door had an outcome.

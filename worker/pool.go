@@ -3,7 +3,6 @@
 package worker
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -11,8 +10,6 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
-
-	"go.opentelemetry.io/otel/trace"
 
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
@@ -31,35 +28,29 @@ type Config struct {
 	Lease time.Duration
 	// Poll is how often due jobs are looked for without a bell; 0 means 1 s.
 	Poll time.Duration
-	// Retention is how long what is kept; the zero value keeps everything.
-	Retention store.Retention
-	// RetainEvery is about how often that is looked after; 0 means an hour.
-	RetainEvery time.Duration
-	Logger      *slog.Logger
-	// Tracer makes a span of every attempt at a job, linked to what added the job; nil means none.
-	Tracer trace.Tracer
+	// Jitter makes the wait before a failed job's next attempt out of the longest one; nil: its upper half, at random, so
+	// that jobs do not march in step.
+	Jitter func(longest time.Duration) time.Duration
+	Logger *slog.Logger
 }
 
 // Pool works jobs until it is stopped.
 type Pool struct {
-	journal     *journal.Journal
-	store       *store.Store
-	operations  *operation.Operations
-	parallel    int
-	lease       time.Duration
-	poll        time.Duration
-	retention   store.Retention
-	retainEvery time.Duration
-	log         *slog.Logger
-	tracer      trace.Tracer
+	journal    *journal.Journal
+	store      *store.Store
+	operations *operation.Operations
+	parallel   int
+	lease      time.Duration
+	poll       time.Duration
+	jitter     func(time.Duration) time.Duration
+	log        *slog.Logger
 }
 
 // New returns a Pool.
 func New(cfg Config) *Pool {
 	p := &Pool{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
-		parallel: cfg.Parallel, lease: cfg.Lease, poll: cfg.Poll, log: cfg.Logger, tracer: cfg.Tracer,
-		retention: cfg.Retention, retainEvery: cmp.Or(cfg.RetainEvery, time.Hour),
+		parallel: cfg.Parallel, lease: cfg.Lease, poll: cfg.Poll, jitter: cfg.Jitter, log: cfg.Logger,
 	}
 	if p.parallel == 0 {
 		p.parallel = 8
@@ -69,6 +60,9 @@ func New(cfg Config) *Pool {
 	}
 	if p.poll == 0 {
 		p.poll = time.Second
+	}
+	if p.jitter == nil {
+		p.jitter = func(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
 	}
 	if p.log == nil {
 		p.log = slog.Default()
@@ -85,7 +79,6 @@ func (p *Pool) Run(ctx context.Context) error {
 	tick, sweep := time.NewTicker(p.poll), time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	defer sweep.Stop()
-	working.Go(func() { p.retain(ctx) })
 	p.sweep(ctx)
 	for {
 		if err := p.start(ctx, &working, slots, freed); err != nil && ctx.Err() == nil {
@@ -129,15 +122,14 @@ func (p *Pool) start(ctx context.Context, working *sync.WaitGroup, slots, freed 
 	if free == 0 || ctx.Err() != nil {
 		return nil
 	}
-	now := p.store.Now()
-	jobs, err := p.store.Lease(ctx, now, now.Add(p.lease), free)
+	jobs, err := p.Lease(ctx, free)
 	if err != nil {
 		return err
 	}
 	for _, job := range jobs {
 		slots <- struct{}{}
 		working.Go(func() {
-			p.work(context.WithoutCancel(ctx), job)
+			p.Work(context.WithoutCancel(ctx), job)
 			<-slots
 			select {
 			case freed <- struct{}{}:
@@ -148,20 +140,23 @@ func (p *Pool) start(ctx context.Context, working *sync.WaitGroup, slots, freed 
 	return nil
 }
 
-// work does one job and puts down how it ended.
-func (p *Pool) work(ctx context.Context, job store.Job) {
-	var failed error
-	ctx, end := p.span(ctx, job)
-	defer func() { end(failed) }()
+// Lease takes up to n due jobs to be worked. A job that is not comes up again when its lease ends. Run leases and works
+// jobs by itself; Lease and Work are for those who choose the order.
+func (p *Pool) Lease(ctx context.Context, n int) ([]store.Job, error) {
+	now := p.store.Now()
+	return p.store.Lease(ctx, now, now.Add(p.lease), n)
+}
+
+// Work does one leased job and puts down how it ended.
+func (p *Pool) Work(ctx context.Context, job store.Job) {
 	log := p.log.With("job", job.Kind, "job_id", job.ID, "merchant_account", job.MerchantAccount, "attempt", job.Attempt)
 	again, err := p.try(klarna.Correlated(ctx), job)
-	failed = err
 	switch {
 	case err != nil && p.late(job):
 		log.ErrorContext(ctx, "job given up", "error", err)
 		err = p.giveUp(ctx, job)
 	case err != nil:
-		wait := backoff(job.Attempt)
+		wait := p.jitter(longestWait(job.Attempt))
 		log.WarnContext(ctx, "job postponed", "error", err, "retry_in", wait)
 		err = p.store.Do(ctx, func(tx store.Tx) error { return tx.RetryJob(ctx, job.ID, p.store.Now().Add(wait), short(err)) })
 	case !again.IsZero():
@@ -186,11 +181,9 @@ func (p *Pool) late(job store.Job) bool {
 	return !job.Deadline.IsZero() && p.store.Now().After(job.Deadline)
 }
 
-// backoff doubles from 1 s to 10 min, with full jitter in its upper half so that jobs do not march in step.
-func backoff(attempt int) time.Duration {
-	d := time.Second << min(max(attempt-1, 0), 10)
-	d = min(d, 10*time.Minute)
-	return d/2 + rand.N(d/2+1)
+// longestWait doubles from 1 s to 10 min.
+func longestWait(attempt int) time.Duration {
+	return min(time.Second<<min(max(attempt-1, 0), 10), 10*time.Minute)
 }
 
 // short keeps an error readable in a table.

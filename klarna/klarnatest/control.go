@@ -36,6 +36,42 @@ func (s *Server) release(reversed bool) {
 	}
 }
 
+// Held lists what Hold keeps back, oldest first.
+func (s *Server) Held() (held []Delivery) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range s.hooks.held {
+		held = append(held, Delivery{Kind: m.kind, URL: m.url, EventID: m.eventID, Type: m.eventType, Subject: m.subject, Attempt: m.attempt, At: s.now()})
+	}
+	return held
+}
+
+// ReleaseOne sends one of what Hold keeps back, by its place in Held. All else is held on, and so is what follows if it is
+// not taken.
+func (s *Server) ReleaseOne(i int) error {
+	return s.takeHeld(i, func(m *message) {
+		m.released = true
+		s.schedule(entry{at: s.now(), msg: m})
+	})
+}
+
+// DropOne loses one of what Hold keeps back for good, by its place in Held. Resend can bring it back.
+func (s *Server) DropOne(i int) error {
+	return s.takeHeld(i, func(m *message) { s.record(m, s.now(), 0, true) })
+}
+
+func (s *Server) takeHeld(i int, f func(*message)) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if i < 0 || i >= len(s.hooks.held) {
+		return fmt.Errorf("held message %d of %d: %w", i, len(s.hooks.held), errUnknown)
+	}
+	m := s.hooks.held[i]
+	s.hooks.held = slices.Delete(s.hooks.held, i, i+1)
+	f(m)
+	return nil
+}
+
 // dueMessages takes the messages off the agenda that are due but were not yet come to, oldest first. Callers hold mu.
 func (s *Server) dueMessages() []*message {
 	var messages []*message

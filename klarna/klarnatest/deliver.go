@@ -59,6 +59,7 @@ type message struct {
 	accepted                               func(status int) bool // whether to stop after this answer
 	moot                                   func() bool           // nil, or whether to stop before trying; called with mu held
 	attempt                                int                   // attempts made
+	released                               bool                  // its next attempt is not to be held
 }
 
 // Klarna: a Network notification is repeated after 10 s, 2 min, 15 min, 3 h, 6 h and 12 h, here each counted from the
@@ -153,11 +154,12 @@ func (s *Server) deliver(m *message) {
 		s.mu.Unlock()
 		return
 	}
-	if s.hooks.hold {
+	if s.hooks.hold && !m.released {
 		s.hooks.held = append(s.hooks.held, m)
 		s.mu.Unlock()
 		return
 	}
+	m.released = false
 	at := s.now()
 	s.mu.Unlock()
 
