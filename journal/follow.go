@@ -61,7 +61,7 @@ func (j *Journal) followPayment(ctx context.Context, tx store.Tx, before, after 
 			errs = append(errs, fmt.Errorf("add job %s: %w", JobReleaseToken, err))
 		}
 	}
-	follow(after.OrderID != "" && before.OrderID == "" && !after.State.Final(), JobReadOrder, after.OrderID, after.expiry(now), time.Time{})
+	follow(after.OrderID != "" && before.OrderID == "", JobReadOrder, after.OrderID, after.expiry(now), time.Time{})
 	follow(after.Checkout && !before.Checkout && !after.Acknowledged && policy.AcknowledgeOrders, JobAcknowledge, after.OrderID, now, time.Time{})
 	follow(after.Checkout && !before.Checkout && !after.Acknowledged && !policy.AcknowledgeOrders, JobRemindAcknowledge, after.OrderID, after.AcknowledgeBy.Add(acknowledgeReminderAt), time.Time{})
 	follow(after.AcknowledgeWanted && !before.AcknowledgeWanted && !after.Acknowledged, JobAcknowledge, after.OrderID, now, time.Time{})

@@ -75,16 +75,15 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 		c.network(p, f, now)
 	}
 	c.acknowledgement(p, f)
-	p.count(f.told())
 	if f.Status != nil {
 		c.status(p, f, now)
 	}
+	p.count(f.told())
 	if f.Settled != "" {
-		p.settleOne(Attention{Reason: f.Settled, Ref: f.SettledRef})
-		c.kind, c.attention = KindAttentionEnded, f.Settled
+		p.settle(f.Settled)
 	}
 	if f.Attention != nil {
-		p.raise(Attention{Reason: f.Attention.Reason, Ref: f.Attention.Ref, Message: f.Attention.Message, At: now})
+		p.attend(f.Attention.Reason, f.Attention.Message, now)
 		c.kind, c.attention = KindAttention, f.Attention.Reason
 	}
 	c.advance(p, before)
