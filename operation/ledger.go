@@ -60,6 +60,7 @@ type attempt struct {
 	first bool           // nothing was sent before
 	stale bool           // the key may be forgotten, or not be known where it goes now: look before sending again
 	cut   bool           // the attempt before ended without a word: a crash cut it off
+	sure  bool           // that the attempts before, if any, had no effect, or none that this one doubles
 	row   *store.Request // as it is on record
 	drew  *bool          // money is reserved for it
 	own   bool           // a wish of the gateway's own: it may come up again
@@ -195,14 +196,14 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 	if first {
 		row.FirstSent = now
 	}
-	cut := !row.LeasedUntil.IsZero()
+	cut, sure := !row.LeasedUntil.IsZero(), first || row.State == store.RequestUndone
 	row.Fingerprint, row.Fields, row.Subject = o.store.Fingerprint(req.Content), o.digests(req.Fields), req.trace
 	row.State, row.LeasedUntil = store.RequestOpen, now.Add(leaseTime)
 	if err := tx.PutRequest(ctx, row); err != nil {
 		return c, fmt.Errorf("record request: %w", err)
 	}
 	return claim{try: attempt{
-		key: row.KlarnaKey, first: first, cut: cut, row: &row, drew: new(bool), own: len(req.Content) == 0,
+		key: row.KlarnaKey, first: first, cut: cut, sure: sure, row: &row, drew: new(bool), own: len(req.Content) == 0,
 		stale: now.Sub(row.FirstSent) > keyLife || o.accounts[id.MerchantAccount].changed(row.FirstSent, now),
 	}}, nil
 }

@@ -21,10 +21,13 @@ import (
 func (o *Operations) release(ctx context.Context, try attempt, cause error) error {
 	refused, decided := decision(cause)
 	row := *try.row
-	unsent := try.first && nothingSent(cause)
 	doubtful := !decided && !nothingSent(cause)
+	over := !doubtful && try.sure || decided && settles(refused) // it had no effect, in this attempt or before
+	if over {
+		row.State = store.RequestUndone
+	}
 	switch {
-	case unsent:
+	case try.first && nothingSent(cause):
 		row.FirstSent, row.Fingerprint, row.Fields = time.Time{}, nil, nil
 	case decided && refused.Status == http.StatusBadRequest:
 		row.Fingerprint, row.Fields, row.Refused = nil, nil, refused.ID
@@ -43,13 +46,10 @@ func (o *Operations) release(ctx context.Context, try attempt, cause error) erro
 		if err := tx.PutRequest(ctx, row); err != nil {
 			return err
 		}
-		if unsent || decided && (try.first || settles(refused)) {
+		if over {
 			return try.unreserve(ctx, tx)
 		}
-		if doubtful { // what is reserved may still be spent
-			return o.resolveSoon(ctx, tx, row, resolveAfter)
-		}
-		return nil
+		return o.resolveSoon(ctx, tx, row, resolveAfter) // what is reserved may still be spent, by this attempt or one before
 	})
 	if err != nil {
 		o.log.ErrorContext(ctx, "release request", "operation", row.Operation, "error", err)
@@ -75,10 +75,19 @@ func nothingSent(cause error) bool {
 		errors.Is(cause, klarna.ErrUnavailable) || errors.Is(cause, klarna.ErrRateLimited) || errors.As(cause, &refused) && refused.Read)
 }
 
-// settles tells whether a refusal is a word on earlier attempts under the same key too: one of our credentials or our
-// rate comes before Klarna looks at the request.
+// settles tells whether a refusal is a word on earlier attempts at the same too. One of our credentials, rights or rate
+// comes before Klarna looks at the request, with a conflict Klarna may be at work on the earlier attempt still, and what is
+// gone where no key is sent may be gone by our own doing. An answer that is not in Klarna's words may be somebody else's.
 func settles(refused *klarna.Error) bool {
-	return refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests
+	switch refused.Status {
+	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusConflict:
+		return false
+	case http.StatusForbidden:
+		return refused.Family != klarna.Network && refused.Code != "FORBIDDEN" && refused.Code != "MERCHANT_INACTIVE"
+	case http.StatusNotFound:
+		return refused.Family != klarna.Payments && !strings.HasPrefix(refused.Code, "HTTP_")
+	}
+	return !strings.HasPrefix(refused.Code, "HTTP_")
 }
 
 // final tells whether a refusal stands for its request, whatever changes later: Klarna's decision on the state that it

@@ -177,17 +177,23 @@ func (in NewOrder) expects(amount int64, currency string) error {
 // A person has to look.
 func (o *Operations) elsewhere(ctx context.Context, payment journal.Payment) error {
 	const message = "Klarna shows the session as completed, by an order that is not on record here"
-	if payment.ID != "" {
-		_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
-			EventID:         fmt.Sprintf("elsewhere:%s:%s", payment.MerchantAccount, payment.SessionID),
-			MerchantAccount: payment.MerchantAccount, Cause: journal.Reconciled, At: o.store.Now(), SessionID: payment.SessionID,
-			Attention: &journal.Attention{Reason: journal.Conflict, Message: message},
-		})
-		if err != nil {
-			return err
-		}
+	if err := o.astray(ctx, payment, message); err != nil {
+		return err
 	}
 	return refuse("SESSION_COMPLETED", message)
+}
+
+// astray tells a person that a session has an order, or may have one, that is not on record.
+func (o *Operations) astray(ctx context.Context, payment journal.Payment, message string) error {
+	if payment.ID == "" {
+		return nil
+	}
+	_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
+		EventID:         fmt.Sprintf("elsewhere:%s:%s", payment.MerchantAccount, payment.SessionID),
+		MerchantAccount: payment.MerchantAccount, Cause: journal.Reconciled, At: o.store.Now(), SessionID: payment.SessionID,
+		Attention: &journal.Attention{Reason: journal.Conflict, Message: message},
+	})
+	return err
 }
 
 func placeRequest(in NewOrder, payment journal.Payment, s klarna.Session) klarna.PlaceOrderRequest {

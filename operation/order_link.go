@@ -50,7 +50,7 @@ func (o *Operations) sessionOf(ctx context.Context, merchantAccount string, orde
 
 // wasSent tells whether an order is what was sent for a session, as far as an order shows it.
 func (o *Operations) wasSent(ctx context.Context, merchantAccount, sessionID string, order klarna.Order) (bool, error) {
-	row, err := o.store.Request(ctx, store.RequestID{MerchantAccount: merchantAccount, Operation: "placeOrder", ID: sessionID})
+	row, err := o.store.Request(ctx, placingOf(merchantAccount, sessionID))
 	if err != nil || len(row.Answer) == 0 || row.State == store.RequestDone {
 		return false, ignoreNotFound(err)
 	}

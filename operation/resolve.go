@@ -54,16 +54,16 @@ func (o *Operations) resolveSoon(ctx context.Context, tx store.Tx, row store.Req
 	if row.State != store.RequestOpen || row.FirstSent.IsZero() {
 		return nil
 	}
-	kind, key, known := strings.Cut(row.Subject, " ")
-	if kind == meetsElsewhere {
+	kind, key, _ := strings.Cut(row.Subject, " ")
+	switch {
+	case o.resolvable(row):
+		kind, key = journal.JobResolve, row.Operation+" "+row.ID
+	case row.Operation == "placeOrder": // SettlePlacing does
+	default: // nothing can be looked for, or it is another record's matter: a repeat is as good as any
 		row.State = store.RequestUndone
-		return tx.PutRequest(ctx, row)
-	}
-	if o.resolvable(row) {
-		kind, key, known = journal.JobResolve, row.Operation+" "+row.ID, true
-	}
-	if !known {
-		return nil
+		if err := tx.PutRequest(ctx, row); err != nil || kind != journal.JobReadSession {
+			return err
+		}
 	}
 	now := o.store.Now()
 	return tx.AddJob(ctx, store.Job{

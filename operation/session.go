@@ -3,9 +3,11 @@ package operation
 import (
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"payments.internal/klarna-gateway/journal"
@@ -132,14 +134,61 @@ func (o *Operations) Session(ctx context.Context, merchantAccount, sessionID str
 	return session, err
 }
 
-// ExpireSession records that a session ran out. It changes nothing if there is an order on record.
+// ExpireSession records that a session ran out. It changes nothing if there is an order on record. If one may have been
+// placed without an answer, that is a matter for a person: it is no longer to be seen.
 func (o *Operations) ExpireSession(ctx context.Context, merchantAccount, sessionID string) error {
-	_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
+	payment, err := o.paymentBy(ctx, merchantAccount, journal.KeySession, sessionID)
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return err
+	}
+	row, err := o.store.Request(ctx, placingOf(merchantAccount, sessionID))
+	if err != nil && !errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("read request: %w", err)
+	}
+	told := slices.ContainsFunc(payment.Attentions, func(a journal.Attention) bool { return a.Reason == journal.Conflict })
+	if payment.OrderID == "" && (told || err == nil && row.State == store.RequestOpen && !row.FirstSent.IsZero()) {
+		return o.astray(ctx, payment, "it is not known whether Klarna made an order of the session")
+	}
+	_, err = o.journal.RecordPayment(ctx, journal.PaymentFact{
 		EventID:         fmt.Sprintf("clock:%s:session:%s", merchantAccount, sessionID),
 		MerchantAccount: merchantAccount, Cause: journal.Clock, At: o.store.Now(),
 		SessionID: sessionID, SessionExpired: true,
 	})
 	return err
+}
+
+// placingOf is the record in which everyone meets who places the order of a session.
+func placingOf(merchantAccount, sessionID string) store.RequestID {
+	return store.RequestID{MerchantAccount: merchantAccount, Operation: "placeOrder", ID: sessionID}
+}
+
+// SettlePlacing settles an attempt at a session's order whose outcome was unknown: by the order that is on record, or as
+// undone. Over says that there will be no order any more; else Klarna has just shown the session without one, which is
+// believed once it cannot be at work on the attempt any more.
+func (o *Operations) SettlePlacing(ctx context.Context, merchantAccount, sessionID string, over bool) error {
+	payment, err := o.paymentBy(ctx, merchantAccount, journal.KeySession, sessionID)
+	if err != nil {
+		return ignoreNotFound(err)
+	}
+	return o.store.Do(ctx, func(tx store.Tx) error {
+		row, err := tx.Request(ctx, placingOf(merchantAccount, sessionID))
+		if err != nil || row.State != store.RequestOpen || row.LeasedUntil.After(o.store.Now()) {
+			return ignoreNotFound(err)
+		}
+		switch {
+		case payment.OrderID != "":
+			row.State = store.RequestDone
+			if row.Answer, err = json.Marshal(OrderAnswer{SessionID: sessionID, OrderID: payment.OrderID, RedirectURL: payment.RedirectURL}); err != nil {
+				return fmt.Errorf("encode answer: %w", err)
+			}
+		case over || o.late(row) == absent:
+			row.State = store.RequestUndone // what was sent is kept: by it the order is known should it be met after all
+		default:
+			return nil
+		}
+		row.LeasedUntil = time.Time{}
+		return tx.PutRequest(ctx, row)
+	})
 }
 
 // CancelAuthorization gives an authorisation back. An empty token means the one on record.

@@ -26,7 +26,10 @@ const (
 func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err error) {
 	switch job.Kind {
 	case journal.JobReadSession:
-		return p.readSession(ctx, job)
+		if again, err = p.readSession(ctx, job); err == nil && again.IsZero() {
+			err = p.operations.SettlePlacing(ctx, job.MerchantAccount, job.Key, true)
+		}
+		return again, err
 	case journal.JobPlaceOrder:
 		return again, p.placeOrder(ctx, job)
 	case journal.JobReadOrder:
@@ -85,6 +88,9 @@ func (p *Pool) readSession(ctx context.Context, job store.Job) (again time.Time,
 	case now.After(expires):
 		return again, p.operations.ExpireSession(ctx, job.MerchantAccount, job.Key)
 	}
+	if err := p.operations.SettlePlacing(ctx, job.MerchantAccount, job.Key, false); err != nil {
+		return again, err
+	}
 	again = now.Add(min(sessionReadMin<<min(job.Attempt-1, 6), sessionReadMax))
 	if lastDay := expires.Add(-24 * time.Hour); lastDay.After(now) && again.After(lastDay) {
 		again = lastDay
@@ -120,7 +126,7 @@ func (p *Pool) placeOrder(ctx context.Context, job store.Job) error {
 	case errors.As(err, &refusal) && slices.Contains(final, refusal.Reason()):
 		p.log.WarnContext(ctx, "order not placed", "session_id", job.Key, "reason", refusal.Reason())
 		return nil
-	case errors.As(err, &refused) && !errors.Is(err, klarna.ErrOutcomeUnknown) && !errors.Is(err, klarna.ErrUnavailable) &&
+	case errors.As(err, &refused) && !refused.Read && !errors.Is(err, klarna.ErrOutcomeUnknown) && !errors.Is(err, klarna.ErrUnavailable) &&
 		refused.Status < 500 && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests:
 		p.log.WarnContext(ctx, "order refused by klarna", "session_id", job.Key, "klarna_error_code", refused.Code, "klarna_correlation_id", refused.CorrelationID)
 		return nil
