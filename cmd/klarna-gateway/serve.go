@@ -1,7 +1,6 @@
 package main
 
 import (
-	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/hex"
@@ -13,7 +12,6 @@ import (
 	"net/url"
 	"time"
 
-	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/sync/errgroup"
 
 	"payments.internal/klarna-gateway/access"
@@ -42,11 +40,6 @@ type gatewayProcess struct {
 	hookHTTP *http.Server
 	pool     *worker.Pool
 
-	telemetry *telemetry
-	measures  *measures
-	unobserve func() error
-	circuits  klarna.Circuits // of all accounts: a host that is down is down for each
-
 	adminHTTP *http.Server // nil without an admin listener
 
 	grpcListener, restListener, hookListener, adminListener net.Listener
@@ -64,10 +57,6 @@ type parts struct {
 	heartbeat time.Duration
 	// poll is how often the worker looks for due jobs.
 	poll time.Duration
-	// spans gets every span, as if a collector were configured.
-	spans sdktrace.SpanProcessor
-	// statsKept is how long metrics of the store are kept.
-	statsKept time.Duration
 }
 
 // newGateway opens the store, wires everything and binds the listeners. On an error nothing stays open.
@@ -78,10 +67,6 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 			g.close()
 		}
 	}()
-	if err := g.tell(ctx, with); err != nil {
-		return g, err
-	}
-	log = g.log
 	if err := g.open(ctx, with); err != nil {
 		return g, err
 	}
@@ -97,28 +82,16 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		Store:         g.store, Policy: func(name string) journal.Policy { return v.policies[name] }, Logger: log,
 		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay,
 	})
-	if err := book.IndexMatters(ctx); err != nil {
-		return g, err
-	}
 	operations := operation.New(operation.Config{
 		Journal: book, Accounts: v.operations, SingleReplica: !cfg.replicas(), KeepAnswers: cfg.KeepAnswers, Failpoint: failpoint, Logger: log,
 		CallbackURL: cfg.callbackURL(), HostedPageURL: cfg.doorURL("hosted-page"), NotificationURL: cfg.doorURL("notification"),
 		PushURL: cfg.pushURL, NetworkURL: cfg.networkURL(), SigningKeys: cfg.signingKeys(),
 	})
-	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Retention: cfg.Retention.store(), Logger: log, Tracer: g.telemetry.tracer()})
+	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Logger: log})
 	api := server.Config{
 		Journal: book, Operations: operations, Accounts: v.apis, Defaults: v.defaults,
-		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, UnreadLimit: cfg.WatchUnreadLimit, Logger: log,
-		Observe: g.measures.called, Sent: g.measures.sent, Traces: g.telemetry.traces,
+		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, Logger: log,
 	}
-	door, err := webhook.New(webhook.Config{
-		Journal: book, Accounts: v.doors, NetworkKeys: v.networkKeys, Sources: cfg.sources(), Logger: log,
-		Received: g.measures.webhookReceived, Observe: g.measures.webhookAnswered, Tracer: g.telemetry.tracer(),
-	})
-	if err != nil {
-		return g, err
-	}
-	api.Door = door
 	if err := g.guard(ctx, &api); err != nil {
 		return g, err
 	}
@@ -128,27 +101,18 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 	if g.rest, err = g.api.NewGateway(ctx); err != nil {
 		return g, err
 	}
-	if g.unobserve, err = observeState(g.telemetry.meter, &state{g: g, kept: cmp.Or(with.statsKept, statsKept)}); err != nil {
-		return g, fmt.Errorf("telemetry: %w", err)
+	door, err := webhook.New(webhook.Config{Journal: book, Accounts: v.doors, NetworkKeys: v.networkKeys, Sources: cfg.sources(), Logger: log})
+	if err != nil {
+		return g, err
 	}
 	return g, g.listen(g.rest, door, with)
-}
-
-// tell begins to tell how the gateway is.
-func (g *gatewayProcess) tell(ctx context.Context, with parts) (err error) {
-	if g.telemetry, err = newTelemetry(ctx, g.cfg, with, g.log); err != nil {
-		return err
-	}
-	g.log = g.telemetry.log
-	g.measures, err = newMeasures(g.telemetry.meter)
-	return err
 }
 
 func (g *gatewayProcess) open(ctx context.Context, with parts) (err error) {
 	if g.data, err = openDatabase(ctx, g.cfg, g.log); err != nil {
 		return err
 	}
-	g.store, err = store.New(ctx, store.Config{Engine: g.data.engine, Keys: g.data.keys, Now: with.now, Heartbeat: with.heartbeat, Logger: g.log, Observe: g.measures.committed})
+	g.store, err = store.New(ctx, store.Config{Engine: g.data.engine, Keys: g.data.keys, Now: with.now, Heartbeat: with.heartbeat, Logger: g.log})
 	return err
 }
 
@@ -167,6 +131,7 @@ func (g *gatewayProcess) accounts() (views, error) {
 		policies: map[string]journal.Policy{}, apis: map[string]operation.API{}, defaults: map[operation.API]string{},
 		doors: map[string]webhook.Account{}, networkKeys: map[string]webhook.NetworkKey{},
 	}
+	var circuits klarna.Circuits // of all accounts: a host that is down is down for each
 	for _, a := range g.cfg.MerchantAccounts {
 		account, err := a.account(func(profile accountConfig) (*klarna.Client, error) {
 			web, err := profile.http(g.log)
@@ -174,9 +139,8 @@ func (g *gatewayProcess) accounts() (views, error) {
 				return nil, err
 			}
 			with := profile.klarna()
-			with.HTTPClient, with.Version, with.Logger, with.Circuits = failing(web), version(), g.log, &g.circuits
+			with.HTTPClient, with.Version, with.Logger, with.Circuits = failing(web), version(), g.log, &circuits
 			with.Budgets, with.BudgetsOf = &g.budgets, a.Name
-			with.Observe, with.Tracer = g.measures.klarnaCalled(a.Name), g.telemetry.tracer()
 			return klarna.New(with)
 		})
 		if err != nil {
@@ -347,17 +311,11 @@ func (g *gatewayProcess) close() {
 	if g.stopIssuers != nil {
 		g.stopIssuers()
 	}
-	if g.unobserve != nil {
-		_ = g.unobserve() // the store is not asked any more
-	}
 	if g.store != nil {
 		g.store.Close()
 	}
 	if err := g.data.close(); err != nil {
 		g.log.Error("close database", "error", err)
-	}
-	if g.telemetry != nil {
-		g.telemetry.close()
 	}
 }
 

@@ -1,0 +1,197 @@
+package modeltest
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/goleak"
+)
+
+var (
+	interleavings = flag.Int("interleavings", 40, "how many seeds the model test plays")
+	first         = flag.Uint64("first", 1, "the first of them")
+	oneSeed       = flag.Uint64("seed", 0, "play this one alone and print its history")
+	most          = flag.Int("steps", 40, "steps of each")
+)
+
+// options say what a seed plays.
+type options struct {
+	seed     uint64
+	steps    int
+	replicas bool
+	rate     int    // of 100 steps, how many go wrong
+	crowd    int    // of 100 steps, how many are of several at once
+	focus    string // an action that comes more often
+}
+
+func optionsOf(seed uint64, steps int) options {
+	return options{
+		seed: seed, steps: steps, replicas: seed%2 == 0, rate: []int{60, 30, 0}[seed/2%3], crowd: []int{15, 0}[seed/6%2],
+		focus: actions[seed%uint64(len(actions))].name,
+	}
+}
+
+var actions []action
+
+var everyFault = slices.Concat(callFaults, pointFaults, commitFaults, []faultKind{missing})
+
+func init() {
+	calls := slices.Concat(callFaults, commitFaults)
+	reads := []faultKind{refusedConnection, cutBefore, garbled, busy, down, locked, missing, killBeforeSend, killAfterSend, diskFull, killBeforeWrite, killAfterWrite}
+	actions = []action{
+		{"caller opens a session", 8, slices.Concat(callFaults, commitFaults, pointFaults), false, openSession},
+		{"customer authorises", 10, nil, true, customer},
+		{"caller creates the order", 10, everyFault, false, createOrder},
+		{"caller cancels the authorisation", 2, everyFault, false, cancelAuthorization},
+		{"caller captures", 10, everyFault, false, capture},
+		{"caller refunds", 7, everyFault, false, refund},
+		{"caller cancels the order", 3, everyFault, false, cancelOrder},
+		{"caller releases the rest", 2, everyFault, false, releaseRest},
+		{"caller extends the authorisation", 2, everyFault, false, extend},
+		{"caller reads the order", 3, reads, false, readOrder},
+		{"caller repeats a request", 12, everyFault, false, retry},
+		{"somebody else uses a request_id", 2, commitFaults, false, intrude},
+		{"customer completes a checkout order", 2, nil, true, checkout},
+		{"caller acknowledges", 3, slices.Concat(calls, pointFaults), false, acknowledge},
+		{"klarna weighs the risk", 2, nil, true, risk},
+		{"money comes or lapses", 4, nil, true, money},
+		{"portal", 2, nil, true, portal},
+		{"klarna posts", 14, commitFaults, true, deliver},
+		{"a post is lost", 2, nil, true, drop},
+		{"worker works a job", 20, everyFault, false, job},
+		{"worker sweeps", 4, commitFaults, false, sweep},
+		{"a call arrives late", 4, nil, true, tardy},
+		{"process starts again", 3, nil, true, restart},
+		{"time passes", 10, nil, true, clock},
+		{"watcher resumes", 4, nil, true, watch},
+	}
+}
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// TestModel_HoldsInEveryInterleaving plays seeds on every processor.
+func TestModel_HoldsInEveryInterleaving(t *testing.T) {
+	base, err := newTemplate()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(base.dir) })
+	if *oneSeed > 0 {
+		w := play(t, base, optionsOf(*oneSeed, *most))
+		t.Logf("seed %d:\n%s", *oneSeed, readable(w.told()))
+		if len(w.flaws) > 0 {
+			t.Errorf("seed %d does not hold; !! says where", *oneSeed)
+		}
+		return
+	}
+	sum := tally{pairs: map[pair]int{}}
+	began := time.Now()
+	var next atomic.Uint64
+	t.Run("seeds", func(t *testing.T) {
+		for i := range runtime.GOMAXPROCS(0) {
+			t.Run(fmt.Sprint(i), func(t *testing.T) {
+				t.Parallel()
+				for n := next.Add(1); n <= uint64(*interleavings) && !sum.enough(); n = next.Add(1) {
+					seed := *first + n - 1
+					sum.add(t, seed, play(t, base, optionsOf(seed, *most)))
+				}
+			})
+		}
+	})
+	sum.report(t, time.Since(began))
+}
+
+// play plays one seed in a bubble of its own.
+func play(t *testing.T, base template, o options) (w *world) {
+	synctest.Test(t, func(t *testing.T) {
+		var err error
+		if w, err = newWorld(t.Context(), base, o); err != nil {
+			w.wrong("%v", err)
+		} else {
+			for range o.steps {
+				if w.step(); w.failed() {
+					break
+				}
+			}
+			if !w.failed() {
+				w.end()
+			}
+		}
+		w.close()
+	})
+	return w
+}
+
+// tally sums up what was played.
+type tally struct {
+	mu     sync.Mutex
+	played int
+	steps  int
+	failed []uint64
+	pairs  map[pair]int
+}
+
+func (s *tally) enough() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.failed) >= 3
+}
+
+func (s *tally) add(t *testing.T, seed uint64, w *world) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.played++
+	s.steps += w.stepped
+	for p, n := range w.pairs {
+		s.pairs[p] += n
+	}
+	if len(w.flaws) > 0 {
+		s.failed = append(s.failed, seed)
+		t.Errorf("seed %d, step %d: %s", seed, w.stepped, readable(fmt.Sprintf("%s\nplay it again: go test ./operation/modeltest -run Model -seed %d -steps %d -v\n%s",
+			strings.Join(w.flaws, "\n"), seed, *most, w.told())))
+	}
+}
+
+// report prints what was reached, and demands that every pair was, if enough was played for that.
+func (s *tally) report(t *testing.T, took time.Duration) {
+	t.Logf("%d interleavings, %d steps in %v: %.0f interleavings/s, %.0f steps/s", s.played, s.steps, took.Round(time.Millisecond),
+		float64(s.played)/took.Seconds(), float64(s.steps)/took.Seconds())
+	var b strings.Builder
+	var missed []string
+	fmt.Fprintf(&b, "\n%-36s %7s", "", "")
+	for i := range everyFault {
+		fmt.Fprintf(&b, " %5c", 'a'+i)
+	}
+	for _, a := range append(slices.Clone(actions), action{name: "several at once", faults: everyFault}) {
+		fmt.Fprintf(&b, "\n%-36s %7d", a.name, s.pairs[pair{a.name, ""}])
+		for _, f := range everyFault {
+			n := s.pairs[pair{a.name, f}]
+			if !slices.Contains(a.faults, f) {
+				fmt.Fprintf(&b, " %5s", "")
+				continue
+			}
+			fmt.Fprintf(&b, " %5d", n)
+			if n == 0 {
+				missed = append(missed, a.name+" × "+string(f))
+			}
+		}
+	}
+	for i, f := range everyFault {
+		fmt.Fprintf(&b, "\n%c %s", 'a'+i, f)
+	}
+	t.Logf("actions, and faults that met them:%s", b.String())
+	if len(missed) > 0 && s.played < 2000 {
+		t.Logf("%d pairs were not reached; 2000 interleavings and more have to reach all", len(missed))
+	} else if len(missed) > 0 {
+		t.Errorf("%d pairs were not reached: %s", len(missed), strings.Join(missed, ", "))
+	}
+}
