@@ -95,13 +95,15 @@ vuln: ## known vulnerabilities in what the binary calls; needs the vulnerability
 	echo "vuln: NOTHING WAS CHECKED: govulncheck could not do its work, most likely because its database cannot be reached from here."; \
 	echo "vuln: run it where the internet is, or set GOVULNDB to a copy of the database."; exit 2
 
+# What a release calls itself: the tag at the commit, or how far the commit is from one.
+RELEASE   ?= $(shell git describe --tags --always --match 'v[0-9]*' 2>/dev/null)
 PLATFORMS ?= linux/amd64 linux/arm64 darwin/arm64
 release: ## dist/: a static binary per platform, their checksums, and a bill of materials (CycloneDX)
 	@test -z "$$(git status --porcelain)" || { echo "release: there are changes that are not committed"; exit 1; }
 	@rm -rf dist && mkdir -p dist .build
 	@for platform in $(PLATFORMS); do \
 		out=dist/klarna-gateway-$${platform%/*}-$${platform#*/}; \
-		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -trimpath -ldflags='-s -w' -o $$out ./cmd/klarna-gateway || exit 1; \
+		CGO_ENABLED=0 GOOS=$${platform%/*} GOARCH=$${platform#*/} $(GO) build -trimpath -ldflags='-s -w -X main.release=$(RELEASE)' -o $$out ./cmd/klarna-gateway || exit 1; \
 	done
 	@$(call sbom,dist/klarna-gateway.cdx.json)
 	@cd dist && sha256sum * > SHA256SUMS && cat SHA256SUMS

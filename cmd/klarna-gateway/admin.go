@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net/http"
 	"net/http/pprof"
-	"runtime"
 	"sync/atomic"
 	"time"
 )
@@ -64,7 +63,7 @@ func (a *admin) ready(w http.ResponseWriter, r *http.Request) {
 }
 
 func (a *admin) version(w http.ResponseWriter, _ *http.Request) {
-	answer(w, http.StatusOK, map[string]string{"version": version(), "go": runtime.Version(), "platform": runtime.GOOS + "/" + runtime.GOARCH})
+	answer(w, http.StatusOK, buildInfo())
 }
 
 func answer(w http.ResponseWriter, status int, body any) {

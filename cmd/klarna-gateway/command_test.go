@@ -115,7 +115,7 @@ func TestCommand_RefusesWhatItDoesNotKnow(t *testing.T) {
 	}{
 		{nil, "no command"},
 		{[]string{"serv"}, `unknown command "serv"`},
-		{[]string{"serve", "-conf", "x"}, "not defined: -conf"},
+		{[]string{"serve", "-conf", "x"}, "unknown flag: --conf"},
 		{[]string{"serve", "-config", "none.yaml"}, "none.yaml"},
 		{[]string{"dev", "-sim", "nowhere", "-webhooks", "127.0.0.1:0", "-data", t.TempDir()}, "listen"},
 		{[]string{"sim", "-address", "nowhere", "-secrets", t.TempDir()}, "listen"},

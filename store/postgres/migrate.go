@@ -25,6 +25,15 @@ const migrationLock = 0x6b6c61726e61 // "klarna"
 // neither read nor have to write. The others need every older replica stopped first.
 const compatible = "-- compatible: yes\n"
 
+// SchemaVersion is the version that Open brings a database's schema to.
+func SchemaVersion() int {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		panic(fmt.Sprintf("list migrations: %v", err)) // only of a malformed pattern
+	}
+	return len(names)
+}
+
 // migrate brings the schema up to date in one transaction. The files are applied in the order of their names and never
 // changed once released. A database that has more of them than are known here is taken if those are all compatible, so
 // that old and new replicas can run, and restart, side by side.

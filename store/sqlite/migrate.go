@@ -15,14 +15,23 @@ var migrations embed.FS
 // ErrNewer says that the database was written by a newer version of this program, whose schema this one cannot know.
 var ErrNewer = errors.New("database is newer than this program")
 
+// SchemaVersion is the version that Open brings a file's schema to.
+func SchemaVersion() int { return len(migrationNames()) }
+
+// migrationNames are the migrations in their order.
+func migrationNames() []string {
+	names, err := fs.Glob(migrations, "migrations/*.sql")
+	if err != nil {
+		panic(fmt.Sprintf("list migrations: %v", err)) // only of a malformed pattern
+	}
+	slices.Sort(names)
+	return names
+}
+
 // migrate brings the schema up to date in one transaction. The files are applied in the order of their names and never
 // changed once released; the schema's version is the number of files applied.
 func (w *writer) migrate(ctx context.Context) error {
-	names, err := fs.Glob(migrations, "migrations/*.sql")
-	if err != nil {
-		return fmt.Errorf("list migrations: %w", err)
-	}
-	slices.Sort(names)
+	names := migrationNames()
 	return w.transaction(ctx, func(ctx context.Context) error {
 		if _, err := w.conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT`); err != nil {
 			return fmt.Errorf("create schema version: %w", err)
