@@ -8,9 +8,11 @@ package journal
 
 import (
 	"context"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"time"
 
 	"payments.internal/klarna-gateway/store"
@@ -123,21 +125,39 @@ func (j *Journal) seen(ctx context.Context, tx store.Tx, merchantAccount, id str
 		return Duplicate, before, nil
 	}
 	j.log.ErrorContext(ctx, "event id came with other content; quarantined", "event_id", id, "merchant_account", merchantAccount)
-	err = j.Quarantine(ctx, tx, merchantAccount, id, "event id seen before with other content", raw)
+	err = j.Quarantine(ctx, tx, merchantAccount, id, reusedReason, raw)
 	return Mismatch, before, err
 }
 
-// Quarantine keeps a well-signed notification that cannot be applied, for a person to look at. A repeat is
-// kept again.
+// reusedReason marks rows of the quarantine whose event id is taken.
+const reusedReason = "event id seen before with other content"
+
+// Quarantine keeps a well-signed notification that cannot be applied, and raises it as a matter for a person. A repeat is
+// kept again; it is the same matter.
 func (j *Journal) Quarantine(ctx context.Context, tx store.Tx, merchantAccount, eventID, reason string, raw []byte) error {
-	err := tx.Quarantine(ctx, store.Quarantined{
-		MerchantAccount: merchantAccount, EventID: eventID, Reason: reason, Raw: raw, ReceivedAt: j.store.Now(),
-	})
-	if err != nil {
+	kept := store.Quarantined{MerchantAccount: merchantAccount, EventID: eventID, Reason: reason, Raw: raw, ReceivedAt: j.store.Now()}
+	var err error
+	if kept.ID, err = tx.Quarantine(ctx, kept); err != nil {
 		return fmt.Errorf("quarantine: %w", err)
 	}
-	return nil
+	return j.RaiseIn(ctx, tx, j.quarantinedMatter(kept), Notification)
 }
+
+// quarantinedMatter is the matter that a row of the quarantine is. It is named by the content: the same bytes again are
+// no other matter.
+func (j *Journal) quarantinedMatter(q store.Quarantined) Matter {
+	why := QuarantinedPost
+	if q.Reason == reusedReason {
+		why = EventIDReused
+	}
+	return Matter{
+		ID: MatterID(q.MerchantAccount, why, hex.EncodeToString(j.store.Fingerprint(q.Raw))), MerchantAccount: q.MerchantAccount, Reason: why,
+		Message: strings.TrimSuffix("notification "+q.EventID, " ") + ": " + q.Why(), About: MatterSubject{QuarantineID: q.ID},
+	}
+}
+
+// QuarantinedMatter is the id of the matter that a row of the quarantine is.
+func (j *Journal) QuarantinedMatter(q store.Quarantined) string { return j.quarantinedMatter(q).ID }
 
 // errDistinct is what a merge of two subjects answers that cannot be one.
 var errDistinct = errors.New("not the same")

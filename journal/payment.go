@@ -160,14 +160,30 @@ const (
 	WorkGivenUp        AttentionReason = "WORK_GIVEN_UP"
 	OutcomeUnknown     AttentionReason = "OUTCOME_UNKNOWN"
 	Disputed           AttentionReason = "DISPUTED"
+
+	SilentPayment         AttentionReason = "SILENT_PAYMENT"
+	AuthorizationExpiring AttentionReason = "AUTHORIZATION_EXPIRING"
+	OrphanPossible        AttentionReason = "ORPHAN_POSSIBLE"
+	FraudPending          AttentionReason = "FRAUD_PENDING"
+
+	// Of no payment.
+	QuarantinedPost       AttentionReason = "QUARANTINED"
+	EventIDReused         AttentionReason = "EVENT_ID_REUSED"
+	SigningKeyOverdue     AttentionReason = "SIGNING_KEY_OVERDUE"
+	AccountNotOperational AttentionReason = "ACCOUNT_NOT_OPERATIONAL"
+	WorkFailing           AttentionReason = "WORK_FAILING"
 )
 
 // Attention is an open matter. Message is for people and holds no personal data.
 type Attention struct {
 	Reason  AttentionReason `json:"reason"`
+	Ref     string          `json:"ref,omitempty"` // tells matters of one reason apart, such as the request of an unknown outcome
 	Message string          `json:"message"`
 	At      time.Time       `json:"at"`
 }
+
+// same tells whether two attentions are one matter.
+func (a Attention) same(b Attention) bool { return a.Reason == b.Reason && a.Ref == b.Ref }
 
 // paymentMoves lists the states that may follow a state. A state without an entry is final. Skipping states forward is
 // legal, since we may hear of the later one first.
@@ -188,6 +204,19 @@ func legalMove(from, to PaymentState) bool {
 
 // Final tells whether nothing can come after this state.
 func (s PaymentState) Final() bool { return s != "" && paymentMoves[s] == nil }
+
+// FinalPaymentStates lists the states after which nothing more can come to a payment.
+func FinalPaymentStates() (all []string) {
+	for _, next := range paymentMoves {
+		for _, state := range next {
+			if state.Final() && !slices.Contains(all, string(state)) {
+				all = append(all, string(state))
+			}
+		}
+	}
+	slices.Sort(all)
+	return all
+}
 
 // keys lists everything that addresses the payment.
 func (p *Payment) keys() []store.Key {
@@ -305,19 +334,25 @@ func (p *Payment) Difference() (diff int64, ok bool) {
 	return diff, true
 }
 
-// attend adds an open matter, once per reason.
+// attend adds an open matter, once.
 func (p *Payment) attend(reason AttentionReason, message string, at time.Time) {
-	for _, a := range p.Attentions {
-		if a.Reason == reason {
-			return
-		}
-	}
-	p.Attentions = append(p.Attentions, Attention{Reason: reason, Message: message, At: at})
+	p.raise(Attention{Reason: reason, Message: message, At: at})
 }
 
-// settle removes an open matter.
+func (p *Payment) raise(a Attention) {
+	if !slices.ContainsFunc(p.Attentions, a.same) {
+		p.Attentions = append(p.Attentions, a)
+	}
+}
+
+// settle removes the open matters of a reason.
 func (p *Payment) settle(reason AttentionReason) {
 	p.Attentions = slices.DeleteFunc(p.Attentions, func(a Attention) bool { return a.Reason == reason })
+}
+
+// settleOne removes one open matter.
+func (p *Payment) settleOne(which Attention) {
+	p.Attentions = slices.DeleteFunc(p.Attentions, which.same)
 }
 
 func unite(list, more []Movement) []Movement {

@@ -53,6 +53,7 @@ const (
 	KindExpiresInSevenDays     PaymentKind = "EXPIRES_IN_SEVEN_DAYS"
 	KindExpiresInOneDay        PaymentKind = "EXPIRES_IN_ONE_DAY"
 	KindAuthorizationExpired   PaymentKind = "AUTHORIZATION_EXPIRED"
+	KindAttentionEnded         PaymentKind = "ATTENTION_ENDED"
 	KindInProgress             PaymentKind = "IN_PROGRESS"
 	KindDeclined               PaymentKind = "DECLINED"
 	KindChargedBack            PaymentKind = "CHARGED_BACK"
@@ -95,6 +96,7 @@ type PaymentFact struct {
 	Orphan         OrphanKind
 	Attention      *Attention
 	Settled        AttentionReason // a matter that is open no more
+	SettledRef     string          // its Ref
 }
 
 // SessionFacts is what a session's creation or update settled.
@@ -191,7 +193,17 @@ func (j *Journal) PaymentIn(ctx context.Context, tx store.Tx, fact PaymentFact) 
 	if repeat != "" {
 		return j.repeatedPayment(ctx, tx, known, repeat)
 	}
-	subject, merged, err := j.subject(ctx, tx, store.Payments, fact.MerchantAccount, fact.identity(), mergePayments)
+	var taken []store.Subject // over by the oldest
+	subject, merged, err := j.subject(ctx, tx, store.Payments, fact.MerchantAccount, fact.identity(), func(into *store.Subject, from store.Subject) error {
+		err := mergePayments(into, from)
+		if err == nil {
+			taken = append(taken, from)
+		}
+		return err
+	})
+	if err == nil {
+		err = j.endTaken(ctx, tx, taken, fact.Cause)
+	}
 	if err != nil {
 		return rec, fmt.Errorf("find payment: %w", err)
 	}
@@ -261,6 +273,9 @@ func (j *Journal) appendPayment(ctx context.Context, tx store.Tx, subject store.
 	}
 	if rec.Outcome == Superseded {
 		j.log.WarnContext(ctx, "payment event came too late and was kept without effect", "event_id", fact.EventID, "kind", rec.Kind, "state", after.State)
+	}
+	if err := j.followAttentions(ctx, tx, before.Attentions, &after, fact.Cause, fact.EventID); err != nil {
+		return rec, err
 	}
 	return rec, j.followPayment(ctx, tx, before, after, fact)
 }
@@ -342,7 +357,7 @@ func mergePayments(into *store.Subject, from store.Subject) error {
 		p.AcknowledgeBy = q.AcknowledgeBy
 	}
 	for _, a := range q.Attentions {
-		p.attend(a.Reason, a.Message, a.At)
+		p.raise(a)
 	}
 	p.Network = mergeNetworks(p.Network, q.Network)
 	p.count(nil)

@@ -80,10 +80,11 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 	}
 	p.count(f.told())
 	if f.Settled != "" {
-		p.settle(f.Settled)
+		p.settleOne(Attention{Reason: f.Settled, Ref: f.SettledRef})
+		c.kind, c.attention = KindAttentionEnded, f.Settled
 	}
 	if f.Attention != nil {
-		p.attend(f.Attention.Reason, f.Attention.Message, now)
+		p.raise(Attention{Reason: f.Attention.Reason, Ref: f.Attention.Ref, Message: f.Attention.Message, At: now})
 		c.kind, c.attention = KindAttention, f.Attention.Reason
 	}
 	c.advance(p, before)

@@ -86,9 +86,48 @@ func (j *Journal) ChangeKeyIn(ctx context.Context, tx store.Tx, id store.Signing
 	case err != nil:
 		return fmt.Errorf("read signing key: %w", err)
 	}
+	before := k
 	change(&k)
 	if err := tx.PutSigningKey(ctx, k); err != nil {
 		return fmt.Errorf("record signing key: %w", err)
 	}
+	return j.followKey(ctx, tx, before, k)
+}
+
+// followKey raises a key that signs past its retirement as a matter, and ends that when it is gone or its retirement is
+// put off.
+func (j *Journal) followKey(ctx context.Context, tx store.Tx, before, after store.SigningKey) error {
+	about := string(after.Scheme) + " " + after.ID
+	if KeyUsedLate(after) && after.RevokedAt.IsZero() {
+		return j.RaiseIn(ctx, tx, Matter{
+			ID: MatterID(after.MerchantAccount, SigningKeyOverdue, about), MerchantAccount: after.MerchantAccount, Reason: SigningKeyOverdue,
+			Message: "Klarna signs with key " + after.ID + ", which was to be retired at " + after.RetireAt.UTC().Format(time.RFC3339),
+			About:   MatterSubject{SigningKey: after.SigningKeyID},
+		}, Notification)
+	}
+	if KeyUsedLate(before) {
+		return j.EndIn(ctx, tx, MatterID(after.MerchantAccount, SigningKeyOverdue, about), Call)
+	}
 	return nil
+}
+
+// SignatureFlaw is why a post's signature is not taken.
+type SignatureFlaw string
+
+// The flaws of signatures.
+const (
+	HeaderMissing    SignatureFlaw = "HEADER_MISSING"
+	HeaderMalformed  SignatureFlaw = "HEADER_MALFORMED"
+	SigningKeyGone   SignatureFlaw = "KEY_REVOKED"
+	KeyUnknown       SignatureFlaw = "KEY_UNKNOWN"
+	SignatureDiffers SignatureFlaw = "SIGNATURE_DIFFERS"
+)
+
+// SignatureCheck is what the webhooks' door thinks of a post.
+type SignatureCheck struct {
+	Scheme          store.SigningScheme // empty if the headers are of none
+	KeyID           string              // that the headers name
+	MerchantAccount string              // of the key that verifies
+	Flaw            SignatureFlaw       // empty if it is taken
+	RetireAt        time.Time           // of the key that verifies
 }

@@ -35,6 +35,19 @@ func (c *Circuits) of(base string, after int, delay time.Duration) *breaker {
 	return c.hosts[host]
 }
 
+// Open tells of each host that was called whether its circuit is open, until the probe after it has done well.
+func (c *Circuits) Open() map[string]bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	open := make(map[string]bool, len(c.hosts))
+	for host, b := range c.hosts {
+		b.mu.Lock()
+		open[host] = b.open()
+		b.mu.Unlock()
+	}
+	return open
+}
+
 // errCircuitOpen is why a call was not sent while Klarna is down.
 var errCircuitOpen = errors.New("circuit open after repeated failures")
 

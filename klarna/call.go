@@ -89,7 +89,7 @@ func (c *Client) doHere(ctx context.Context, k call) error {
 			}
 			seen := k.seen(req, 0)
 			seen.Err = err
-			c.tell(ctx, k, seen)
+			c.tell(ctx, seen)
 			return err
 		}
 		transient, err := c.attempt(req, k, n, probe)
@@ -132,17 +132,21 @@ func (c *Client) attempt(req *http.Request, k call, n int, probe bool) (transien
 	what := moot
 	defer func() { c.report(req.Context(), probe, what) }()
 	seen := k.seen(req, n)
+	back := away(req.Context())
+	span := c.span(req.Context(), seen)
 	start := time.Now()
 	transient, err = c.exchange(req, k, &seen)
 	seen.Err = traced(err, seen)
 	seen.Duration = time.Since(start)
+	span.end(seen)
+	back()
 	switch {
 	case !transient || seen.Status == http.StatusTooManyRequests:
 		what = served
 	case req.Context().Err() == nil || seen.Duration >= c.patience:
 		what = failed
 	}
-	c.tell(req.Context(), k, seen)
+	c.tell(req.Context(), seen)
 	return transient, seen.Err
 }
 
@@ -189,14 +193,14 @@ func (c *Client) report(ctx context.Context, probe bool, what outcome) {
 
 func (k call) seen(req *http.Request, attempt int) Call {
 	return Call{
-		Operation: k.operation, Family: k.family, Method: k.method, Attempt: attempt,
+		Operation: k.operation, Family: k.family, Method: k.method, Path: k.path, Attempt: attempt,
 		CorrelationID: req.Header.Get(headerPartnerCorrelation),
 	}
 }
 
-func (c *Client) tell(ctx context.Context, k call, seen Call) {
+func (c *Client) tell(ctx context.Context, seen Call) {
 	correlate(ctx, seen)
-	c.debug(ctx, k.path, seen)
+	c.debug(ctx, seen)
 	c.observe(ctx, seen)
 }
 
@@ -340,12 +344,12 @@ func (t *connTrace) mayHaveSent(err error) bool {
 }
 
 // debug logs one call: no ids, no bodies, no free text.
-func (c *Client) debug(ctx context.Context, path string, seen Call) {
+func (c *Client) debug(ctx context.Context, seen Call) {
 	if !c.log.Enabled(ctx, slog.LevelDebug) {
 		return
 	}
 	attrs := []slog.Attr{
-		slog.String("operation", seen.Operation), slog.String("method", seen.Method), slog.String("path", path),
+		slog.String("operation", seen.Operation), slog.String("method", seen.Method), slog.String("path", seen.Path),
 		slog.Int("attempt", seen.Attempt), slog.Int("status", seen.Status), slog.Duration("duration", seen.Duration),
 		slog.String("correlation_id", seen.CorrelationID),
 	}

@@ -22,6 +22,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 )
 
 // Family is a group of Klarna APIs that share their way of answering. The same status and code mean different things
@@ -105,6 +107,8 @@ type Config struct {
 
 	// Observe is told of every attempt, after it ended; nil: nobody is. It must not block.
 	Observe func(ctx context.Context, call Call)
+	// Tracer makes a span of every attempt that is sent; nil: there are none. Klarna is not told of traces.
+	Tracer trace.Tracer
 }
 
 // Originator is a party behind the integrator, as the Network's integration metadata names it.
@@ -119,6 +123,7 @@ type Call struct {
 	Operation     string // Klarna's name of the operation, such as "captureOrder"
 	Family        Family
 	Method        string
+	Path          string        // its template, such as "/ordermanagement/v1/orders/{order_id}"
 	Attempt       int           // from 1; 0 when a call was not sent at all: no time, no rate, or the circuit open
 	Status        int           // 0 when there was no answer
 	Duration      time.Duration // of the attempt alone, without waits
@@ -148,6 +153,7 @@ type Client struct {
 	breaker       *breaker // the host's
 	log           *slog.Logger
 	observe       func(context.Context, Call)
+	tracer        trace.Tracer // nil: no spans
 }
 
 // New checks cfg and returns a client. The error names every flaw at once, and no secret.
@@ -175,6 +181,7 @@ func New(cfg Config) (*Client, error) {
 		breaker:       cfg.Circuits.of(base, cmp.Or(cfg.CircuitFailures, DefaultCircuitFailures), cmp.Or(cfg.CircuitDelay, DefaultCircuitDelay)),
 		log:           cfg.Logger,
 		observe:       cfg.Observe,
+		tracer:        cfg.Tracer,
 	}
 	if host, known := HostAt(base); known {
 		c.region = host.Region
@@ -183,6 +190,7 @@ func New(cfg Config) (*Client, error) {
 	for _, category := range categories {
 		made := newBucket(cmp.Or(cfg.Rates[category], defaults[category]))
 		made.agreed = cfg.Rates[category] != 0
+		made.owner, made.category = cfg.BudgetsOf, category
 		c.rates[category] = cfg.Budgets.of(strings.Join([]string{cfg.BudgetsOf, base, string(category)}, " "), made)
 	}
 	if cfg.HTTPClient != nil {

@@ -160,6 +160,9 @@ const (
 //
 // Calls that have to wait stand in lanes. The timer belongs to the bucket; it runs only while somebody waits.
 type bucket struct {
+	owner    string // see Budget
+	category Category
+
 	agreed bool // the quota was agreed on: Klarna's answers do not change it
 
 	mu      sync.Mutex

@@ -1,6 +1,8 @@
 package klarna
 
 import (
+	"maps"
+	"slices"
 	"sync"
 	"time"
 )
@@ -47,6 +49,40 @@ func (b *Budgets) Demands() map[string]float64 {
 		}
 	}
 	return demands
+}
+
+// Budget is a rate budget at one moment, in calls.
+type Budget struct {
+	Owner    string // Config.BudgetsOf
+	Category Category
+	Quota    float64 // a second, that Klarna grants all who share the account
+	Left     float64 // that could be sent at once
+	Most     float64 // that Left can be, this process's part
+	Waiting  int     // for their turn
+}
+
+// Levels tells of each budget that has a quota how much of it is left. Budgets of several hosts of one owner are told
+// one by one, in the order of their hosts.
+func (b *Budgets) Levels() (levels []Budget) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(b.buckets)) {
+		if level, has := b.buckets[name].level(); has {
+			levels = append(levels, level)
+		}
+	}
+	return levels
+}
+
+func (b *bucket) level() (level Budget, has bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.wait(0) // brings tokens up to date
+	level = Budget{Owner: b.owner, Category: b.category, Quota: float64(b.quota), Left: max(b.tokens, 0), Most: b.most, Waiting: b.ahead(lanes - 1)}
+	if time.Now().Before(b.at) { // Klarna halts us
+		level.Left = 0
+	}
+	return level, b.quota > 0
 }
 
 // Share sets which part of its quota, from 0 to 1, each budget has for itself. Those that are not named keep theirs.

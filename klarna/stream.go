@@ -61,6 +61,8 @@ type streamed struct {
 	start  time.Time
 	stall  *time.Timer // cancels req
 	body   io.ReadCloser
+	span   attemptSpan
+	back   func() // nil before it was sent
 	once   sync.Once
 }
 
@@ -74,7 +76,8 @@ func (s *streamed) open() (*http.Response, error) {
 	}
 	what := moot
 	defer func() { s.client.report(turn, probe, what) }()
-	s.seen.Attempt, s.start = 1, time.Now()
+	s.seen.Attempt = 1
+	s.back, s.span, s.start = away(s.req.Context()), s.client.span(s.req.Context(), s.seen), time.Now()
 	s.stall = time.AfterFunc(s.client.timeout, func() { s.cancel(errStalled) })
 	defer s.stall.Stop()
 	res, err := s.client.http.Do(s.req)
@@ -132,7 +135,11 @@ func (s *streamed) broken(err error) error {
 func (s *streamed) end(err error) {
 	s.once.Do(func() {
 		s.seen.Err, s.seen.Duration = err, time.Since(s.start)
-		s.client.tell(context.WithoutCancel(s.req.Context()), s.call, s.seen)
+		s.span.end(s.seen)
+		if s.back != nil {
+			s.back()
+		}
+		s.client.tell(context.WithoutCancel(s.req.Context()), s.seen)
 		s.cancel(nil)
 	})
 }

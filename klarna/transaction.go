@@ -234,6 +234,11 @@ func (in AuthorizeRequest) LogValue() slog.Value {
 }
 
 // LogValue keeps people out of logs.
+func (u TransactionUpdate) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("payment_transaction_reference", u.PaymentTransactionReference))
+}
+
+// LogValue keeps people out of logs.
 func (t Transaction) LogValue() slog.Value {
 	return slog.GroupValue(slog.String("payment_transaction_id", t.PaymentTransactionID), slog.String("state", string(t.State)))
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"net/http"
 	"time"
 )
@@ -92,6 +93,11 @@ type NetworkCaptureRequest struct {
 	PaymentCaptureReference  string          `json:"payment_capture_reference,omitempty"`
 	RemainingAuthorization   string          `json:"remaining_authorization,omitempty"` // ReleaseRemaining, or empty to keep it
 	SupplementaryCaptureData json.RawMessage `json:"supplementary_capture_data,omitempty"`
+}
+
+// LogValue keeps people out of logs, to whom shipments may go.
+func (in NetworkCaptureRequest) LogValue() slog.Value {
+	return slog.GroupValue(slog.String("payment_capture_reference", in.PaymentCaptureReference), slog.Int64("capture_amount", in.CaptureAmount))
 }
 
 // ReleaseRemaining gives back with a capture what it leaves.

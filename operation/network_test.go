@@ -3,8 +3,6 @@ package operation_test
 import (
 	"bytes"
 	"context"
-	"fmt"
-	"sync"
 	"testing"
 	"time"
 
@@ -95,6 +93,32 @@ func TestAuthorize_IsByWhatTheCallerHas(t *testing.T) {
 		t.Errorf("repeated: %+v, %v", again, err)
 	}
 	w.CalledTimes("authorizePayment", 5)
+}
+
+// Klarna refuses another body under the key, and what would be sent now is not what was sent.
+func TestAuthorize_ARepeatSendsWhatWasSentBefore(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	partner := w.Onboarded()
+	request := w.Asked(partner)
+	w.Complete(request)
+	w.LoseAnswer("authorizePayment")
+	_, err := authorize(w, "a-1", partner, request)
+	w.Unknown(err)
+	transaction := w.Klarna.Transactions(partner)[0]
+	_, err = w.Journal.RecordPayment(t.Context(), journal.PaymentFact{
+		EventID: "n", MerchantAccount: Acquirer, Cause: journal.Notification, At: w.Store.Now(), Type: "payment.x",
+		Network: &journal.NetworkFacts{
+			PartnerAccountID: partner, Network: journal.Network{RequestID: request, TransactionID: transaction},
+			Transaction: &journal.OrderFacts{Status: "AUTHORIZED", Currency: "EUR", Amount: Amount - 1},
+		},
+	})
+	w.Must(err)
+	made, err := authorize(w, "a-1", partner, request)
+	w.Must(err)
+	if made.Transaction.PaymentTransactionID != transaction || len(w.Klarna.Transactions(partner)) != 1 {
+		t.Errorf("made %+v beside %v", made.Transaction, w.Klarna.Transactions(partner))
+	}
 }
 
 // networkWrites is every write of a payment on the Network, with what has to come before and what shows its effect.
@@ -369,45 +393,6 @@ func TestNetworkPayment_AStaleRepeatFindsWhatWasTold(t *testing.T) {
 	}
 	w.CalledTimes("createPaymentRequest", 1)
 	w.CalledTimes("authorizePayment", 1)
-}
-
-func TestReserve_AHundredParallelMovementsOfATransactionMakeAnExactSum(t *testing.T) {
-	t.Parallel()
-	for name, m := range map[string]struct {
-		prepare func(*World, string) string
-		move    func(w *World, id, partner, transaction string, amount int64) error
-		short   string
-		moved   func(klarnatest.Transaction) int64
-	}{
-		"capture": {(*World).Transacted, (*World).Take, "CAPTURE_NOT_ALLOWED", func(t klarnatest.Transaction) int64 { return t.Captured }},
-		"refund":  {taken, (*World).Return, "REFUND_NOT_ALLOWED", func(t klarnatest.Transaction) int64 { return t.Refunded }},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			w := New(t, Options{Replicas: true})
-			partner := w.Onboarded()
-			id := m.prepare(w, partner)
-			two := *w
-			two.Operations = w.Replica()
-			results := make([]error, 100)
-			var moving sync.WaitGroup
-			for i := range results {
-				by := []*World{w, &two}[i%2]
-				moving.Go(func() { results[i] = m.move(by, fmt.Sprintf("m-%d", i), partner, id, 130) })
-			}
-			moving.Wait()
-			refused := 0
-			for _, err := range results {
-				if err != nil {
-					refused++
-					w.Refused(err, m.short, "amount.amount_minor")
-				}
-			}
-			if got := m.moved(w.Transaction(id)); refused != 1 || got != 99*130 {
-				t.Errorf("%d were refused and %d moved at Klarna, want 1 and %d", refused, got, 99*130)
-			}
-		})
-	}
 }
 
 func TestCaptureTransaction_KlarnasFiguresTellWhatIsLeft(t *testing.T) {

@@ -24,6 +24,13 @@ type PartnerParts interface {
 	PaymentProfiles(ctx context.Context) ([]klarna.PaymentProfile, error)
 	ComplianceDecisions(ctx context.Context, partnerAccountID string, part klarna.Cursor) (decisions []klarna.ComplianceDecision, next string, err error)
 	ComplianceDecision(ctx context.Context, partnerAccountID, id string) (klarna.ComplianceDecision, error)
+	PricePlans(ctx context.Context) ([]klarna.PricePlan, error)
+	PricePlan(ctx context.Context, id string) (klarna.PricePlan, error)
+	ProgramPlans(ctx context.Context, filter klarna.ProgramFilter) ([]klarna.ProgramPlan, error)
+	ProgramPlan(ctx context.Context, id string) (klarna.ProgramPlan, error)
+	PaymentProgram(ctx context.Context, id string) (klarna.PaymentProgram, error)
+	ProgramEnablements(ctx context.Context, partnerAccountID string, part klarna.Cursor) (enablements []klarna.ProgramEnablement, next string, err error)
+	ProgramEnablement(ctx context.Context, partnerAccountID, id string) (klarna.ProgramEnablement, error)
 }
 
 // PartnerParts opens the parts of a merchant account's partners.

@@ -29,19 +29,44 @@ func refunding(w *World, id, order string, amount int64) error {
 	return err
 }
 
-// movements are the two ways for money to go, with what has to come before and how Klarna counts them.
+// ofTransaction is a movement of a transaction of the partner on record.
+func ofTransaction(move func(w *World, id, partner, transaction string, amount int64) error) mover {
+	return func(w *World, id, transaction string, amount int64) error {
+		return move(w, id, w.NetworkPayment(journal.KeyTransaction, transaction).PartnerAccountID, transaction, amount)
+	}
+}
+
+// movements are the ways for money to go, with what has to come before and how Klarna counts them. The id that prepare
+// returns is an order's or a transaction's.
 var movements = []struct {
-	name, short string // Klarna's operation; the reason when not enough is left
-	prepare     func(w *World) (order string)
-	move        mover
-	moved       func(klarnatest.Order) int64
+	name     string          // Klarna's operation
+	recorded store.RequestID // how requests are on record, without their id
+	fund     store.Fund      // what they draw on, without its key
+	short    string          // the reason when not enough is left
+	prepare  func(w *World) (id string)
+	move     mover
+	moved    func(w *World, id string) int64
 }{
-	{"capture", "CAPTURE_NOT_ALLOWED", (*World).Placed, capturing, func(o klarnatest.Order) int64 { return o.Captured }},
-	{"refund", "REFUND_NOT_ALLOWED", func(w *World) string {
-		order := w.Placed()
-		w.Must(capturing(w, "all", order, Amount))
-		return order
-	}, refunding, func(o klarnatest.Order) int64 { return o.Refunded }},
+	{
+		"capture", store.RequestID{MerchantAccount: Shop, Operation: "captureOrder"}, store.Fund{MerchantAccount: Shop, Kind: "capture"}, "CAPTURE_NOT_ALLOWED",
+		(*World).Placed, capturing, func(w *World, id string) int64 { return w.Order(id).Captured },
+	},
+	{
+		"refund", store.RequestID{MerchantAccount: Shop, Operation: "refundOrder"}, store.Fund{MerchantAccount: Shop, Kind: "refund"}, "REFUND_NOT_ALLOWED",
+		func(w *World) string {
+			order := w.Placed()
+			w.Must(capturing(w, "all", order, Amount))
+			return order
+		}, refunding, func(w *World, id string) int64 { return w.Order(id).Refunded },
+	},
+	{
+		"captureTransaction", store.RequestID{MerchantAccount: Acquirer, Operation: "captureTransaction"}, store.Fund{MerchantAccount: Acquirer, Kind: "capture"}, "CAPTURE_NOT_ALLOWED",
+		func(w *World) string { return w.Transacted(w.Onboarded()) }, ofTransaction((*World).Take), func(w *World, id string) int64 { return w.Transaction(id).Captured },
+	},
+	{
+		"refundTransaction", store.RequestID{MerchantAccount: Acquirer, Operation: "refundTransaction"}, store.Fund{MerchantAccount: Acquirer, Kind: "refund"}, "REFUND_NOT_ALLOWED",
+		func(w *World) string { return taken(w, w.Onboarded()) }, ofTransaction((*World).Return), func(w *World, id string) int64 { return w.Transaction(id).Refunded },
+	},
 }
 
 // tooMuch checks that a movement was refused for want of money, and that the caller learns how much is left.
@@ -60,11 +85,12 @@ func tooMuch(w *World, err error, reason string, left, reserved int64) {
 }
 
 // reservedOf is what requests have reserved of a fund.
-func reservedOf(w *World, kind, key string) (amounts []int64) {
+func reservedOf(w *World, fund store.Fund, key string) (amounts []int64) {
 	w.T.Helper()
+	fund.Key = key
 	w.Must(w.Store.Do(w.T.Context(), func(tx store.Tx) error {
 		amounts = nil
-		held, err := tx.Reserved(w.T.Context(), store.Fund{MerchantAccount: Shop, Kind: kind, Key: key})
+		held, err := tx.Reserved(w.T.Context(), fund)
 		for _, r := range held {
 			amounts = append(amounts, r.Amount)
 		}
@@ -97,13 +123,13 @@ func TestReserve_AHundredParallelMovementsMakeAnExactSum(t *testing.T) {
 					w.Refused(err, m.short, "amount.amount_minor")
 				}
 			}
-			if got := m.moved(w.Order(order)); refused != 1 || got != 99*130 {
+			if got := m.moved(w, order); refused != 1 || got != 99*130 {
 				t.Errorf("%d were refused and %d moved at Klarna, want 1 and %d", refused, got, 99*130)
 			}
 			w.CalledTimes(m.name, 99)
 			w.Must(m.move(w, "rest", order, Amount-99*130))
 			tooMuch(w, m.move(w, "one more", order, 1), m.short, 0, 0)
-			if held := reservedOf(w, m.name, order); len(held) > 0 {
+			if held := reservedOf(w, m.fund, order); len(held) > 0 {
 				t.Errorf("%v are still reserved", held)
 			}
 		})
@@ -130,10 +156,10 @@ func TestReserve_NothingIsOverdrawnWhileAnOutcomeIsUnknown(t *testing.T) {
 				w.CalledTimes(m.name, before+1)
 				w.Must(m.move(w, "third", order, 2995))
 				w.Must(m.move(w, "first", order, 10000)) // the caller gets the true answer
-				if got := m.moved(w.Order(order)); got != Amount {
+				if got := m.moved(w, order); got != Amount {
 					t.Errorf("%d moved at Klarna", got)
 				}
-				if held := reservedOf(w, m.name, order); len(held) > 0 {
+				if held := reservedOf(w, m.fund, order); len(held) > 0 {
 					t.Errorf("%v are still reserved", held)
 				}
 			})
@@ -153,7 +179,7 @@ func TestReserve_IsGivenBackWithADefiniteAnswer(t *testing.T) {
 				if err := m.move(w, fmt.Sprint("refused-", i), order, 9000); err == nil {
 					t.Fatalf("status %d was taken for success", status)
 				}
-				if held := reservedOf(w, m.name, order); len(held) > 0 {
+				if held := reservedOf(w, m.fund, order); len(held) > 0 {
 					t.Errorf("after %d %v are still reserved", status, held)
 				}
 			}
@@ -161,7 +187,7 @@ func TestReserve_IsGivenBackWithADefiniteAnswer(t *testing.T) {
 			w.Unknown(m.move(w, "doubtful", order, 9000))
 			w.Fail(klarnatest.Fault{Operation: m.name, Status: 401}) // our credentials: no word on the attempt before
 			_ = m.move(w, "doubtful", order, 9000)
-			if held := reservedOf(w, m.name, order); len(held) != 1 {
+			if held := reservedOf(w, m.fund, order); len(held) != 1 {
 				t.Errorf("the outcome is still unknown, but %v are reserved", held)
 			}
 		})

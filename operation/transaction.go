@@ -60,6 +60,7 @@ func (o *Operations) Authorize(ctx context.Context, req Request, in NewAuthoriza
 			return done, fmt.Errorf("authorise payment: %w", err)
 		}
 		done.answer, done.record = o.authorized(account.Name, in, made, journal.PaymentFact{
+			EventID:         fmt.Sprintf("call:%s:authorizePayment:%s", account.Name, req.ID), // unless it made something that has an id
 			MerchantAccount: account.Name, Cause: journal.Call, At: asked, Raw: made.Raw,
 		})
 		return done, nil
@@ -125,7 +126,6 @@ func (o *Operations) authorized(merchantAccount string, in NewAuthorization, mad
 		fact.Network = &journal.NetworkFacts{PartnerAccountID: in.PartnerID, Network: journal.Network{
 			RequestID: in.RequestID, DeclineReason: cmp.Or(answer.Reason, answer.Result),
 		}}
-		fact.EventID = eventID(in.Request.RequestPaymentTransaction.PaymentTransactionReference)
 	default: // declined, and there is no payment that it belongs to
 		return answer, nil
 	}

@@ -32,6 +32,7 @@ type decision struct {
 	account  string       // that the request names or the default; empty until it is known
 	partners []string     // that the request names
 	settled  bool         // the merchant account is known and permitted
+	wish     wish         // which personal data it asks for
 	ticket   *ticket      // that the call was let in with; nil for callers of their own
 }
 
@@ -109,7 +110,11 @@ var readsBelow = map[string]bool{
 }
 
 // aboutNothing are RPCs that neither read nor change anything of a merchant account.
-var aboutNothing = map[string]bool{"OrderService/AllocateAmount": true}
+var aboutNothing = map[string]bool{
+	"OrderService/AllocateAmount": true,
+	// What a caller keeps for itself: names, and tokens that it has.
+	"WatchService/AckWatch": true, "WatchService/ListCheckpoints": true, "WatchService/DeleteCheckpoint": true,
+}
 
 // about checks a request against what the call may do, before anything else of it is looked at.
 func (d *decision) about(msg proto.Message) error {

@@ -4,9 +4,13 @@ import (
 	"bytes"
 	"flag"
 	"fmt"
+	"net/http/httptest"
 	"os"
 	"slices"
+	"testing"
 
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/klarna/klarnatest"
 	"payments.internal/klarna-gateway/klarna/klarnatest/contract"
 )
 
@@ -50,4 +54,41 @@ func writeContract(file string) (lacking int, err error) {
 		return lacking, err
 	}
 	return lacking, os.WriteFile(file, table.Bytes(), 0o644)
+}
+
+// TestContract_EveryOperationHasAnRPC looks for each operation of Klarna's documents, and each that the fact sheets' tables
+// name, behind the RPCs; and the other way round, so that no comment names an operation that Klarna does not have.
+func TestContract_EveryOperationHasAnRPC(t *testing.T) {
+	t.Parallel()
+	docs := contract.Open(t)
+	reached, _ := covered(t)
+	for _, o := range docs.Operations {
+		if rpcsOf(reached, o.Method, o.Path) == nil {
+			t.Errorf("%s: no RPC reaches %s %s", o.Document, o.Method, o.Path)
+		}
+	}
+	for _, c := range reached {
+		known := slices.ContainsFunc(docs.Operations, func(o *contract.Operation) bool { return o.Method == c.method && contract.SamePath(o.Path, c.path) })
+		if !known {
+			t.Errorf("%s names %s %s, which Klarna does not have", c.rpc, c.method, c.path)
+		}
+	}
+}
+
+// TestContract_EnforcementIsAsDescribed makes the one call that the gateway makes over TLS alone, past the gateway; an
+// operator's way there is a test of the whole process.
+func TestContract_EnforcementIsAsDescribed(t *testing.T) {
+	t.Parallel()
+	const key = "klarna_test_api_key"
+	sim := klarnatest.New(klarnatest.Config{APIKey: key})
+	t.Cleanup(sim.Close)
+	api := httptest.NewServer(sim)
+	t.Cleanup(api.Close)
+	contract.Under(t, api.Client())
+	client, err := klarna.New(klarna.Config{BaseURL: api.URL, APIKey: key, HTTPClient: api.Client()})
+	must(t, err)
+	must(t, client.EnforceMTLS(t.Context(), "NOW"))
+	if calls := sim.Calls(); len(calls) != 1 || calls[0].Operation != "enforceMTLS" || calls[0].Status != 204 {
+		t.Errorf("Klarna saw %+v", calls)
+	}
 }

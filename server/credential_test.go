@@ -169,6 +169,15 @@ func TestEnforceMtls_DoesNotLockTheGatewayOut(t *testing.T) {
 	if n := s.klarna.CallCount("enforceMTLS"); n != 0 {
 		t.Errorf("Klarna was asked to enforce %d times", n)
 	}
+	s.klarna.AssumeCertificate()
+	from := s.klarna.Now().Add(24 * time.Hour).Truncate(time.Second)
+	_, err = s.partners.EnforceMtls(t.Context(), &gatewayv1.EnforceMtlsRequest{RequestId: uuid.NewString(), EnforceTime: timestamppb.New(from)})
+	must(t, err)
+	read, err = s.partners.GetMtlsEnforcement(t.Context(), &gatewayv1.GetMtlsEnforcementRequest{})
+	must(t, err)
+	if e := read.GetEnforcement(); !e.GetEnforceTime().AsTime().Equal(from) || e.GetVerificationStatus() != "VALID" {
+		t.Errorf("planned %v", e)
+	}
 	_, err = s.partners.RemoveMtlsEnforcement(t.Context(), &gatewayv1.RemoveMtlsEnforcementRequest{RequestId: uuid.NewString()})
 	must(t, err)
 }

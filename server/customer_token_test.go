@@ -50,7 +50,7 @@ func chargeRequest(token string) *gatewayv1.ChargeCustomerTokenRequest {
 
 func TestCustomerToken_IsMadeReadChargedAndCancelled(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
+	s := start(t, func(c *Config) { c.DebtorData = true })
 	token := s.customerToken()
 	if token == "" {
 		t.Fatal("no token")

@@ -69,6 +69,8 @@ func toStatus(err error) error {
 		return reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_NOT_FOUND, nil)
 	case errors.Is(err, context.Canceled):
 		return status.Error(codes.Canceled, "the call was cancelled")
+	case errors.Is(err, store.ErrUnavailable):
+		return status.Error(codes.Unavailable, "the gateway's database does not answer; repeat the call, a write with the same request_id")
 	case errors.Is(err, context.DeadlineExceeded):
 		return status.Error(codes.DeadlineExceeded, "the call's time ran out")
 	default:

@@ -77,8 +77,15 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED:           {code: codes.Unauthenticated, message: "neither a good bearer token nor a trusted certificate"},
 	gatewayv1.ErrorReason_ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED: {code: codes.PermissionDenied, message: "debtors' names and account numbers are not for this caller"},
 	gatewayv1.ErrorReason_ERROR_REASON_WATCH_NOT_READ:            {code: codes.Canceled, message: "the client did not read for too long; go on with the last resume token"},
+	gatewayv1.ErrorReason_ERROR_REASON_TOO_MANY_CHECKPOINTS:      {code: codes.ResourceExhausted, message: "the caller has 1000 checkpoints; delete those that nobody uses"},
 	gatewayv1.ErrorReason_ERROR_REASON_DRAINING:                  {code: codes.Unavailable, message: "the gateway is shutting down; go on with another instance"},
 	gatewayv1.ErrorReason_ERROR_REASON_INTERNAL:                  {code: codes.Internal, message: "internal error"},
+
+	gatewayv1.ErrorReason_ERROR_REASON_ATTENTION_NOT_FOUND:          {code: codes.NotFound, message: "there is no matter of this id"},
+	gatewayv1.ErrorReason_ERROR_REASON_ATTENTION_ACTION_NOT_ALLOWED: {code: codes.FailedPrecondition, message: "the matter does not take this action now"},
+	gatewayv1.ErrorReason_ERROR_REASON_EVENT_NOT_FOUND:              {code: codes.NotFound, message: "the log has no such event, or it was trimmed"},
+	gatewayv1.ErrorReason_ERROR_REASON_QUARANTINED_NOT_FOUND:        {code: codes.NotFound, message: "the quarantine has no such row"},
+	gatewayv1.ErrorReason_ERROR_REASON_REDRIVE_FAILED:               {code: codes.Unavailable, message: "the notification could not be taken in; repeat with the same request_id", retry: time.Second},
 
 	gatewayv1.ErrorReason_ERROR_REASON_OPERATION_NOT_OFFERED:            {code: codes.FailedPrecondition, message: "the merchant account's profile, as it is now, does not offer this operation of Klarna's"},
 	gatewayv1.ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION: {code: codes.FailedPrecondition, message: "the merchant account's credential is of another region than the purchase"},

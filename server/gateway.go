@@ -8,8 +8,6 @@ import (
 	"sync"
 
 	"github.com/grpc-ecosystem/grpc-gateway/v2/runtime"
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
-	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -40,7 +38,6 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 	conn, err := grpc.NewClient("passthrough:///gateway",
 		grpc.WithContextDialer(func(ctx context.Context, _ string) (net.Conn, error) { return pipe.DialContext(ctx) }),
 		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithStatsHandler(otelgrpc.NewClientHandler()),
 		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(messageLimit)),
 	)
 	if err != nil {
@@ -66,7 +63,8 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 	for _, register := range []func(context.Context, *runtime.ServeMux, *grpc.ClientConn) error{
 		gatewayv1.RegisterPartnerServiceHandler, gatewayv1.RegisterPaymentServiceHandler, gatewayv1.RegisterOrderServiceHandler,
 		gatewayv1.RegisterNetworkPaymentServiceHandler,
-		gatewayv1.RegisterSettlementServiceHandler,
+		gatewayv1.RegisterSettlementServiceHandler, gatewayv1.RegisterWatchServiceHandler,
+		gatewayv1.RegisterOperatorServiceHandler,
 	} {
 		if err := register(ctx, mux, conn); err != nil {
 			return nil, fmt.Errorf("register rest handlers: %w", err)
@@ -78,7 +76,7 @@ func (s *Server) NewGateway(ctx context.Context) (*Gateway, error) {
 	root := http.NewServeMux()
 	root.HandleFunc("GET /openapi.json", serveOpenAPI)
 	root.Handle("/", s.watches(http.MaxBytesHandler(mux, messageLimit)))
-	g := &Gateway{handler: s.cors.wrap(takeTicket(otelhttp.NewHandler(root, "rest"))), conn: conn}
+	g := &Gateway{handler: s.cors.wrap(takeTicket(s.tracedREST(root))), conn: conn}
 	g.serving.Go(func() { _ = s.Serve(pipe) })
 	return g, nil
 }

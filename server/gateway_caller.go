@@ -5,10 +5,22 @@ import (
 	"net/http"
 	"strings"
 
+	"go.opentelemetry.io/contrib/instrumentation/net/http/otelhttp"
+	"go.opentelemetry.io/otel/metric/noop"
+	"go.opentelemetry.io/otel/propagation"
 	"google.golang.org/grpc/metadata"
 )
 
-// carryCaller hands on what REST knows of its client: the verified certificate, and a ticket.
+// tracedREST makes spans of REST requests, if there are traces. Their metrics are not taken: a client names any host.
+func (s *Server) tracedREST(next http.Handler) http.Handler {
+	if s.traces == nil {
+		return next
+	}
+	return otelhttp.NewHandler(next, "rest", otelhttp.WithTracerProvider(s.traces), otelhttp.WithMeterProvider(noop.NewMeterProvider()),
+		otelhttp.WithPropagators(propagation.TraceContext{}))
+}
+
+// carryCaller hands on what REST knows of its client: the verified certificate, a ticket, and the trace context.
 func carryCaller(ctx context.Context, r *http.Request) metadata.MD {
 	md := metadata.MD{}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
@@ -16,6 +28,14 @@ func carryCaller(ctx context.Context, r *http.Request) metadata.MD {
 	}
 	if text, ok := ctx.Value(ticketText{}).(string); ok {
 		md.Set(ticketKey, text)
+	}
+	traced := propagation.MapCarrier{}
+	propagation.TraceContext{}.Inject(ctx, traced)
+	if traced[traceParentKey] == "" {
+		traced[traceParentKey] = r.Header.Get(traceParentKey)
+	}
+	if traced[traceParentKey] != "" {
+		md.Set(traceParentKey, traced[traceParentKey])
 	}
 	return md
 }

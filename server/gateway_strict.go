@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
 	"sync"
 
@@ -68,9 +69,28 @@ func restError(ctx context.Context, mux *runtime.ServeMux, m runtime.Marshaler, 
 			Err:        status.Errorf(codes.ResourceExhausted, "the body is larger than %d bytes", tooLarge.Limit),
 		}
 	case st.Code() == codes.InvalidArgument && len(st.Details()) == 0:
-		err = reason(codes.InvalidArgument, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, "the request cannot be read: "+st.Message())
+		err = reason(codes.InvalidArgument, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, "the request cannot be read: "+unquoted(st.Message()))
 	}
 	runtime.DefaultHTTPErrorHandler(ctx, mux, m, w, r, err)
+}
+
+// quotes are the places where errors of decoders hold what they could not read, and what is left of them.
+var quotes = []struct {
+	value *regexp.Regexp
+	left  string
+}{
+	{regexp.MustCompile(`(?s)(invalid value for string (?:field|type) ?\S*?):.*`), "$1"},
+	{regexp.MustCompile(`(?s)(unexpected token) .*`), "$1"},
+	{regexp.MustCompile(`(parsing) "[^"]*":`), "$1:"},           // strconv
+	{regexp.MustCompile(`(unknown field) "[^a-z][^"]*"`), "$1"}, // not the name of a field
+}
+
+// unquoted is a decoder's error without the text that it quotes, which may be somebody's name. Numbers and words of enums stay.
+func unquoted(text string) string {
+	for _, q := range quotes {
+		text = q.value.ReplaceAllString(text, q.left)
+	}
+	return text
 }
 
 // restRoutingError answers 405, not 501, where a path is known but not with this method.

@@ -57,6 +57,7 @@ type stack struct {
 	store      *store.Store
 	journal    *journal.Journal
 	operations *operation.Operations
+	door       *webhook.Receiver
 	logs       *logs
 }
 
@@ -70,6 +71,7 @@ type face struct {
 	orders   gatewayv1.OrderServiceClient
 	partners gatewayv1.PartnerServiceClient
 	network  gatewayv1.NetworkPaymentServiceClient
+	operator gatewayv1.OperatorServiceClient
 	health   healthv1.HealthClient
 }
 
@@ -152,6 +154,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 	})
 	must(t, err)
 	door.Store(receiver)
+	s.door = receiver
 	s.face = s.serve(change)
 	return s
 }
@@ -183,7 +186,7 @@ func (s *stack) serve(change func(*Config)) *face {
 	cfg := Config{
 		Journal: s.journal, Operations: s.operations, Logger: slog.New(slog.NewJSONHandler(s.logs, nil)),
 		Accounts: map[string]operation.API{shop: operation.RegionalAPI, outlet: operation.RegionalAPI, acquirer: operation.NetworkAPI},
-		Defaults: map[operation.API]string{operation.RegionalAPI: shop, operation.NetworkAPI: acquirer},
+		Defaults: map[operation.API]string{operation.RegionalAPI: shop, operation.NetworkAPI: acquirer}, Door: s.door,
 	}
 	if change != nil {
 		change(&cfg)
@@ -200,7 +203,8 @@ func (s *stack) serve(change func(*Config)) *face {
 	f := &face{
 		t: s.t, server: server, conn: conn, rest: httptest.NewServer(gateway), payments: gatewayv1.NewPaymentServiceClient(conn),
 		orders: gatewayv1.NewOrderServiceClient(conn), partners: gatewayv1.NewPartnerServiceClient(conn), network: gatewayv1.NewNetworkPaymentServiceClient(conn),
-		health: healthv1.NewHealthClient(conn),
+		operator: gatewayv1.NewOperatorServiceClient(conn),
+		health:   healthv1.NewHealthClient(conn),
 	}
 	var serving sync.WaitGroup
 	serving.Go(func() { _ = server.Serve(listener) })

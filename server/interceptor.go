@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime/debug"
+	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
@@ -45,14 +46,18 @@ func requests() (all []proto.Message) {
 // serveUnary lets in calls of known callers with valid requests, and bounds them. Whatever goes wrong leaves as a
 // status, and is logged once, here.
 func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServerInfo, handler grpc.UnaryHandler) (res any, err error) {
-	defer func() { err = s.answer(ctx, info.FullMethod, err, recover()) }()
+	began, ctx := time.Now(), klarna.Correlated(klarna.Timed(s.traced(ctx)))
+	defer func() {
+		err = s.answer(ctx, info.FullMethod, req, err, recover())
+		s.observed(ctx, Call{Method: info.FullMethod, Code: status.Code(err), Duration: time.Since(began), AtKlarna: klarna.Spent(ctx)})
+	}()
 	if ctx, err = s.admit(ctx, info.FullMethod); err != nil {
 		return nil, err
 	}
-	if err := s.accepted(ctx, req); err != nil {
+	if err := s.accepted(ctx, req, false); err != nil {
 		return nil, err
 	}
-	bounded := klarna.Correlated(ctx)
+	bounded := ctx
 	if _, has := ctx.Deadline(); !has {
 		var cancel context.CancelFunc
 		bounded, cancel = context.WithTimeout(bounded, s.callTimeout)
@@ -61,13 +66,17 @@ func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServer
 	if res, err = handler(bounded, req); err != nil {
 		return nil, err
 	}
+	show(ctx, res)
 	return res, decisionOf(ctx).open()
 }
 
 // serveStream is serveUnary for streams, which have no bound and check requests as they come.
 func (s *Server) serveStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	ctx := stream.Context()
-	defer func() { err = s.answer(ctx, info.FullMethod, err, recover()) }()
+	began, ctx := time.Now(), s.traced(stream.Context())
+	defer func() {
+		err = s.answer(ctx, info.FullMethod, nil, err, recover())
+		s.observed(ctx, Call{Method: info.FullMethod, Code: status.Code(err), Stream: true, Duration: time.Since(began)})
+	}()
 	if ctx, err = s.admit(ctx, info.FullMethod); err != nil {
 		return err
 	}
@@ -76,7 +85,7 @@ func (s *Server) serveStream(srv any, stream grpc.ServerStream, info *grpc.Strea
 
 // answer turns an error or a panic into a status. What is the gateway's or Klarna's fault, or the operator's to mend, is
 // logged with its cause.
-func (s *Server) answer(ctx context.Context, method string, err error, panicked any) error {
+func (s *Server) answer(ctx context.Context, method string, req any, err error, panicked any) error {
 	if panicked != nil {
 		err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
 	}
@@ -86,6 +95,12 @@ func (s *Server) answer(ctx context.Context, method string, err error, panicked 
 	out := toStatus(err)
 	code, why := status.Code(out), reasonOf(out)
 	attrs := []any{"method", method, "code", code.String(), "reason", why, "caller", callerOf(ctx).Name, "error", err}
+	if named, has := req.(interface{ GetRequestId() string }); has && named.GetRequestId() != "" {
+		attrs = append(attrs, "request_id", named.GetRequestId())
+	}
+	if id := metadataOf(out)["klarna_correlation_id"]; id != "" {
+		attrs = append(attrs, "klarna_correlation_id", id)
+	}
 	switch {
 	case code == codes.Internal, code == codes.Unknown:
 		s.log.ErrorContext(ctx, "call failed", attrs...)
@@ -130,24 +145,27 @@ func (a *admitted) RecvMsg(m any) error {
 	if err := a.ServerStream.RecvMsg(m); err != nil {
 		return err
 	}
-	return a.server.accepted(a.ctx, m)
+	return a.server.accepted(a.ctx, m, true)
 }
 
 func (a *admitted) SendMsg(m any) error {
 	if err := decisionOf(a.ctx).open(); err != nil {
 		return err
 	}
+	show(a.ctx, m)
 	return a.ServerStream.SendMsg(m)
 }
 
 // accepted checks requests of this API: what the caller may ask for, then what they look like. Others (health,
 // reflection) have no rules.
-func (s *Server) accepted(ctx context.Context, m any) error {
+func (s *Server) accepted(ctx context.Context, m any, stream bool) error {
 	msg, ok := m.(proto.Message)
 	if !ok || msg.ProtoReflect().Descriptor().ParentFile().Package() != "gateway.v1" {
 		return nil
 	}
 	d := decisionOf(ctx)
+	d.asks(msg, stream)
+	s.log.DebugContext(ctx, "call received", "permission", d.rpc, "caller", d.caller.Name, "request", redacted{msg})
 	err := d.about(msg)
 	if err != nil || d.settled {
 		s.audited(ctx, d, err)

@@ -3,33 +3,38 @@ package server
 import (
 	"testing"
 
+	"google.golang.org/protobuf/proto"
+
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/operation"
 )
 
-func TestPaymentRequestToKlarna_Golden(t *testing.T) {
+// Each conversion with every field set.
+func TestNetworkConversions_ToKlarnaGolden(t *testing.T) {
 	t.Parallel()
-	req := fixture(t, "network_request.json", &gatewayv1.CreatePaymentRequestRequest{})
-	complete(t, req)
-	complete(t, req.GetLineItems()[0])
-	complete(t, req.GetCustomerInteraction())
-	complete(t, req.GetPaymentAccount())
-	checkGolden(t, "network_request.json.golden", paymentRequestToKlarna(req))
-}
-
-func TestPaymentRequestUpdateToKlarna_Golden(t *testing.T) {
-	t.Parallel()
-	req := fixture(t, "network_request_update.json", &gatewayv1.UpdatePaymentRequestRequest{})
-	complete(t, req)
-	checkGolden(t, "network_request_update.json.golden", paymentRequestUpdateToKlarna(req))
-}
-
-func TestPaymentToAuthorize_Golden(t *testing.T) {
-	t.Parallel()
-	req := fixture(t, "network_authorize.json", &gatewayv1.AuthorizePaymentRequest{})
-	complete(t, req, "session_token", "customer_token") // one of three
-	checkGolden(t, "network_authorize.json.golden", paymentToAuthorize(req).Request)
+	create := fixture(t, "network_request.json", &gatewayv1.CreatePaymentRequestRequest{})
+	update := fixture(t, "network_request_update.json", &gatewayv1.UpdatePaymentRequestRequest{})
+	authorize := fixture(t, "network_authorize.json", &gatewayv1.AuthorizePaymentRequest{})
+	change := fixture(t, "transaction_update.json", &gatewayv1.UpdateTransactionRequest{})
+	capture := fixture(t, "transaction_capture.json", &gatewayv1.CaptureTransactionRequest{})
+	for _, m := range []proto.Message{create, update, change, capture, create.GetLineItems()[0], create.GetCustomerInteraction(), create.GetPaymentAccount()} {
+		complete(t, m)
+	}
+	complete(t, authorize, "session_token", "customer_token") // one of three
+	checkGolden(t, "network_request.json.golden", paymentRequestToKlarna(create))
+	checkGolden(t, "network_request_update.json.golden", paymentRequestUpdateToKlarna(update))
+	checkGolden(t, "network_authorize.json.golden", paymentToAuthorize(authorize).Request)
+	checkGolden(t, "transaction_update.json.golden", transactionUpdateToKlarna(change))
+	checkGolden(t, "transaction_capture.json.golden", transactionCaptureToKlarna(capture))
+	refund := transactionRefundToKlarna(&gatewayv1.RefundTransactionRequest{Amount: eur(1000), PaymentRefundReference: "rf-1"})
+	if refund != (klarna.NetworkRefundRequest{RefundAmount: 1000, Reference: "rf-1"}) {
+		t.Errorf("%+v", refund)
+	}
+	extension := extensionToKlarna(&gatewayv1.ExtendTransactionRequest{Amount: eur(1000), ExtensionDays: 60})
+	if *extension.Amount != 1000 || extension.ExtensionDays != 60 {
+		t.Errorf("%+v", extension)
+	}
 }
 
 func TestPaymentToAuthorize_KeepsTokensSecret(t *testing.T) {
@@ -44,48 +49,17 @@ func TestPaymentToAuthorize_KeepsTokensSecret(t *testing.T) {
 	}
 }
 
-func TestTransactionUpdateToKlarna_Golden(t *testing.T) {
+func TestNetworkConversions_FromKlarnaGolden(t *testing.T) {
 	t.Parallel()
-	req := fixture(t, "transaction_update.json", &gatewayv1.UpdateTransactionRequest{})
-	complete(t, req)
-	checkGolden(t, "transaction_update.json.golden", transactionUpdateToKlarna(req))
-}
-
-func TestTransactionMovementsToKlarna_Golden(t *testing.T) {
-	t.Parallel()
-	capture := fixture(t, "transaction_capture.json", &gatewayv1.CaptureTransactionRequest{})
-	complete(t, capture)
-	checkGolden(t, "transaction_capture.json.golden", transactionCaptureToKlarna(capture))
-	refund := transactionRefundToKlarna(&gatewayv1.RefundTransactionRequest{Amount: eur(1000), PaymentRefundReference: "rf-1"})
-	if refund != (klarna.NetworkRefundRequest{RefundAmount: 1000, Reference: "rf-1"}) {
-		t.Errorf("%+v", refund)
-	}
-	extension := extensionToKlarna(&gatewayv1.ExtendTransactionRequest{Amount: eur(1000), ExtensionDays: 60})
-	if *extension.Amount != 1000 || extension.ExtensionDays != 60 {
-		t.Errorf("%+v", extension)
-	}
-}
-
-func TestPaymentRequestFromKlarna_Golden(t *testing.T) {
-	t.Parallel()
-	request := paymentRequestFromKlarna("krn:partner:global:account:test:PQ7XK2MD", *fixture(t, "payment_request.json", &klarna.PaymentRequest{}))
-	complete(t, request)
-	checkGolden(t, "payment_request.json.golden", request) // without the session token
-}
-
-func TestTransactionFromKlarna_Golden(t *testing.T) {
-	t.Parallel()
-	transaction := transactionFromKlarna("krn:partner:global:account:test:PQ7XK2MD", *fixture(t, "transaction.json", &klarna.Transaction{}))
-	complete(t, transaction)
-	complete(t, transaction.GetCaptures()[0])
-	complete(t, transaction.GetRefunds()[0])
-	checkGolden(t, "transaction.json.golden", transaction)
-}
-
-func TestChargebackFromKlarna_Golden(t *testing.T) {
-	t.Parallel()
+	const partner = "krn:partner:global:account:test:PQ7XK2MD"
+	request := paymentRequestFromKlarna(partner, *fixture(t, "payment_request.json", &klarna.PaymentRequest{}))
+	transaction := transactionFromKlarna(partner, *fixture(t, "transaction.json", &klarna.Transaction{}))
 	chargeback := chargebackFromKlarna(*fixture(t, "chargeback.json", &klarna.Chargeback{}))
-	complete(t, chargeback)
+	for _, m := range []proto.Message{request, transaction, transaction.GetCaptures()[0], transaction.GetRefunds()[0], chargeback} {
+		complete(t, m)
+	}
+	checkGolden(t, "payment_request.json.golden", request) // without the session token
+	checkGolden(t, "transaction.json.golden", transaction)
 	checkGolden(t, "chargeback.json.golden", chargeback)
 }
 

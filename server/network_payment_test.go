@@ -293,12 +293,18 @@ func TestNetworkPayment_OfAnotherPartnerIsNotFound(t *testing.T) {
 	s := start(t, nil)
 	_, id := s.transacted()
 	other := s.onboarded("mrc-2").id
+	before := len(s.klarna.Calls())
 	for _, req := range []proto.Message{
 		taking(other, id, 20000), returning(other, id, "", 1),
 		&gatewayv1.VoidTransactionRequest{RequestId: uuid.NewString(), PartnerAccountId: other, PaymentTransactionId: id},
 		&gatewayv1.GetTransactionRequest{PartnerAccountId: other, PaymentTransactionId: id},
 	} {
 		s.refused(req, codes.NotFound, http.StatusNotFound, gatewayv1.ErrorReason_ERROR_REASON_TRANSACTION_NOT_FOUND, nil)
+	}
+	for _, c := range s.klarna.Calls()[before:] {
+		if c.Operation != "readTransaction" { // by the account that it is not of
+			t.Errorf("Klarna was asked for %s", c.Operation)
+		}
 	}
 }
 

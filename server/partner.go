@@ -150,7 +150,7 @@ func (s *Server) openAccountWatch(req *gatewayv1.WatchAccountStateRequest, strea
 		}
 		return stream.Send(res)
 	}
-	w.at, err = w.begin(req)
+	w.at, err = w.begin(stream.Context(), req)
 	return w, err
 }
 

@@ -1,9 +1,6 @@
 package server
 
 import (
-	"google.golang.org/protobuf/encoding/protojson"
-	"google.golang.org/protobuf/types/known/structpb"
-
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/klarna"
 )
@@ -86,9 +83,5 @@ func paymentProfileFromKlarna(p klarna.PaymentProfile) *gatewayv1.PaymentProfile
 
 // complianceDecisionFromKlarna shows a decision as Klarna gives it.
 func complianceDecisionFromKlarna(d klarna.ComplianceDecision) *gatewayv1.ComplianceDecision {
-	details := &structpb.Struct{}
-	if protojson.Unmarshal(d.Raw, details) != nil {
-		details = nil
-	}
-	return &gatewayv1.ComplianceDecision{DecisionId: d.DecisionID, Details: details}
+	return &gatewayv1.ComplianceDecision{DecisionId: d.DecisionID, Details: detailsFromKlarna(d.Raw)}
 }

@@ -109,7 +109,7 @@ func TestLists_OfStoresFollowKlarnasCursor(t *testing.T) {
 
 func TestComplianceDecisions_AreShownAsKlarnaGivesThem(t *testing.T) {
 	t.Parallel()
-	s := start(t, nil)
+	s := start(t, func(c *Config) { c.DebtorData = true })
 	p := s.managed("mrc-1")
 	var ids []string
 	for n := range 3 {

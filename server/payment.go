@@ -114,7 +114,7 @@ func (s *paymentService) GetPaymentStatus(ctx context.Context, req *gatewayv1.Ge
 	if found = seenOf(found, sees); len(found) == 0 {
 		return nil, fmt.Errorf("payment: %w", store.ErrNotFound)
 	}
-	payments, err := paymentsFromSubjects(found, req.GetIncludeDebtorData())
+	payments, err := paymentsFromSubjects(found)
 	return &gatewayv1.GetPaymentStatusResponse{Payments: payments}, err
 }
 
@@ -134,7 +134,7 @@ func (s *paymentService) ListPayments(ctx context.Context, req *gatewayv1.ListPa
 	if err != nil {
 		return nil, err
 	}
-	payments, err := paymentsFromSubjects(found, false)
+	payments, err := paymentsFromSubjects(found)
 	return &gatewayv1.ListPaymentsResponse{Payments: payments, NextPageToken: next}, err
 }
 
@@ -161,7 +161,7 @@ func (s *paymentService) ListPaymentEvents(ctx context.Context, req *gatewayv1.L
 	}
 	res := &gatewayv1.ListPaymentEventsResponse{NextPageToken: next}
 	for _, ev := range found {
-		event, err := paymentEventFromStore(ev, req.GetIncludeDebtorData())
+		event, err := paymentEventFromStore(ev)
 		if err != nil {
 			return nil, err
 		}
@@ -182,7 +182,7 @@ func (s *paymentService) WatchPaymentStatus(req *gatewayv1.WatchPaymentStatusReq
 func (s *Server) openPaymentWatch(req *gatewayv1.WatchPaymentStatusRequest, stream grpc.ServerStreamingServer[gatewayv1.WatchPaymentStatusResponse]) (*watch, error) {
 	ctx, shown := stream.Context(), memoEncoded
 	if req.GetIncludeDebtorData() {
-		shown = memoEncodedDebtor
+		shown = memoEncodedPersonal
 	}
 	if t := decisionOf(ctx).ticket; t != nil {
 		var err error
@@ -222,7 +222,7 @@ func (s *Server) openPaymentWatch(req *gatewayv1.WatchPaymentStatusRequest, stre
 		}
 		return stream.Send(res)
 	}
-	w.at, err = w.begin(req)
+	w.at, err = w.begin(stream.Context(), req)
 	return w, err
 }
 
@@ -267,7 +267,7 @@ func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account 
 // encodedPayment is a payment event as one of the memos shows it.
 func encodedPayment(ev *store.Event, shown int) ([]byte, error) {
 	return encodedEvent(ev, shown, func(ev store.Event) (*gatewayv1.PaymentEvent, error) {
-		event, err := paymentEventFromStore(ev, shown == memoEncodedDebtor)
+		event, err := paymentEventFromStore(ev)
 		if err == nil && shown == memoEncodedAlone {
 			event = statusAlone(event)
 		}
@@ -296,20 +296,20 @@ func (s *Server) payment(ctx context.Context, merchantAccount, kind, value strin
 	if len(found) == 0 {
 		return nil, fmt.Errorf("payment: %w", store.ErrNotFound)
 	}
-	all, err := paymentsFromSubjects(found, false)
+	all, err := paymentsFromSubjects(found)
 	if err != nil {
 		return nil, err
 	}
 	return all[0], nil
 }
 
-func paymentsFromSubjects(found []store.Subject, withDebtor bool) (all []*gatewayv1.Payment, err error) {
+func paymentsFromSubjects(found []store.Subject) (all []*gatewayv1.Payment, err error) {
 	for _, subject := range found {
 		entry, err := journal.DecodePaymentEntry(subject.Body)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, paymentFromJournal(entry.Payment, subject.Latest, withDebtor))
+		all = append(all, paymentFromJournal(entry.Payment, subject.Latest))
 	}
 	return all, nil
 }

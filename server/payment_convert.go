@@ -98,9 +98,9 @@ func sessionFromKlarna(s klarna.Session) *gatewayv1.PaymentSession {
 	}
 }
 
-// paymentFromJournal shows a payment as it is on record at a position. Debtors are personal data and left out unless
-// wanted; whether the caller may see them is for others to check.
-func paymentFromJournal(p journal.Payment, pos store.Position, withDebtor bool) *gatewayv1.Payment {
+// paymentFromJournal shows a payment as it is on record at a position, with whatever is known of the debtors: who may see
+// that is for others to check.
+func paymentFromJournal(p journal.Payment, pos store.Position) *gatewayv1.Payment {
 	payment := &gatewayv1.Payment{
 		PaymentId:                 p.ID,
 		MerchantAccount:           p.MerchantAccount,
@@ -120,8 +120,8 @@ func paymentFromJournal(p journal.Payment, pos store.Position, withDebtor bool) 
 		CapturedAmount:            moneyOf(p.CapturedAmount, p.Currency),
 		RefundedAmount:            moneyOf(p.RefundedAmount, p.Currency),
 		RemainingAuthorizedAmount: moneyOf(p.RemainingAmount, p.Currency),
-		ExpectedPayments:          bankPayments(p.Expected, p.Currency, withDebtor),
-		ReceivedPayments:          bankPayments(p.Received, p.Currency, withDebtor),
+		ExpectedPayments:          bankPayments(p.Expected, p.Currency),
+		ReceivedPayments:          bankPayments(p.Received, p.Currency),
 		OrderPolicy:               orderPolicyFromWord(string(p.OrderPolicy)),
 		Acknowledged:              p.Acknowledged,
 		AcknowledgeByTime:         timestampOf(p.AcknowledgeBy),
@@ -141,10 +141,10 @@ func paymentFromJournal(p journal.Payment, pos store.Position, withDebtor bool) 
 	return payment
 }
 
-func bankPayments(transfers []journal.Transfer, currencyCode string, withDebtor bool) []*gatewayv1.BankPayment {
+func bankPayments(transfers []journal.Transfer, currencyCode string) []*gatewayv1.BankPayment {
 	return convertAll(transfers, func(t journal.Transfer) *gatewayv1.BankPayment {
 		payment := &gatewayv1.BankPayment{Amount: moneyOf(t.Amount, currencyCode), ReceiveTime: timestampOf(t.ReceivedAt)}
-		if d := t.Debtor; withDebtor && d != (journal.Debtor{}) {
+		if d := t.Debtor; d != (journal.Debtor{}) {
 			payment.Debtor = &gatewayv1.Debtor{
 				AccountHolderName: d.AccountHolderName, Iban: d.IBAN, AccountNumber: d.AccountNumber,
 				BankCode: d.BankCode, Bic: d.BIC, BankName: d.BankName,
@@ -164,7 +164,7 @@ func attentionFromJournal(a journal.Attention) *gatewayv1.Attention {
 }
 
 // paymentEventFromStore shows an event of the payment stream.
-func paymentEventFromStore(ev store.Event, withDebtor bool) (*gatewayv1.PaymentEvent, error) {
+func paymentEventFromStore(ev store.Event) (*gatewayv1.PaymentEvent, error) {
 	entry, err := journal.DecodePaymentEntry(ev.Body)
 	if err != nil {
 		return nil, err
@@ -172,7 +172,7 @@ func paymentEventFromStore(ev store.Event, withDebtor bool) (*gatewayv1.PaymentE
 	return &gatewayv1.PaymentEvent{
 		EventId:               ev.ID,
 		Kind:                  paymentKindFromWord(ev.Kind),
-		Payment:               paymentFromJournal(entry.Payment, ev.Position, withDebtor),
+		Payment:               paymentFromJournal(entry.Payment, ev.Position),
 		PreviousState:         paymentStateFromWord(ev.PreviousState),
 		PreviousPaymentStatus: paymentStatusFromWord(entry.PreviousStatus),
 		Cause:                 eventCauseFromWord(ev.Cause),

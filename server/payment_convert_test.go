@@ -129,7 +129,7 @@ func journalPayment() journal.Payment {
 
 func TestPaymentFromJournal_Golden(t *testing.T) {
 	t.Parallel()
-	got := paymentFromJournal(journalPayment(), 77, true)
+	got := paymentFromJournal(journalPayment(), 77)
 	complete(t, got)
 	complete(t, got.GetReceivedPayments()[0].GetDebtor())
 	complete(t, got.GetNetwork())
@@ -140,18 +140,9 @@ func TestPaymentFromJournal_Golden(t *testing.T) {
 	checkGolden(t, "payment.golden", got)
 }
 
-func TestPaymentFromJournal_ShowsDebtorsOnRequestAlone(t *testing.T) {
-	t.Parallel()
-	for _, transfer := range paymentFromJournal(journalPayment(), 77, false).GetReceivedPayments() {
-		if transfer.GetDebtor() != nil || transfer.GetAmount().GetAmountMinor() != 12000 {
-			t.Errorf("%v", transfer)
-		}
-	}
-}
-
 func TestPaymentFromJournal_ShowsNothingThatIsNotKnown(t *testing.T) {
 	t.Parallel()
-	got := paymentFromJournal(journal.Payment{ID: "p", Status: "PARTLY", FraudStatus: "ODD"}, 1, true)
+	got := paymentFromJournal(journal.Payment{ID: "p", Status: "PARTLY", FraudStatus: "ODD"}, 1)
 	want := &gatewayv1.Payment{PaymentId: "p", Position: 1, PaymentStatusText: "PARTLY", FraudStatusText: "ODD"}
 	if diff := cmp.Diff(want, got, protocmp.Transform()); diff != "" {
 		t.Error(diff)
@@ -172,7 +163,7 @@ func TestPaymentEventFromStore_Golden(t *testing.T) {
 		State: string(journal.Closed), PreviousState: string(journal.Ordered), Superseded: true,
 		OccurredAt: at, RecordedAt: at.Add(time.Second), Body: body,
 	}
-	event, err := paymentEventFromStore(ev, false)
+	event, err := paymentEventFromStore(ev)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -180,7 +171,7 @@ func TestPaymentEventFromStore_Golden(t *testing.T) {
 	checkGolden(t, "payment_event.golden", event)
 
 	ev.Body = []byte("no JSON")
-	if _, err := paymentEventFromStore(ev, false); err == nil {
+	if _, err := paymentEventFromStore(ev); err == nil {
 		t.Error("an unreadable body is shown")
 	}
 }

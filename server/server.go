@@ -14,7 +14,7 @@ import (
 	"time"
 
 	"buf.build/go/protovalidate"
-	"go.opentelemetry.io/contrib/instrumentation/google.golang.org/grpc/otelgrpc"
+	"go.opentelemetry.io/otel/trace"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/health"
 	healthv1 "google.golang.org/grpc/health/grpc_health_v1"
@@ -42,6 +42,8 @@ type Config struct {
 	Policy *access.PolicyFile
 	// Audit says which decisions are logged; empty means AuditDenied.
 	Audit Audit
+	// Door is the webhooks' door, for operators; nil if this process has none.
+	Door Door
 	// CORS says which pages of browsers may use REST.
 	CORS CORS
 	// TLS of the gRPC listener; nil means none. REST has its own, on the listener of its http.Server.
@@ -57,6 +59,12 @@ type Config struct {
 	// UnreadLimit is how long a watch waits for a client that does not read before it is cut off; 0 means 30 s.
 	UnreadLimit time.Duration
 	Logger      *slog.Logger
+	// Observe is told of every call, once it was answered, and Sent of every event that went out on a watch, with the time
+	// since it was recorded; nil means nobody is. They must not block.
+	Observe func(ctx context.Context, call Call)
+	Sent    func(ctx context.Context, stream store.Stream, after time.Duration)
+	// Traces makes spans of calls and of events on watches; nil means none. A caller's trace context is kept either way.
+	Traces trace.TracerProvider
 }
 
 // Server serves the API. Build one with New, run it with Serve, end it with Shutdown.
@@ -71,11 +79,16 @@ type Server struct {
 	policy      *access.PolicyFile
 	audit       Audit
 	cors        CORS
+	door        Door
 	validator   protovalidate.Validator
 	callTimeout time.Duration
 	keeper      *keeper
 	tokens      *signer
 	log         *slog.Logger
+	observe     func(context.Context, Call)
+	sent        func(context.Context, store.Stream, time.Duration)
+	traces      trace.TracerProvider
+	tracer      trace.Tracer // nil without traces
 
 	grpc   *grpc.Server
 	health *health.Server
@@ -83,6 +96,8 @@ type Server struct {
 	now             func() time.Time // by which credentials run out
 	credentialCheck time.Duration
 }
+
+const tracerName = "payments.internal/klarna-gateway/server"
 
 // messageLimit bounds requests and responses: 1000 order lines fit well.
 const messageLimit = 4 << 20
@@ -99,9 +114,9 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
 		accounts: cfg.Accounts, defaults: cfg.Defaults, validator: validator,
-		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS,
+		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS, door: cfg.Door,
 		now: cfg.Callers.Now, credentialCheck: credentialCheck,
-		callTimeout: cfg.CallTimeout, log: cfg.Logger,
+		callTimeout: cfg.CallTimeout, log: cfg.Logger, observe: cfg.Observe, sent: cfg.Sent, traces: cfg.Traces,
 		keeper: newKeeper(cmp.Or(cfg.StreamAge, 25*time.Minute), cmp.Or(cfg.UnreadLimit, 30*time.Second)),
 		tokens: newSigner(cfg.Journal.Store().Derive("token", "signature")),
 		health: health.NewServer(),
@@ -115,9 +130,11 @@ func New(cfg Config) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.grpc = grpc.NewServer(
+	if s.traces != nil {
+		s.tracer = s.traces.Tracer(tracerName)
+	}
+	s.grpc = grpc.NewServer(append(tracing(s.traces),
 		grpc.Creds(listenerCredentials(cfg.TLS)),
-		grpc.StatsHandler(otelgrpc.NewServerHandler()),
 		grpc.UnaryInterceptor(s.serveUnary), grpc.StreamInterceptor(s.serveStream),
 		grpc.ForceServerCodecV2(newCodec()), grpc.InTapHandle(leashWatches),
 		grpc.MaxRecvMsgSize(messageLimit), grpc.MaxSendMsgSize(messageLimit),
@@ -127,12 +144,14 @@ func New(cfg Config) (*Server, error) {
 			Time: 30 * time.Second, Timeout: 10 * time.Second,
 		}),
 		grpc.KeepaliveEnforcementPolicy(keepalive.EnforcementPolicy{MinTime: 15 * time.Second, PermitWithoutStream: true}),
-	)
+	)...)
 	gatewayv1.RegisterPartnerServiceServer(s.grpc, &partnerService{Server: s})
 	gatewayv1.RegisterPaymentServiceServer(s.grpc, &paymentService{Server: s})
 	gatewayv1.RegisterOrderServiceServer(s.grpc, &orderService{Server: s})
 	gatewayv1.RegisterNetworkPaymentServiceServer(s.grpc, &networkPaymentService{Server: s})
 	gatewayv1.RegisterSettlementServiceServer(s.grpc, &settlementService{Server: s})
+	gatewayv1.RegisterWatchServiceServer(s.grpc, &watchService{Server: s})
+	gatewayv1.RegisterOperatorServiceServer(s.grpc, &operatorService{Server: s})
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	if cfg.Reflection {
 		reflection.Register(s.grpc)

@@ -8,7 +8,7 @@ import (
 )
 
 // setUpWrites are the writes of our own set-up at the Network. SetUpWebhooks, which makes several calls, has a test of
-// its own, and EnforceMtls, which needs TLS, as well.
+// its own.
 var setUpWrites = map[string]write{
 	"CreateSigningKey": {"createSigningKey", exactly, func(*stack) proto.Message {
 		return &gatewayv1.CreateSigningKeyRequest{RequestId: uuid.NewString()}
@@ -41,6 +41,11 @@ var setUpWrites = map[string]write{
 	}},
 	"RevokeClientCertificate": {"revokeCertificate", exactly, func(s *stack) proto.Message {
 		return &gatewayv1.RevokeClientCertificateRequest{RequestId: uuid.NewString(), CredentialId: s.newCertificate().GetCredentialId()}
+	}},
+	"EnforceMtls": {"enforceMTLS", alike, func(s *stack) proto.Message {
+		s.newCertificate()
+		s.klarna.AssumeCertificate()
+		return &gatewayv1.EnforceMtlsRequest{RequestId: uuid.NewString()}
 	}},
 	"RemoveMtlsEnforcement": {"removeEnforcement", alike, func(*stack) proto.Message {
 		return &gatewayv1.RemoveMtlsEnforcementRequest{RequestId: uuid.NewString()}

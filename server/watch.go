@@ -24,6 +24,7 @@ type watchRequest interface {
 	GetResumeToken() string
 	GetStart() gatewayv1.WatchStart
 	GetHeartbeatSeconds() int32
+	GetCheckpoint() string
 }
 
 // watchSend hands one response to the client, with the token that continues behind it. Exactly one is set.
@@ -61,7 +62,7 @@ const watchPage = 256
 func filterOf(req watchRequest, loose ...string) proto.Message {
 	filter := proto.Clone(req)
 	m := filter.ProtoReflect()
-	for _, name := range slices.Concat([]string{"merchant_account", "resume_token", "start", "heartbeat_seconds"}, loose) {
+	for _, name := range slices.Concat([]string{"merchant_account", "resume_token", "start", "heartbeat_seconds", "checkpoint"}, loose) {
 		m.Clear(m.Descriptor().Fields().ByName(protoName(name)))
 	}
 	return filter
@@ -91,6 +92,7 @@ func (w *watch) run(stream grpc.ServerStream) error {
 	}
 	ctx := stream.Context()
 	w.narrow(ctx)
+	w.watched(ctx)
 	w.cut = cutter(stream)
 	w.server.keeper.keep(w)
 	defer w.server.keeper.drop(w)
@@ -113,10 +115,17 @@ func (w *watch) run(stream grpc.ServerStream) error {
 }
 
 // begin finds the place where the watch starts, and fails before anything is sent if there is none.
-func (w *watch) begin(req watchRequest) (at place, err error) {
+func (w *watch) begin(ctx context.Context, req watchRequest) (at place, err error) {
 	head, trimmed := w.cursors.head, w.cursors.trimmed
-	if token := req.GetResumeToken(); token != "" {
-		at, err = w.cursors.read(token, "resume_token", gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_INVALID)
+	token, field := req.GetResumeToken(), "resume_token"
+	if token == "" && req.GetCheckpoint() != "" {
+		if token, err = w.server.checkpointed(ctx, req.GetCheckpoint()); err != nil {
+			return at, err
+		}
+		field = "checkpoint"
+	}
+	if token != "" {
+		at, err = w.cursors.read(token, field, gatewayv1.ErrorReason_ERROR_REASON_RESUME_TOKEN_INVALID)
 		if follows := max(at.After, at.UpTo); err == nil && follows < trimmed { // behind a snapshot lies what came since
 			err = &store.TrimmedError{After: follows, UpTo: trimmed}
 		}

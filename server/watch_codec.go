@@ -32,10 +32,10 @@ func newFrame(token string, shared []byte) *frame {
 
 // The memos of an event.
 const (
-	memoEncoded       = iota // as a field of a response
-	memoEncodedDebtor        // the same with debtors' data
-	memoEncodedAlone         // the same with the status alone
-	memoStatus               // its payment status
+	memoEncoded         = iota // as a field of a response
+	memoEncodedPersonal        // the same with personal data
+	memoEncodedAlone           // the same with the status alone
+	memoStatus                 // its payment status
 )
 
 // encodedEvent is the event as a field of a watch response.
@@ -44,6 +44,9 @@ func encodedEvent[E proto.Message](ev *store.Event, slot int, convert func(store
 		message, err := convert(*ev)
 		if err != nil {
 			return err
+		}
+		if slot != memoEncodedPersonal {
+			withhold(message, wishNothing)
 		}
 		field := protowire.AppendTag(nil, fieldEvent, protowire.BytesType)
 		field = protowire.AppendVarint(field, uint64(proto.Size(message)))

@@ -45,6 +45,8 @@ type kept struct {
 	since   int64        // when it began, on the keeper's clock
 	sending atomic.Int64 // since when a response waits for the client; 0 for none
 	cut     func()       // ends the stream though a send waits
+
+	undelivered atomic.Int64 // since when an event waits for the client, in microseconds since 1970; 0 for none
 }
 
 // clock is the time since the keeper was made, in nanoseconds and never 0.

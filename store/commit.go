@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"time"
 )
 
 // errAborted is what the callers of a batch get whose commit neither succeeded nor failed, because a unit ended the
@@ -27,6 +28,13 @@ type call struct {
 	unit func(Tx) error
 	err  error         // set before done is closed
 	done chan struct{} // closed when err is the result
+}
+
+// Commit is one write transaction as metrics see it.
+type Commit struct {
+	Units    int           // that waited together
+	Failed   int           // of them, though they returned no error themselves
+	Duration time.Duration // of the engine's part: running the units and waiting for the disk
 }
 
 // Do runs the unit in a write transaction and returns once what it wrote is durable, or why it is not. Units that wait
@@ -77,18 +85,25 @@ func (s *Store) commit(ctx context.Context, batch []*call) {
 		}
 	}()
 	wrote := make([]written, len(batch))
+	refused := make([]bool, len(batch))
 	units := make([]func(Tx) error, len(batch))
 	for i, c := range batch {
 		units[i] = func(tx Tx) error {
 			sealed := &sealedTx{Tx: tx, keys: s.keys, now: s.Now}
 			err := c.unit(sealed)
-			wrote[i] = sealed.wrote
+			wrote[i], refused[i] = sealed.wrote, err != nil
 			return err
 		}
 	}
 	s.ring(func() (all written) {
+		began := time.Now()
 		results = s.engine.Commit(ctx, units)
+		seen := Commit{Units: len(units), Duration: time.Since(began)}
+		defer func() { s.observe(ctx, seen) }()
 		for i, err := range results {
+			if err != nil && !refused[i] {
+				seen.Failed++
+			}
 			if err == nil {
 				all.events = append(all.events, wrote[i].events...)
 				all.jobs = all.jobs || wrote[i].jobs

@@ -12,6 +12,8 @@ var (
 	ErrNotFound = errors.New("not found")
 	// ErrTrimmed says that the log no longer reaches back to the position asked for.
 	ErrTrimmed = errors.New("position is older than the log")
+	// ErrUnavailable says that the database does not answer, or takes nothing now. It may do so soon.
+	ErrUnavailable = errors.New("the database does not answer")
 	// ErrKeyring says that the log is sealed with another keyring than the one at hand.
 	ErrKeyring = errors.New("the log is sealed with another keyring")
 )
@@ -110,6 +112,25 @@ type Engine interface {
 	// later, gets what the others leave when they ask next.
 	Share(ctx context.Context, replica string, demands map[string]float64, life time.Duration) (map[string]float64, error)
 
+	// DropRaw takes away the raw bodies of events up to a position; their fingerprints stay.
+	DropRaw(ctx context.Context, upTo Position) error
+	// Forget deletes up to limit subjects of a stream that are in one of the states and whose newest event is trimmed and
+	// not behind a position, oldest first, with that event and their keys, and with the subjects that were merged into
+	// them. It returns how many subjects are gone, 0 once none is left. Event ids stay taken for ever.
+	Forget(ctx context.Context, stream Stream, states []string, upTo Position, limit int) (int, error)
+
+	// Checkpoint returns a caller's checkpoint. ErrNotFound if unknown.
+	Checkpoint(ctx context.Context, caller, name string) (Checkpoint, error)
+	// Checkpoints returns a caller's checkpoints, by name, with names greater than after.
+	Checkpoints(ctx context.Context, caller, after string, limit int) ([]Checkpoint, error)
+	// CheckpointsBefore returns checkpoints of all callers before a position, the furthest behind first.
+	CheckpointsBefore(ctx context.Context, position Position, limit int) ([]Checkpoint, error)
+
+	// Stats tells what the engine holds at the given time. It reads every job there is: it is for a look now and then.
+	Stats(ctx context.Context, now time.Time) (Stats, error)
+	// CountKeys counts, by value, the subjects whose newest event has a key of a kind. Values that none has are left out.
+	CountKeys(ctx context.Context, stream Stream, kind string) (map[string]int64, error)
+
 	// Listen calls ring after each commit of this or another replica that appended events or that added, returned
 	// or finished jobs, and once when it has begun to listen, so that nothing is missed before that. It calls from
 	// its own goroutine and returns when ctx ends or listening breaks. A ring is a hint, it may come twice or late.
@@ -176,6 +197,13 @@ type Tx interface {
 	// PutProbe inserts a probe or replaces the one of its merchant account, webhook and event type.
 	PutProbe(ctx context.Context, p Probe) error
 
-	// Quarantine keeps what cannot be applied.
-	Quarantine(ctx context.Context, q Quarantined) error
+	// Checkpoint returns a caller's checkpoint. ErrNotFound if unknown.
+	Checkpoint(ctx context.Context, caller, name string) (Checkpoint, error)
+	// PutCheckpoint inserts or replaces a checkpoint.
+	PutCheckpoint(ctx context.Context, c Checkpoint) error
+	// DeleteCheckpoint removes a checkpoint; a no-op if it is gone.
+	DeleteCheckpoint(ctx context.Context, caller, name string) error
+
+	// Quarantine keeps what cannot be applied and returns its id.
+	Quarantine(ctx context.Context, q Quarantined) (int64, error)
 }

@@ -1,6 +1,10 @@
 package store
 
-import "time"
+import (
+	"slices"
+	"strings"
+	"time"
+)
 
 // Position orders the log. The first event has position 1; 0 stands before it.
 // Positions grow by commit order and are never reassigned; gaps carry no meaning.
@@ -9,13 +13,17 @@ type Position int64
 // Stream names a family of subjects that is watched together.
 type Stream string
 
-// The two streams of the gateway.
+// The streams of the gateway.
 const (
-	Payments Stream = "payment"
-	Accounts Stream = "account"
+	Payments   Stream = "payment"
+	Accounts   Stream = "account"
+	Attentions Stream = "attention" // matters for a person
 )
 
-var streams = []Stream{Payments, Accounts}
+// Streams lists them.
+func Streams() []Stream { return slices.Clone(streams) }
+
+var streams = []Stream{Payments, Accounts, Attentions}
 
 // Key is one way to address a subject, such as {"session_id", "0b1b…"}. Keys are unique only within a stream
 // and a merchant account, and some (merchant references) may address several subjects.
@@ -42,7 +50,7 @@ type Event struct {
 	Body            []byte    // the state after the event; sealed at rest
 	Raw             []byte    // Klarna's bytes as received, nil if none; sealed at rest
 	Fingerprint     []byte    // keyed digest of Raw, tells a repeat from an id used twice; set by the Store
-	TraceParent     string    // W3C trace context of whoever learned the fact
+	TraceParent     string    // W3C trace context of whoever learned the fact; that of Append's ctx if empty
 
 	memo *memo // what its readers share; nil where they do not
 }
@@ -70,4 +78,10 @@ type Quarantined struct {
 	Reason          string
 	Raw             []byte // sealed at rest
 	ReceivedAt      time.Time
+}
+
+// Why is the reason in words that hold nothing of the body; details may stand behind it.
+func (q Quarantined) Why() string {
+	why, _, _ := strings.Cut(q.Reason, ": ")
+	return why
 }

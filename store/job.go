@@ -17,5 +17,5 @@ type Job struct {
 	LeasedUntil     time.Time // zero while waiting; a lease that ran out puts the job up again
 	LastError       string    // what stopped the last attempt; never payloads or personal data
 	CreatedAt       time.Time // set by the Store if zero
-	TraceParent     string    // W3C trace context of whoever added it last
+	TraceParent     string    // W3C trace context of whoever added it last; that of AddJob's ctx if empty
 }

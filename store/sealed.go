@@ -123,6 +123,9 @@ func (t *sealedTx) SubjectsByKeys(ctx context.Context, stream Stream, merchantAc
 
 func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
 	ev.RecordedAt = t.now()
+	if ev.TraceParent == "" {
+		ev.TraceParent = traceParent(ctx)
+	}
 	ev.Fingerprint = t.keys.Fingerprint(ev.Raw)
 	clear := ev.asRead()
 	if err := t.keys.sealEvent(&ev); err != nil {
@@ -140,6 +143,9 @@ func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
 func (t *sealedTx) AddJob(ctx context.Context, job Job) error {
 	if job.CreatedAt.IsZero() {
 		job.CreatedAt = t.now()
+	}
+	if job.TraceParent == "" {
+		job.TraceParent = traceParent(ctx)
 	}
 	if err := t.keys.sealJob(&job); err != nil {
 		return err
@@ -214,12 +220,12 @@ func (t *sealedTx) PutProbe(ctx context.Context, p Probe) error {
 	return t.Tx.PutProbe(ctx, p)
 }
 
-func (t *sealedTx) Quarantine(ctx context.Context, q Quarantined) error {
+func (t *sealedTx) Quarantine(ctx context.Context, q Quarantined) (int64, error) {
 	if q.ReceivedAt.IsZero() {
 		q.ReceivedAt = t.now()
 	}
 	if err := t.keys.sealQuarantined(&q); err != nil {
-		return err
+		return 0, err
 	}
 	return t.Tx.Quarantine(ctx, q)
 }

@@ -28,6 +28,8 @@ type Config struct {
 	TailCount  int              // newest events of each stream that are kept in memory for followers, default 4096
 	TailBytes  int              // and their bytes, default 16 MiB
 	Logger     *slog.Logger     // default slog.Default()
+	// Observe is told of every commit, after it ended; nil: nobody is. It must not block.
+	Observe func(ctx context.Context, c Commit)
 }
 
 // Store is the log, the jobs and the requests. Its methods may be called at the same time.
@@ -38,6 +40,7 @@ type Store struct {
 	heartbeat time.Duration
 	pageSize  int
 	logger    *slog.Logger
+	observe   func(context.Context, Commit)
 
 	batch  batcher
 	hub    *hub
@@ -60,10 +63,14 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		heartbeat: cmp.Or(max(cfg.Heartbeat, 0), 15*time.Second),
 		pageSize:  cmp.Or(max(cfg.PageSize, 0), 256),
 		logger:    cmp.Or(cfg.Logger, slog.Default()),
+		observe:   cfg.Observe,
 		batch:     batcher{turn: make(chan struct{}, 1), limit: cmp.Or(max(cfg.BatchLimit, 0), 256)},
 	}
 	if s.now == nil {
 		s.now = time.Now
+	}
+	if s.observe == nil {
+		s.observe = func(context.Context, Commit) {}
 	}
 	head, _, err := s.Head(ctx)
 	if err != nil {

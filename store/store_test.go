@@ -127,6 +127,11 @@ func appending(ev store.Event) func(store.Tx) error {
 // iban is a documentation IBAN; nothing but sealed contents may hold it.
 const iban = "DE02120300000000202051"
 
+func quarantine(ctx context.Context, tx store.Tx, q store.Quarantined) error {
+	_, err := tx.Quarantine(ctx, q)
+	return err
+}
+
 // plant writes the IBAN into everything that is sealed.
 func plant(ctx context.Context, s *store.Store) error {
 	return s.Do(ctx, func(tx store.Tx) error {
@@ -138,7 +143,7 @@ func plant(ctx context.Context, s *store.Store) error {
 			tx.PutRequest(ctx, store.Request{RequestID: store.RequestID{ID: "r1"}, Answer: []byte("answer " + iban)}),
 			tx.PutSigningKey(ctx, store.SigningKey{SigningKeyID: store.SigningKeyID{ID: "k1"}, Key: []byte("key " + iban)}),
 			tx.PutProbe(ctx, store.Probe{Webhook: "w1", Raw: []byte("probe " + iban)}),
-			tx.Quarantine(ctx, store.Quarantined{EventID: "evt-2", Raw: []byte("quarantined " + iban)}))
+			quarantine(ctx, tx, store.Quarantined{EventID: "evt-2", Raw: []byte("quarantined " + iban)}))
 	})
 }
 
@@ -323,7 +328,7 @@ func TestStore_SetsTimeAndFingerprint(t *testing.T) {
 		t.Errorf("recorded at %v with fingerprint %x", events[0].RecordedAt, events[0].Fingerprint)
 	}
 	if err := s.Do(ctx, func(tx store.Tx) error {
-		return errors.Join(tx.AddJob(ctx, store.Job{Kind: "refresh"}), tx.PutRequest(ctx, store.Request{}), tx.Quarantine(ctx, store.Quarantined{}))
+		return errors.Join(tx.AddJob(ctx, store.Job{Kind: "refresh"}), tx.PutRequest(ctx, store.Request{}), quarantine(ctx, tx, store.Quarantined{}))
 	}); err != nil {
 		t.Fatal(err)
 	}

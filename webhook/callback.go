@@ -44,7 +44,7 @@ func (r *Receiver) authorization(ctx context.Context, d delivery) answer {
 		EventID: id, MerchantAccount: account, Cause: journal.Callback, At: r.store.Now(), Raw: d.body,
 		TraceParent: d.trace, SessionID: callback.SessionID, Token: callback.AuthorizationToken,
 	})
-	return recorded(http.StatusNoContent, account, id, record.Outcome, err)
+	return recorded(http.StatusNoContent, account, id, record.Outcome, err).after(record.Trail())
 }
 
 // callbackSecret finds a secret that is for this purpose and still good, or store.ErrNotFound. It is looked up by its digest: how long that

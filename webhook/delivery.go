@@ -42,23 +42,34 @@ type answer struct {
 	err             error  // of a failure
 	merchantAccount string // as configured or on record, never as claimed
 	eventID         string
+	recorded        journal.Outcome    // of a fact
+	trail           journal.Trail      // of a fact
+	key             store.SigningKeyID // that it was signed with
 }
 
 // door makes a handler of what a door does with a delivery, within its budget of time.
 func (r *Receiver) door(door Door, budget time.Duration, receive func(context.Context, delivery) answer) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		ctx, cancel := context.WithTimeout(req.Context(), budget)
+		ctx, cancel := context.WithTimeout(r.begin(req.Context(), req), budget)
 		defer cancel()
+		r.received(ctx, door)
+		a := fail("", "", errPanicked)
+		defer func() {
+			if a.err == errPanicked { // net/http recovers
+				r.note(ctx, door, a)
+			}
+			r.finish(ctx, a)
+		}()
 		from := r.gate.address(req)
 		listed, sure := r.gate.listed(door, from)
 		if refused, ok := r.turnedAway(ctx, door, from, listed, sure); ok {
-			r.note(ctx, door, refused)
-			refused.write(w)
+			a = refused
+			r.note(ctx, door, a)
+			a.write(w)
 			return
 		}
 		// A body that trickles in is cut off with the budget. Only recorders of tests know no deadline.
 		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(budget))
-		var a answer
 		body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, r.maxBody))
 		var tooLarge *http.MaxBytesError
 		switch {
@@ -76,6 +87,9 @@ func (r *Receiver) door(door Door, budget time.Duration, receive func(context.Co
 		a.write(w)
 	})
 }
+
+// errPanicked is why a delivery failed whose door did not come to an answer.
+var errPanicked = errors.New("panicked")
 
 // turnedAway refuses a delivery by where it comes from, unread: an address that is not Klarna's, where that is enforced,
 // and one that was rejected too often. Addresses that are Klarna's are never counted.
@@ -99,7 +113,7 @@ func (r *Receiver) turnedAway(ctx context.Context, door Door, from netip.Addr, l
 
 // note counts a delivery, and logs it unless it went as it should. URLs and headers are kept out: they hold secrets.
 func (r *Receiver) note(ctx context.Context, door Door, a answer) {
-	r.observe(ctx, door, a.outcome)
+	r.observe(ctx, Seen{Door: door, Outcome: a.outcome, Effect: a.effect(), Key: a.key})
 	if a.reason == "" {
 		return
 	}
@@ -146,7 +160,7 @@ func fail(merchantAccount, eventID string, err error) answer {
 
 // recorded is the answer to a fact that the journal has taken: status, whatever it did to the state.
 func recorded(status int, merchantAccount, eventID string, outcome journal.Outcome, err error) answer {
-	a := answer{status: status, outcome: Stored, merchantAccount: merchantAccount, eventID: eventID}
+	a := answer{status: status, outcome: Stored, merchantAccount: merchantAccount, eventID: eventID, recorded: outcome}
 	switch {
 	case err != nil:
 		return fail(merchantAccount, eventID, err)
@@ -158,12 +172,21 @@ func recorded(status int, merchantAccount, eventID string, outcome journal.Outco
 	return a
 }
 
+// after says where in the log a fact has its place.
+func (a answer) after(t journal.Trail) answer {
+	a.trail = t
+	return a
+}
+
 // quarantine keeps a well-signed notification that cannot be applied, and takes it from Klarna: sent again it would be
 // no better. detail says more than the log may know; it may be nil.
 func (r *Receiver) quarantine(ctx context.Context, merchantAccount, eventID, reason string, detail error, body []byte) answer {
 	full := reason
 	if detail != nil {
 		full = fmt.Sprintf("%s: %v", reason, detail)
+	}
+	if redriven(ctx) { // it is kept already
+		return answer{status: http.StatusOK, outcome: Quarantined, reason: reason, merchantAccount: merchantAccount, eventID: eventID}
 	}
 	err := r.store.Do(ctx, func(tx store.Tx) error {
 		return r.journal.Quarantine(ctx, tx, merchantAccount, eventID, full, body)

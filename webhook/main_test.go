@@ -164,13 +164,13 @@ func (g *gateway) logged() string {
 	return g.logs.String()
 }
 
-func (g *gateway) count(_ context.Context, door Door, outcome Outcome) {
+func (g *gateway) count(_ context.Context, seen Seen) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if g.seen[door] == nil {
-		g.seen[door] = make(map[Outcome]int)
+	if g.seen[seen.Door] == nil {
+		g.seen[seen.Door] = make(map[Outcome]int)
 	}
-	g.seen[door][outcome]++
+	g.seen[seen.Door][seen.Outcome]++
 }
 
 // counted is how many deliveries of a door had an outcome.

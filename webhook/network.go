@@ -53,6 +53,7 @@ func (r *Receiver) network(ctx context.Context, d delivery) answer {
 		return fail("", "", err)
 	}
 	a := r.verified(ctx, key, d)
+	a.key = key.SigningKeyID
 	if a.outcome != Failed {
 		r.keys.used(ctx, key)
 	}
@@ -93,7 +94,7 @@ func (r *Receiver) verified(ctx context.Context, key ringKey, d delivery) answer
 	}
 	fact.Raw, fact.TraceParent = d.body, d.trace
 	record, err := r.journal.RecordAccount(ctx, fact)
-	return recorded(http.StatusOK, account, n.Metadata.EventID, record.Outcome, err)
+	return recorded(http.StatusOK, account, n.Metadata.EventID, record.Outcome, err).after(record.Trail())
 }
 
 // accountFact is what a notification tells, or why it cannot be applied.

@@ -65,7 +65,7 @@ func (r *Receiver) paid(ctx context.Context, fact journal.PaymentFact, flaw, eve
 	}
 	fact.Raw, fact.TraceParent = d.body, d.trace
 	record, err := r.journal.RecordPayment(ctx, fact)
-	return recorded(http.StatusOK, fact.MerchantAccount, eventID, record.Outcome, err)
+	return recorded(http.StatusOK, fact.MerchantAccount, eventID, record.Outcome, err).after(record.Trail())
 }
 
 // tellRequest takes what is about a payment request, and tells whether it was.

@@ -3,6 +3,7 @@ package webhook
 import (
 	"net/http"
 	"testing"
+	"time"
 
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/store"
@@ -105,6 +106,36 @@ func TestReceiver_RecordsWhatHappensToPaymentsOnTheNetwork(t *testing.T) {
 			}
 			if len(g.events(store.Accounts)) > 0 {
 				t.Error("recorded of the account as well")
+			}
+		})
+	}
+}
+
+// Klarna documents next to nothing of what its notifications hold: a transaction that is known is read none the less.
+func TestReceiver_HasAKnownTransactionReadWhateverIsToldOfIt(t *testing.T) {
+	t.Parallel()
+	for _, told := range []string{
+		"payment.transaction.state-change.authorized", "payment.transaction.captured", "payment.transaction.refunded",
+		"payment.transaction.chargeback", "payment.funding.state-change.funded",
+	} {
+		t.Run(told, func(t *testing.T) {
+			t.Parallel()
+			g := start(t, nil)
+			now := g.store.Now()
+			_, err := g.journal.RecordPayment(t.Context(), journal.PaymentFact{
+				EventID: "read", MerchantAccount: merchant, Cause: journal.Reconciled, At: now,
+				Network: &journal.NetworkFacts{
+					PartnerAccountID: account, Network: journal.Network{TransactionID: transactionID},
+					Transaction: &journal.OrderFacts{Read: true, Status: "AUTHORIZED", Currency: "EUR", Amount: 500, Remaining: 500, ExpiresAt: now.Add(28 * 24 * time.Hour)},
+				},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			g.network(http.StatusOK, networkEvent(t, "n1", told, 0, object{"payment_transaction_id": transactionID}, nil))
+			jobs, err := g.store.Jobs(t.Context(), journal.JobReadTransaction, merchant, 10)
+			if err != nil || len(jobs) != 1 || jobs[0].RunAt.After(now) {
+				t.Errorf("waiting: %+v, %v", jobs, err)
 			}
 		})
 	}

@@ -31,6 +31,7 @@ func (r *Receiver) paymentStatus(ctx context.Context, d delivery) answer {
 		return fail("", "", err)
 	}
 	a := r.statusVerified(ctx, account, d)
+	a.key = key.SigningKeyID
 	if a.outcome != Failed {
 		r.keys.used(ctx, key)
 	}
@@ -76,7 +77,7 @@ func (r *Receiver) statusVerified(ctx context.Context, account string, d deliver
 		fact.Status = statusFacts(n.Payload)
 	}
 	record, err := r.journal.RecordPayment(ctx, fact)
-	return recorded(http.StatusOK, account, n.EventID, record.Outcome, err)
+	return recorded(http.StatusOK, account, n.EventID, record.Outcome, err).after(record.Trail())
 }
 
 func statusFacts(p klarna.PaymentStatusPayload) *journal.StatusFacts {

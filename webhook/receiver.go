@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
+
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/store"
@@ -36,8 +38,11 @@ type Config struct {
 	Sources Sources
 	// Logger gets a line per delivery that was refused, quarantined or failed; nil means slog.Default().
 	Logger *slog.Logger
-	// Observe is told of every delivery once; nil means nobody is.
-	Observe func(ctx context.Context, door Door, outcome Outcome)
+	// Received is told of every delivery as it comes, Observe of every one once it has its outcome; nil means nobody is.
+	Received func(ctx context.Context, door Door)
+	Observe  func(ctx context.Context, seen Seen)
+	// Tracer makes a span of every delivery; nil means none.
+	Tracer trace.Tracer
 }
 
 // Account is what proves that a post about a merchant account is Klarna's.
@@ -86,13 +91,15 @@ const (
 // Receiver is the handler of everything that Klarna posts. It belongs on a listener of its own whose server bounds the
 // time that headers may take.
 type Receiver struct {
-	mux     *http.ServeMux
-	journal *journal.Journal
-	store   *store.Store
-	log     *slog.Logger
-	observe func(context.Context, Door, Outcome)
-	maxBody int64
-	gate    *gatekeeper
+	mux      *http.ServeMux
+	journal  *journal.Journal
+	store    *store.Store
+	log      *slog.Logger
+	received func(context.Context, Door)
+	observe  func(context.Context, Seen)
+	tracer   trace.Tracer
+	maxBody  int64
+	gate     *gatekeeper
 
 	live map[string]bool // by merchant account
 	keys *keyring
@@ -114,13 +121,16 @@ func New(cfg Config) (*Receiver, error) {
 	}
 	r := &Receiver{
 		mux: http.NewServeMux(), journal: cfg.Journal, store: cfg.Journal.Store(),
-		log: cfg.Logger, observe: cfg.Observe, maxBody: cfg.MaxBody,
+		log: cfg.Logger, received: cfg.Received, observe: cfg.Observe, tracer: cfg.Tracer, maxBody: cfg.MaxBody,
 	}
 	if r.log == nil {
 		r.log = slog.Default()
 	}
+	if r.received == nil {
+		r.received = func(context.Context, Door) {}
+	}
 	if r.observe == nil {
-		r.observe = func(context.Context, Door, Outcome) {}
+		r.observe = func(context.Context, Seen) {}
 	}
 	if r.maxBody == 0 {
 		r.maxBody = 1 << 20

@@ -3,6 +3,7 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -10,6 +11,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"go.opentelemetry.io/otel/trace"
 
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
@@ -31,26 +34,36 @@ type Config struct {
 	// Jitter makes the wait before a failed job's next attempt out of the longest one; nil: its upper half, at random, so
 	// that jobs do not march in step.
 	Jitter func(longest time.Duration) time.Duration
-	Logger *slog.Logger
+	// Retention is how long what is kept; the zero value keeps everything.
+	Retention store.Retention
+	// RetainEvery is about how often that is looked after; 0 means an hour.
+	RetainEvery time.Duration
+	Logger      *slog.Logger
+	// Tracer makes a span of every attempt at a job, linked to what added the job; nil means none.
+	Tracer trace.Tracer
 }
 
 // Pool works jobs until it is stopped.
 type Pool struct {
-	journal    *journal.Journal
-	store      *store.Store
-	operations *operation.Operations
-	parallel   int
-	lease      time.Duration
-	poll       time.Duration
-	jitter     func(time.Duration) time.Duration
-	log        *slog.Logger
+	journal     *journal.Journal
+	store       *store.Store
+	operations  *operation.Operations
+	parallel    int
+	lease       time.Duration
+	poll        time.Duration
+	jitter      func(time.Duration) time.Duration
+	retention   store.Retention
+	retainEvery time.Duration
+	log         *slog.Logger
+	tracer      trace.Tracer
 }
 
 // New returns a Pool.
 func New(cfg Config) *Pool {
 	p := &Pool{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
-		parallel: cfg.Parallel, lease: cfg.Lease, poll: cfg.Poll, jitter: cfg.Jitter, log: cfg.Logger,
+		parallel: cfg.Parallel, lease: cfg.Lease, poll: cfg.Poll, jitter: cfg.Jitter, log: cfg.Logger, tracer: cfg.Tracer,
+		retention: cfg.Retention, retainEvery: cmp.Or(cfg.RetainEvery, time.Hour),
 	}
 	if p.parallel == 0 {
 		p.parallel = 8
@@ -79,6 +92,7 @@ func (p *Pool) Run(ctx context.Context) error {
 	tick, sweep := time.NewTicker(p.poll), time.NewTicker(sweepEvery)
 	defer tick.Stop()
 	defer sweep.Stop()
+	working.Go(func() { p.retain(ctx) })
 	p.sweep(ctx)
 	for {
 		if err := p.start(ctx, &working, slots, freed); err != nil && ctx.Err() == nil {
@@ -149,8 +163,12 @@ func (p *Pool) Lease(ctx context.Context, n int) ([]store.Job, error) {
 
 // Work does one leased job and puts down how it ended.
 func (p *Pool) Work(ctx context.Context, job store.Job) {
+	var failed error
+	ctx, end := p.span(ctx, job)
+	defer func() { end(failed) }()
 	log := p.log.With("job", job.Kind, "job_id", job.ID, "merchant_account", job.MerchantAccount, "attempt", job.Attempt)
 	again, err := p.try(klarna.Correlated(ctx), job)
+	failed = err
 	switch {
 	case err != nil && p.late(job):
 		log.ErrorContext(ctx, "job given up", "error", err)

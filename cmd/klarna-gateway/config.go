@@ -43,6 +43,8 @@ type config struct {
 	KeyFile string `yaml:"key_file"`
 	// Who gets in where.
 	accessConfig `yaml:",inline"`
+	// Where traces, metrics and logs go.
+	telemetryConfig `yaml:",inline"`
 	// Tokens are the callers' bearer tokens.
 	Tokens []tokenConfig `yaml:"tokens"`
 	// DebtorData shows debtors' data to callers that ask for it where nobody has to authenticate.
@@ -57,7 +59,11 @@ type config struct {
 	AccountReadDelay time.Duration `yaml:"account_read_delay"`
 	// KeepAnswers is how long the answer to a request is kept for its repeats; default 720h, at least 48h: Klarna knows
 	// a request for 24 h, and a repeat that neither knows is a new request.
-	KeepAnswers      time.Duration   `yaml:"keep_answers"`
+	KeepAnswers time.Duration `yaml:"keep_answers"`
+	// Retention says how long events and what belongs to them are kept; without it, for ever.
+	Retention retentionConfig `yaml:"retention"`
+	// WatchUnreadLimit is how long a watch waits for a client that does not read before it is cut off; default 30s.
+	WatchUnreadLimit time.Duration   `yaml:"watch_unread_limit"`
 	LogLevel         string          `yaml:"log_level"` // debug, info (default), warn, error
 	MerchantAccounts []accountConfig `yaml:"merchant_accounts"`
 }
@@ -167,6 +173,7 @@ func loadConfig(path string, env func(string) string) (config, error) {
 		}
 	}
 	cfg.environment(env)
+	flaws = append(flaws, cfg.telemetryConfig.environment(env)...)
 	cfg.defaults()
 	flaws = append(flaws, cfg.check()...)
 	if err := errors.Join(flaws...); err != nil {
@@ -234,11 +241,12 @@ func (c *config) check() (flaws []error) {
 	for _, limit := range []struct {
 		name string
 		time time.Duration
-	}{{"shutdown_grace", c.ShutdownGrace}, {"session_read_delay", c.SessionReadDelay}, {"account_read_delay", c.AccountReadDelay}, {"keep_answers", c.KeepAnswers}} {
+	}{{"shutdown_grace", c.ShutdownGrace}, {"session_read_delay", c.SessionReadDelay}, {"account_read_delay", c.AccountReadDelay}, {"keep_answers", c.KeepAnswers}, {"watch_unread_limit", c.WatchUnreadLimit}} {
 		if limit.time < 0 {
 			flaw("%s: %s is negative", limit.name, limit.time)
 		}
 	}
+	flaws = append(flaws, c.Retention.check()...)
 	if c.KeepAnswers > 0 && c.KeepAnswers < 48*time.Hour {
 		flaw("keep_answers: %s is less than 48h; a repeat of a request that is forgotten is a new request", c.KeepAnswers)
 	}
@@ -257,7 +265,7 @@ func (c *config) check() (flaws []error) {
 			flaw("tokens[%d]: name: %q has a colon, as the names of other callers do", i, t.Name)
 		}
 	}
-	return slices.Concat(flaws, c.checkAccess(), c.checkDatabase(), c.checkAccounts())
+	return slices.Concat(flaws, c.checkAccess(), c.checkTelemetry(), c.checkDatabase(), c.checkAccounts())
 }
 
 func (c *config) checkAccounts() (flaws []error) {

@@ -68,6 +68,7 @@ func (g *gatewayProcess) listenAdmin(errors *log.Logger) (err error) {
 	if g.adminListener == nil {
 		return nil
 	}
+	g.admin.mux.Handle("GET /metrics", g.telemetry.scraped)
 	g.adminHTTP = &http.Server{Handler: g.admin.mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: errors}
 	if g.adminHTTP.TLSConfig, err = g.cfg.AdminTLS.serve([]string{"h2", "http/1.1"}, g.log); err != nil {
 		return fmt.Errorf("admin certificate: %w", err)

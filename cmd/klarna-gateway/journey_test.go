@@ -49,7 +49,13 @@ func TestDemo_TellsEveryJourney(t *testing.T) {
 // runLocal runs a local set-up until the test is over, and then expects a clean end.
 func runLocal(t *testing.T, operational time.Duration) *local {
 	t.Helper()
-	l := must[*local](t)(newLocal(t.Context(), anyPorts, t.TempDir(), operational, slog.New(slog.DiscardHandler)))
+	return runLocalWith(t, operational, slog.New(slog.DiscardHandler), parts{})
+}
+
+// runLocalWith is runLocal with a log and parts of the gateway replaced.
+func runLocalWith(t *testing.T, operational time.Duration, log *slog.Logger, with parts) *local {
+	t.Helper()
+	l := must[*local](t)(newLocalWith(t.Context(), anyPorts, t.TempDir(), operational, log, with))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- l.gateway.run(ctx) }()

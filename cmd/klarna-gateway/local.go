@@ -45,7 +45,12 @@ var anyPorts = localAddresses{"127.0.0.1:0", "127.0.0.1:0", "127.0.0.1:0", "127.
 
 // newLocal starts a local set-up over a data folder. Onboarded accounts become operational after the given time, by
 // themselves; never if it is negative. Callers run gateway.run and then close.
-func newLocal(ctx context.Context, at localAddresses, data string, operational time.Duration, log *slog.Logger) (l *local, err error) {
+func newLocal(ctx context.Context, at localAddresses, data string, operational time.Duration, log *slog.Logger) (*local, error) {
+	return newLocalWith(ctx, at, data, operational, log, parts{})
+}
+
+// newLocalWith is newLocal with parts of the gateway replaced.
+func newLocalWith(ctx context.Context, at localAddresses, data string, operational time.Duration, log *slog.Logger, with parts) (l *local, err error) {
 	l = &local{}
 	hooks, err := net.Listen("tcp", at.webhook) // before the gateway does: Klarna is told its address
 	if err != nil {
@@ -82,7 +87,7 @@ func newLocal(ctx context.Context, at localAddresses, data string, operational t
 	l.simURL = "http://" + simListener.Addr().String()
 	cfg := config{
 		GRPCAddress: at.grpc, RESTAddress: at.rest, WebhookAddress: hooks.Addr().String(), PublicBaseURL: public, DataDir: data,
-		Reflection: true, LogLevel: "info", ShutdownGrace: 5 * time.Second,
+		Reflection: true, DebtorData: true, LogLevel: "info", ShutdownGrace: 5 * time.Second,
 		MerchantAccounts: []accountConfig{
 			{
 				Name: localShop, API: "regional", Default: true, BaseURL: l.simURL, Username: localUsername, Password: secret{klarna.Secret(password)},
@@ -97,7 +102,8 @@ func newLocal(ctx context.Context, at localAddresses, data string, operational t
 	cfg.AdminAddress = at.admin
 	cfg.defaults()
 	// The simulator's clock drives the gateway too, so that moving it moves both.
-	l.gateway, err = newGateway(ctx, cfg, parts{now: l.sim.Now, webhookListener: hooks, webhookTLS: serverTLS, poll: 20 * time.Millisecond}, log)
+	with.now, with.webhookListener, with.webhookTLS, with.poll = l.sim.Now, hooks, serverTLS, 20*time.Millisecond
+	l.gateway, err = newGateway(ctx, cfg, with, log)
 	if err != nil {
 		l.close()
 		return nil, err

@@ -58,7 +58,7 @@ func newPrivateKey(t *testing.T, path string) (csr string) {
 func TestMTLS_FromTheFirstCertificateToItsEnforcement(t *testing.T) {
 	t.Parallel()
 	a := newAuthority(t)
-	_, url := secureKlarna(t, a)
+	sim, url := secureKlarna(t, a)
 	s := newStage(t, 10*time.Second)
 	s.env = append(s.env, "SSL_CERT_FILE="+a.file, "API_KEY="+mtlsKey)
 	fmt.Fprintf(&s.config, "  - name: acquirer\n    api: network\n    default: true\n    base_url: '%s'\n    api_key: env:API_KEY\n", url)
@@ -86,6 +86,13 @@ func TestMTLS_FromTheFirstCertificateToItsEnforcement(t *testing.T) {
 	if err != nil || read.GetEnforcement().GetVerificationStatus() != "VALID" || read.GetEnforcement().GetMode() != "REPORTING" {
 		t.Fatalf("with the certificate: %v, %v", read, err)
 	}
+	if err := sim.Fail(klarnatest.Fault{Operation: "enforceMTLS", LoseAnswer: true, Times: -1}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := partners.EnforceMtls(t.Context(), enforce); refusedWith(err, "OUTCOME_UNKNOWN") != nil {
+		t.Fatalf("with a lost answer: %v", err)
+	}
+	sim.Heal()
 	if _, err := partners.EnforceMtls(t.Context(), enforce); err != nil {
 		t.Fatal(err)
 	}

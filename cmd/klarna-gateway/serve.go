@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"encoding/hex"
@@ -12,6 +13,7 @@ import (
 	"net/url"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"golang.org/x/sync/errgroup"
 
 	"payments.internal/klarna-gateway/access"
@@ -40,6 +42,11 @@ type gatewayProcess struct {
 	hookHTTP *http.Server
 	pool     *worker.Pool
 
+	telemetry *telemetry
+	measures  *measures
+	unobserve func() error
+	circuits  klarna.Circuits // of all accounts: a host that is down is down for each
+
 	adminHTTP *http.Server // nil without an admin listener
 
 	grpcListener, restListener, hookListener, adminListener net.Listener
@@ -57,6 +64,10 @@ type parts struct {
 	heartbeat time.Duration
 	// poll is how often the worker looks for due jobs.
 	poll time.Duration
+	// spans gets every span, as if a collector were configured.
+	spans sdktrace.SpanProcessor
+	// statsKept is how long metrics of the store are kept.
+	statsKept time.Duration
 }
 
 // newGateway opens the store, wires everything and binds the listeners. On an error nothing stays open.
@@ -67,6 +78,10 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 			g.close()
 		}
 	}()
+	if err := g.tell(ctx, with); err != nil {
+		return g, err
+	}
+	log = g.log
 	if err := g.open(ctx, with); err != nil {
 		return g, err
 	}
@@ -82,16 +97,28 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		Store:         g.store, Policy: func(name string) journal.Policy { return v.policies[name] }, Logger: log,
 		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay,
 	})
+	if err := book.IndexMatters(ctx); err != nil {
+		return g, err
+	}
 	operations := operation.New(operation.Config{
 		Journal: book, Accounts: v.operations, SingleReplica: !cfg.replicas(), KeepAnswers: cfg.KeepAnswers, Failpoint: failpoint, Logger: log,
 		CallbackURL: cfg.callbackURL(), HostedPageURL: cfg.doorURL("hosted-page"), NotificationURL: cfg.doorURL("notification"),
 		PushURL: cfg.pushURL, NetworkURL: cfg.networkURL(), SigningKeys: cfg.signingKeys(),
 	})
-	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Logger: log})
+	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Retention: cfg.Retention.store(), Logger: log, Tracer: g.telemetry.tracer()})
 	api := server.Config{
 		Journal: book, Operations: operations, Accounts: v.apis, Defaults: v.defaults,
-		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, Logger: log,
+		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, UnreadLimit: cfg.WatchUnreadLimit, Logger: log,
+		Observe: g.measures.called, Sent: g.measures.sent, Traces: g.telemetry.traces,
 	}
+	door, err := webhook.New(webhook.Config{
+		Journal: book, Accounts: v.doors, NetworkKeys: v.networkKeys, Sources: cfg.sources(), Logger: log,
+		Received: g.measures.webhookReceived, Observe: g.measures.webhookAnswered, Tracer: g.telemetry.tracer(),
+	})
+	if err != nil {
+		return g, err
+	}
+	api.Door = door
 	if err := g.guard(ctx, &api); err != nil {
 		return g, err
 	}
@@ -101,18 +128,27 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 	if g.rest, err = g.api.NewGateway(ctx); err != nil {
 		return g, err
 	}
-	door, err := webhook.New(webhook.Config{Journal: book, Accounts: v.doors, NetworkKeys: v.networkKeys, Sources: cfg.sources(), Logger: log})
-	if err != nil {
-		return g, err
+	if g.unobserve, err = observeState(g.telemetry.meter, &state{g: g, kept: cmp.Or(with.statsKept, statsKept)}); err != nil {
+		return g, fmt.Errorf("telemetry: %w", err)
 	}
 	return g, g.listen(g.rest, door, with)
+}
+
+// tell begins to tell how the gateway is.
+func (g *gatewayProcess) tell(ctx context.Context, with parts) (err error) {
+	if g.telemetry, err = newTelemetry(ctx, g.cfg, with, g.log); err != nil {
+		return err
+	}
+	g.log = g.telemetry.log
+	g.measures, err = newMeasures(g.telemetry.meter)
+	return err
 }
 
 func (g *gatewayProcess) open(ctx context.Context, with parts) (err error) {
 	if g.data, err = openDatabase(ctx, g.cfg, g.log); err != nil {
 		return err
 	}
-	g.store, err = store.New(ctx, store.Config{Engine: g.data.engine, Keys: g.data.keys, Now: with.now, Heartbeat: with.heartbeat, Logger: g.log})
+	g.store, err = store.New(ctx, store.Config{Engine: g.data.engine, Keys: g.data.keys, Now: with.now, Heartbeat: with.heartbeat, Logger: g.log, Observe: g.measures.committed})
 	return err
 }
 
@@ -131,7 +167,6 @@ func (g *gatewayProcess) accounts() (views, error) {
 		policies: map[string]journal.Policy{}, apis: map[string]operation.API{}, defaults: map[operation.API]string{},
 		doors: map[string]webhook.Account{}, networkKeys: map[string]webhook.NetworkKey{},
 	}
-	var circuits klarna.Circuits // of all accounts: a host that is down is down for each
 	for _, a := range g.cfg.MerchantAccounts {
 		account, err := a.account(func(profile accountConfig) (*klarna.Client, error) {
 			web, err := profile.http(g.log)
@@ -139,8 +174,9 @@ func (g *gatewayProcess) accounts() (views, error) {
 				return nil, err
 			}
 			with := profile.klarna()
-			with.HTTPClient, with.Version, with.Logger, with.Circuits = failing(web), version(), g.log, &circuits
+			with.HTTPClient, with.Version, with.Logger, with.Circuits = failing(web), version(), g.log, &g.circuits
 			with.Budgets, with.BudgetsOf = &g.budgets, a.Name
+			with.Observe, with.Tracer = g.measures.klarnaCalled(a.Name), g.telemetry.tracer()
 			return klarna.New(with)
 		})
 		if err != nil {
@@ -311,11 +347,17 @@ func (g *gatewayProcess) close() {
 	if g.stopIssuers != nil {
 		g.stopIssuers()
 	}
+	if g.unobserve != nil {
+		_ = g.unobserve() // the store is not asked any more
+	}
 	if g.store != nil {
 		g.store.Close()
 	}
 	if err := g.data.close(); err != nil {
 		g.log.Error("close database", "error", err)
+	}
+	if g.telemetry != nil {
+		g.telemetry.close()
 	}
 }
 

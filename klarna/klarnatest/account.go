@@ -23,6 +23,7 @@ type account struct {
 	product                    paymentProduct
 	brands, entities, groups   []*item
 	decisions                  []doc
+	enablements                []doc
 }
 
 // paymentProduct is the product of an account.

@@ -91,6 +91,7 @@ func (s *Server) adminRoutes(mux *http.ServeMux) {
 		return nil, s.Resend(req.EventID)
 	})
 	simple("allowed-ips", func(req adminRequest) { s.AllowIPs(req.Mode, req.Ranges...) })
+	simple("assume-certificate", func(adminRequest) { s.AssumeCertificate() })
 	handle("POST /admin/payouts", func(*http.Request, adminRequest) (any, error) { return s.Payout(), nil })
 	simple("faults/heal", func(adminRequest) { s.Heal() })
 	handle("GET /admin/operations", func(*http.Request, adminRequest) (any, error) { return Operations(), nil })

@@ -90,7 +90,7 @@ func apiRoutes() []*route {
 		{"extendDueDate", orderManagement, "PATCH " + om + "/captures/{capture_id}/extend-due-date", true, (*Server).extendDueDate},
 		{"refund", orderManagement, "POST " + om + "/refunds", true, (*Server).refund},
 		{"readRefund", orderManagement, "GET " + om + "/refunds/{refund_id}", false, (*Server).readRefund},
-	}, tokenRoutes(), pageRoutes(), checkoutRoutes(), settlementRoutes(), partRoutes(), subscriptionRoutes(), credentialRoutes(),
+	}, tokenRoutes(), pageRoutes(), checkoutRoutes(), settlementRoutes(), partRoutes(), programRoutes(), subscriptionRoutes(), credentialRoutes(),
 		networkPaymentRoutes())
 }
 

@@ -20,7 +20,7 @@ import (
 // itself; a misspelt one does not pass.
 func TestContract_ClientSendsOnlyWhatKlarnaNames(t *testing.T) {
 	t.Parallel()
-	sink := &sink{t: t, docs: contract.Open(t)}
+	sink := &sink{t: t, docs: contract.Open(t), reached: map[*contract.Operation]bool{}}
 	client, err := klarna.New(klarna.Config{BaseURL: "https://klarna.example", APIKey: apiKey, HTTPClient: &http.Client{Transport: sink}, Retries: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -39,8 +39,18 @@ func TestContract_ClientSendsOnlyWhatKlarnaNames(t *testing.T) {
 			call = method.Func.CallSlice
 		}
 		call(args)
+		for _, name := range []klarna.ReportName{klarna.ReportPayoutWithTransactions, klarna.ReportPayoutsSummary, klarna.ReportPayoutsSummaryWithTransactions} {
+			if method.Name == "Report" { // one method for four operations
+				_, _, _ = client.Report(t.Context(), klarna.ReportRequest{Report: name})
+			}
+		}
 		if sink.calls == before && takesContext(method.Type) {
 			t.Errorf("%s sent nothing", method.Name)
+		}
+	}
+	for _, o := range sink.docs.Operations {
+		if !sink.reached[o] {
+			t.Errorf("%s: no method reaches %s %s", o.Document, o.Method, o.Path)
 		}
 	}
 }
@@ -55,6 +65,8 @@ type sink struct {
 	docs   *contract.Documents
 	method string
 	calls  int
+
+	reached map[*contract.Operation]bool
 }
 
 func (s *sink) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -68,6 +80,7 @@ func (s *sink) RoundTrip(r *http.Request) (*http.Response, error) {
 	case operation == nil:
 		s.t.Errorf("%s: no document has %s %s", s.method, r.Method, r.URL.Path)
 	default:
+		s.reached[operation] = true
 		for _, name := range operation.StrangeIn(r, body) {
 			if operation.Answers(name) || sharedType[s.method+" "+name] != "" {
 				continue

@@ -59,6 +59,7 @@
 //	                                                     {"decision_id": "..."}
 //	POST /admin/allowed-ips                              {"mode": "REPORTING", "ranges": ["192.0.2.0/24"]}: where calls may
 //	                                                     come from; ENFORCED, or no mode for anywhere
+//	POST /admin/assume-certificate                       calls are taken to show a valid client certificate
 //	POST /admin/hooks/hold
 //	POST /admin/hooks/release                            {} or {"reversed": true}
 //	POST /admin/hooks/duplicate-next                     {"count": 1}

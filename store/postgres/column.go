@@ -1,13 +1,18 @@
 package postgres
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"net"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 
 	"payments.internal/klarna-gateway/store"
 )
@@ -91,4 +96,24 @@ func known(err error) error {
 		return store.ErrNotFound
 	}
 	return err
+}
+
+// away marks the errors of a database that cannot be reached, has no room for us, or goes down.
+func away(err error) error {
+	var said *pgconn.PgError
+	switch {
+	case err == nil, errors.Is(err, store.ErrNotFound), errors.Is(err, context.Canceled):
+		return err
+	case errors.As(err, &said):
+		if !slices.Contains([]string{"08", "53", "57", "55", "25"}, said.Code[:min(2, len(said.Code))]) {
+			return err
+		}
+	default:
+		var network net.Error
+		if !pgconn.SafeToRetry(err) && !pgconn.Timeout(err) && !errors.As(err, &network) && !errors.Is(err, io.ErrUnexpectedEOF) &&
+			!errors.Is(err, io.EOF) && !errors.Is(err, context.DeadlineExceeded) {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %w", store.ErrUnavailable, err)
 }

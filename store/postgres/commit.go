@@ -31,7 +31,7 @@ func (e *Engine) Commit(ctx context.Context, units []func(store.Tx) error) []err
 	if err == nil {
 		return results
 	}
-	results, err = make([]error, len(units)), fmt.Errorf("commit: %w", err)
+	results, err = make([]error, len(units)), fmt.Errorf("commit: %w", away(err))
 	for i := range results {
 		results[i] = err
 	}

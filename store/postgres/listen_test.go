@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"crypto/rand"
+	"errors"
 	"testing"
 	"time"
 
@@ -167,5 +168,28 @@ func TestGather_PutsEventsTogether(t *testing.T) {
 		if got[i] != want[i] {
 			t.Fatalf("got %v, want %v", got, want)
 		}
+	}
+}
+
+// A database that went away says so in words that callers act on, in reads and in commits, and comes back by itself.
+func TestEngine_SaysThatItsDatabaseIsAway(t *testing.T) {
+	t.Parallel()
+	server, ctx := postgrestest.Private(t), t.Context()
+	e, err := Open(ctx, server.Schema(t), quiet)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	server.Kill()
+	_, _, readErr := e.Head(ctx)
+	commitErr := e.Commit(ctx, []func(store.Tx) error{func(store.Tx) error { return nil }})[0]
+	if !errors.Is(readErr, store.ErrUnavailable) || !errors.Is(commitErr, store.ErrUnavailable) {
+		t.Errorf("read: %v; commit: %v", readErr, commitErr)
+	}
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Commit(ctx, []func(store.Tx) error{func(store.Tx) error { return nil }})[0]; err != nil {
+		t.Errorf("after it came back: %v", err)
 	}
 }

@@ -187,13 +187,17 @@ func (e *Engine) Close() error {
 
 // rows reads all rows of a query outside of a transaction.
 func rows[T any](ctx context.Context, e *Engine, text string, args []any, scan func(scanner) (T, error)) ([]T, error) {
-	ctx, cancel := context.WithTimeout(ctx, e.patience)
+	bounded, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
-	found, err := e.readers.Query(ctx, text, args...)
-	if err != nil {
-		return nil, err
+	found, err := e.readers.Query(bounded, text, args...)
+	var all []T
+	if err == nil {
+		all, err = collect(found, scan)
 	}
-	return collect(found, scan)
+	if ctx.Err() != nil { // it was the caller who ended it
+		return all, err
+	}
+	return all, away(err)
 }
 
 // row is rows for the one row that is expected, store.ErrNotFound if there is none.

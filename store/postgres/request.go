@@ -118,13 +118,19 @@ func (t *tx) PutSecret(_ context.Context, s store.Secret) error {
 }
 
 // Quarantine implements store.Tx.
-func (t *tx) Quarantine(_ context.Context, q store.Quarantined) error {
-	err := t.exec(nil, `INSERT INTO quarantine (merchant_account, event_id, reason, raw, received_at) VALUES ($1, $2, $3, $4, $5)`,
-		q.MerchantAccount, q.EventID, q.Reason, blob(q.Raw), micros(q.ReceivedAt))
-	if err != nil {
-		return fmt.Errorf("quarantine: %w", err)
+func (t *tx) Quarantine(_ context.Context, q store.Quarantined) (int64, error) {
+	id, err := one(t, nil, `SELECT nextval(pg_get_serial_sequence('quarantine', 'id'))`, nil, func(row scanner) (id int64, err error) {
+		return id, row.Scan(&id)
+	})
+	if err == nil {
+		err = t.exec(nil, `INSERT INTO quarantine (id, merchant_account, event_id, reason, raw, received_at)
+			OVERRIDING SYSTEM VALUE VALUES ($1, $2, $3, $4, $5, $6)`,
+			id, q.MerchantAccount, q.EventID, q.Reason, blob(q.Raw), micros(q.ReceivedAt))
 	}
-	return nil
+	if err != nil {
+		return 0, fmt.Errorf("quarantine: %w", err)
+	}
+	return id, nil
 }
 
 // Quarantined implements store.Engine.

@@ -119,13 +119,14 @@ func (t *tx) PutSecret(ctx context.Context, s store.Secret) error {
 }
 
 // Quarantine implements store.Tx.
-func (t *tx) Quarantine(ctx context.Context, q store.Quarantined) error {
-	_, err := t.exec(ctx, `INSERT INTO quarantine (merchant_account, event_id, reason, raw, received_at) VALUES (?, ?, ?, ?, ?)`,
-		q.MerchantAccount, q.EventID, q.Reason, blob(q.Raw), micros(q.ReceivedAt))
+func (t *tx) Quarantine(ctx context.Context, q store.Quarantined) (int64, error) {
+	const query = `INSERT INTO quarantine (merchant_account, event_id, reason, raw, received_at) VALUES (?, ?, ?, ?, ?) RETURNING id`
+	made, err := rows(context.WithoutCancel(ctx), t.w, query, []any{q.MerchantAccount, q.EventID, q.Reason, blob(q.Raw), micros(q.ReceivedAt)},
+		func(row scanner) (id int64, err error) { return id, row.Scan(&id) })
 	if err != nil {
-		return fmt.Errorf("quarantine: %w", err)
+		return 0, t.note(fmt.Errorf("quarantine: %w", err))
 	}
-	return nil
+	return made[0], nil
 }
 
 // Quarantined implements store.Engine.

@@ -144,7 +144,7 @@ func everything(t *testing.T, tx store.Tx) error {
 		tx.AddJob(ctx, store.Job{Kind: "refresh", Key: "bad"}),
 		tx.PutRequest(ctx, store.Request{RequestID: store.RequestID{ID: "bad"}}),
 		tx.PutSecret(ctx, store.Secret{Hash: []byte("bad")}),
-		tx.Quarantine(ctx, store.Quarantined{Reason: "bad"}))
+		quarantine(ctx, tx, store.Quarantined{Reason: "bad"}))
 }
 
 // noTrace demands that nothing of everything is there.

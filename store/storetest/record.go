@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"errors"
 	"testing"
 
@@ -186,15 +187,28 @@ func probeIsKeptAndReplaced(t *testing.T, e store.Engine) {
 	}
 }
 
+func quarantine(ctx context.Context, tx store.Tx, q store.Quarantined) error {
+	_, err := tx.Quarantine(ctx, q)
+	return err
+}
+
 func quarantineIsKept(t *testing.T, e store.Engine) {
 	first := store.Quarantined{MerchantAccount: account, EventID: "evt-1", Reason: "unparsable", Raw: []byte{0, 1}, ReceivedAt: at(1)}
 	second := store.Quarantined{Reason: "wrong environment"}
+	var ids []int64
 	for _, q := range []store.Quarantined{first, second} {
-		commit(t, e, func(tx store.Tx) error { return tx.Quarantine(t.Context(), q) })
+		commit(t, e, func(tx store.Tx) error {
+			id, err := tx.Quarantine(t.Context(), q)
+			ids = append(ids, id)
+			return err
+		})
 	}
 	kept, err := e.Quarantined(t.Context(), 0, 10)
 	if err != nil || len(kept) != 2 {
 		t.Fatalf("quarantined %v, error %v", kept, err)
+	}
+	if len(ids) < 2 || ids[0] == 0 || ids[0] != kept[0].ID || ids[len(ids)-1] != kept[1].ID {
+		t.Errorf("ids %v of %v", ids, kept)
 	}
 	first.ID, second.ID = kept[0].ID, kept[1].ID
 	equal(t, "quarantined", kept, []store.Quarantined{first, second})

@@ -151,6 +151,8 @@ const (
 	ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION ErrorReason = 91
 	// CANCELLED: the client of a watch did not read for too long; go on with the last resume token.
 	ErrorReason_ERROR_REASON_WATCH_NOT_READ ErrorReason = 110
+	// RESOURCE_EXHAUSTED: the caller has 1000 checkpoints; delete those that nobody uses.
+	ErrorReason_ERROR_REASON_TOO_MANY_CHECKPOINTS ErrorReason = 111
 	// PERMISSION_DENIED: the policy gives the caller no role for this. Metadata names what is missing: `permission` (the
 	// RPC, such as "OrderService/CaptureOrder"), and where the role has it for others only, `merchant_account`,
 	// `partner_account` or `scope`.
@@ -170,6 +172,16 @@ const (
 	// FAILED_PRECONDITION: webhooks are set up, but the simulated event did not arrive as it should; the message says what
 	// is missing.
 	ErrorReason_ERROR_REASON_WEBHOOK_NOT_PROVEN ErrorReason = 84
+	// NOT_FOUND: there is no matter of this id.
+	ErrorReason_ERROR_REASON_ATTENTION_NOT_FOUND ErrorReason = 130
+	// FAILED_PRECONDITION: the matter is not open, or does not take this action now; the message says why.
+	ErrorReason_ERROR_REASON_ATTENTION_ACTION_NOT_ALLOWED ErrorReason = 131
+	// NOT_FOUND: the log has no such event, or it was trimmed.
+	ErrorReason_ERROR_REASON_EVENT_NOT_FOUND ErrorReason = 132
+	// NOT_FOUND: the quarantine has no such row.
+	ErrorReason_ERROR_REASON_QUARANTINED_NOT_FOUND ErrorReason = 133
+	// UNAVAILABLE: the notification could not be taken in; repeat with the same request_id.
+	ErrorReason_ERROR_REASON_REDRIVE_FAILED ErrorReason = 134
 )
 
 // Enum value maps for ErrorReason.
@@ -233,6 +245,7 @@ var (
 		90:  "ERROR_REASON_OPERATION_NOT_OFFERED",
 		91:  "ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION",
 		110: "ERROR_REASON_WATCH_NOT_READ",
+		111: "ERROR_REASON_TOO_MANY_CHECKPOINTS",
 		120: "ERROR_REASON_PERMISSION_MISSING",
 		121: "ERROR_REASON_CREDENTIALS_REVOKED",
 		122: "ERROR_REASON_TICKET_INVALID",
@@ -241,6 +254,11 @@ var (
 		82:  "ERROR_REASON_SIGNING_KEY_IN_USE",
 		83:  "ERROR_REASON_ALREADY_EXISTS",
 		84:  "ERROR_REASON_WEBHOOK_NOT_PROVEN",
+		130: "ERROR_REASON_ATTENTION_NOT_FOUND",
+		131: "ERROR_REASON_ATTENTION_ACTION_NOT_ALLOWED",
+		132: "ERROR_REASON_EVENT_NOT_FOUND",
+		133: "ERROR_REASON_QUARANTINED_NOT_FOUND",
+		134: "ERROR_REASON_REDRIVE_FAILED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                      0,
@@ -301,6 +319,7 @@ var (
 		"ERROR_REASON_OPERATION_NOT_OFFERED":            90,
 		"ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION": 91,
 		"ERROR_REASON_WATCH_NOT_READ":                   110,
+		"ERROR_REASON_TOO_MANY_CHECKPOINTS":             111,
 		"ERROR_REASON_PERMISSION_MISSING":               120,
 		"ERROR_REASON_CREDENTIALS_REVOKED":              121,
 		"ERROR_REASON_TICKET_INVALID":                   122,
@@ -309,6 +328,11 @@ var (
 		"ERROR_REASON_SIGNING_KEY_IN_USE":               82,
 		"ERROR_REASON_ALREADY_EXISTS":                   83,
 		"ERROR_REASON_WEBHOOK_NOT_PROVEN":               84,
+		"ERROR_REASON_ATTENTION_NOT_FOUND":              130,
+		"ERROR_REASON_ATTENTION_ACTION_NOT_ALLOWED":     131,
+		"ERROR_REASON_EVENT_NOT_FOUND":                  132,
+		"ERROR_REASON_QUARANTINED_NOT_FOUND":            133,
+		"ERROR_REASON_REDRIVE_FAILED":                   134,
 	}
 )
 
@@ -344,7 +368,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\xc3\x13\n" +
+	"gateway.v1*\xaf\x15\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -404,7 +428,8 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x15ERROR_REASON_INTERNAL\x10?\x12&\n" +
 	"\"ERROR_REASON_OPERATION_NOT_OFFERED\x10Z\x121\n" +
 	"-ERROR_REASON_MERCHANT_ACCOUNT_OF_OTHER_REGION\x10[\x12\x1f\n" +
-	"\x1bERROR_REASON_WATCH_NOT_READ\x10n\x12#\n" +
+	"\x1bERROR_REASON_WATCH_NOT_READ\x10n\x12%\n" +
+	"!ERROR_REASON_TOO_MANY_CHECKPOINTS\x10o\x12#\n" +
 	"\x1fERROR_REASON_PERMISSION_MISSING\x10x\x12$\n" +
 	" ERROR_REASON_CREDENTIALS_REVOKED\x10y\x12\x1f\n" +
 	"\x1bERROR_REASON_TICKET_INVALID\x10z\x12&\n" +
@@ -412,7 +437,12 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\x1eERROR_REASON_WEBHOOK_NOT_FOUND\x10Q\x12#\n" +
 	"\x1fERROR_REASON_SIGNING_KEY_IN_USE\x10R\x12\x1f\n" +
 	"\x1bERROR_REASON_ALREADY_EXISTS\x10S\x12#\n" +
-	"\x1fERROR_REASON_WEBHOOK_NOT_PROVEN\x10TB\xa6\x01\n" +
+	"\x1fERROR_REASON_WEBHOOK_NOT_PROVEN\x10T\x12%\n" +
+	" ERROR_REASON_ATTENTION_NOT_FOUND\x10\x82\x01\x12.\n" +
+	")ERROR_REASON_ATTENTION_ACTION_NOT_ALLOWED\x10\x83\x01\x12!\n" +
+	"\x1cERROR_REASON_EVENT_NOT_FOUND\x10\x84\x01\x12'\n" +
+	"\"ERROR_REASON_QUARANTINED_NOT_FOUND\x10\x85\x01\x12 \n" +
+	"\x1bERROR_REASON_REDRIVE_FAILED\x10\x86\x01B\xa6\x01\n" +
 	"\x0ecom.gateway.v1B\x10ErrorReasonProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"

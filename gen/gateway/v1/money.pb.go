@@ -494,31 +494,31 @@ var File_gateway_v1_money_proto protoreflect.FileDescriptor
 const file_gateway_v1_money_proto_rawDesc = "" +
 	"\n" +
 	"\x16gateway/v1/money.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1fgoogle/api/field_behavior.proto\"e\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x1fgoogle/api/field_behavior.proto\"e\n" +
 	"\x05Money\x12!\n" +
 	"\famount_minor\x18\x01 \x01(\x03R\vamountMinor\x129\n" +
 	"\rcurrency_code\x18\x02 \x01(\tB\x14\xe0A\x02\xbaH\x0er\f2\n" +
-	"^[A-Z]{3}$R\fcurrencyCode\"\x8f\x04\n" +
-	"\aAddress\x12&\n" +
+	"^[A-Z]{3}$R\fcurrencyCode\"\xbf\x04\n" +
+	"\aAddress\x12*\n" +
 	"\n" +
-	"given_name\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18cR\tgivenName\x12(\n" +
-	"\vfamily_name\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18cR\n" +
-	"familyName\x12\x1d\n" +
-	"\x05email\x18\x03 \x01(\tB\a\xbaH\x04r\x02\x18cR\x05email\x12\x1d\n" +
-	"\x05phone\x18\x04 \x01(\tB\a\xbaH\x04r\x02\x18cR\x05phone\x12.\n" +
-	"\x0estreet_address\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18cR\rstreetAddress\x120\n" +
-	"\x0fstreet_address2\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18cR\x0estreetAddress2\x12(\n" +
-	"\vpostal_code\x18\a \x01(\tB\a\xbaH\x04r\x02\x18\n" +
-	"R\n" +
-	"postalCode\x12\x1b\n" +
-	"\x04city\x18\b \x01(\tB\a\xbaH\x04r\x02\x18cR\x04city\x12\x1f\n" +
-	"\x06region\x18\t \x01(\tB\a\xbaH\x04r\x02\x18cR\x06region\x12.\n" +
+	"given_name\x18\x01 \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x02R\tgivenName\x12,\n" +
+	"\vfamily_name\x18\x02 \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x02R\n" +
+	"familyName\x12!\n" +
+	"\x05email\x18\x03 \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x03R\x05email\x12!\n" +
+	"\x05phone\x18\x04 \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x03R\x05phone\x122\n" +
+	"\x0estreet_address\x18\x05 \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x04R\rstreetAddress\x124\n" +
+	"\x0fstreet_address2\x18\x06 \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x04R\x0estreetAddress2\x12,\n" +
+	"\vpostal_code\x18\a \x01(\tB\v\xbaH\x04r\x02\x18\n" +
+	"\xa8\xd4\x18\x04R\n" +
+	"postalCode\x12\x1f\n" +
+	"\x04city\x18\b \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x04R\x04city\x12#\n" +
+	"\x06region\x18\t \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x04R\x06region\x12.\n" +
 	"\acountry\x18\n" +
 	" \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\f2\n" +
-	"^[A-Z]{2}$R\acountry\x124\n" +
-	"\x11organization_name\x18\v \x01(\tB\a\xbaH\x04r\x02\x18cR\x10organizationName\x12%\n" +
-	"\tattention\x18\f \x01(\tB\a\xbaH\x04r\x02\x18cR\tattention\x12\x1d\n" +
-	"\x05title\x18\r \x01(\tB\a\xbaH\x04r\x02\x18\x14R\x05title\"\xf3\x04\n" +
+	"^[A-Z]{2}$R\acountry\x128\n" +
+	"\x11organization_name\x18\v \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x02R\x10organizationName\x12)\n" +
+	"\tattention\x18\f \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x02R\tattention\x12!\n" +
+	"\x05title\x18\r \x01(\tB\v\xbaH\x04r\x02\x18\x14\xa8\xd4\x18\x02R\x05title\"\xf7\x04\n" +
 	"\tOrderLine\x12\x1b\n" +
 	"\x04type\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x04type\x12&\n" +
 	"\treference\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\treference\x12!\n" +
@@ -536,8 +536,9 @@ const file_gateway_v1_money_proto_rawDesc = "" +
 	" \x01(\x03R\x13totalTaxAmountMinor\x12)\n" +
 	"\vproduct_url\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\n" +
 	"productUrl\x12%\n" +
-	"\timage_url\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\bimageUrl\x12-\n" +
-	"\rmerchant_data\x18\r \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\fmerchantData\"\x8d\x03\n" +
+	"\timage_url\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\bimageUrl\x121\n" +
+	"\rmerchant_data\x18\r \x01(\tB\f\xbaH\x05r\x03\x18\x80\b\xa8\xd4\x18\n" +
+	"R\fmerchantData\"\x8d\x03\n" +
 	"\fShippingInfo\x122\n" +
 	"\x10shipping_company\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18dR\x0fshippingCompany\x120\n" +
 	"\x0fshipping_method\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18dR\x0eshippingMethod\x120\n" +
@@ -583,6 +584,7 @@ func file_gateway_v1_money_proto_init() {
 	if File_gateway_v1_money_proto != nil {
 		return
 	}
+	file_gateway_v1_personal_data_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1025,7 +1025,7 @@ var File_gateway_v1_network_payment_proto protoreflect.FileDescriptor
 const file_gateway_v1_network_payment_proto_rawDesc = "" +
 	"\n" +
 	" gateway/v1/network_payment.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xad\x05\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xb2\x05\n" +
 	"\x0ePaymentRequest\x12,\n" +
 	"\x12payment_request_id\x18\x01 \x01(\tR\x10paymentRequestId\x12,\n" +
 	"\x12partner_account_id\x18\x02 \x01(\tR\x10partnerAccountId\x12:\n" +
@@ -1039,8 +1039,8 @@ const file_gateway_v1_network_payment_proto_rawDesc = "" +
 	"expireTime\x12-\n" +
 	"\x12interaction_method\x18\t \x01(\tR\x11interactionMethod\x12.\n" +
 	"\x13payment_request_url\x18\n" +
-	" \x01(\tR\x11paymentRequestUrl\x12%\n" +
-	"\x0ecustomer_token\x18\v \x01(\tR\rcustomerToken\"\x9a\x01\n" +
+	" \x01(\tR\x11paymentRequestUrl\x12*\n" +
+	"\x0ecustomer_token\x18\v \x01(\tB\x03\x80\x01\x01R\rcustomerToken\"\x9a\x01\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x13\n" +
 	"\x0fSTATE_SUBMITTED\x10\x01\x12\x15\n" +

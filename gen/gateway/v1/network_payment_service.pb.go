@@ -2420,7 +2420,7 @@ var File_gateway_v1_network_payment_service_proto protoreflect.FileDescriptor
 const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"\n" +
 	"(gateway/v1/network_payment_service.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a gateway/v1/network_payment.proto\x1a\x18gateway/v1/payment.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xeb\b\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a gateway/v1/network_payment.proto\x1a\x18gateway/v1/payment.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xf8\b\n" +
 	"\x1bCreatePaymentRequestRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -2431,17 +2431,19 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"\x19payment_request_reference\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x17paymentRequestReference\x127\n" +
 	"\x12purchase_reference\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x11purchaseReference\x12>\n" +
 	"\n" +
-	"line_items\x18\a \x03(\v2\x14.gateway.v1.LineItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\tlineItems\x12=\n" +
-	"\bshipping\x18\b \x03(\v2\x17.google.protobuf.StructB\b\xbaH\x05\x92\x01\x02\x10dR\bshipping\x123\n" +
-	"\bcustomer\x18\t \x01(\v2\x17.google.protobuf.StructR\bcustomer\x12]\n" +
+	"line_items\x18\a \x03(\v2\x14.gateway.v1.LineItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\tlineItems\x12A\n" +
+	"\bshipping\x18\b \x03(\v2\x17.google.protobuf.StructB\f\xbaH\x05\x92\x01\x02\x10d\xa8\xd4\x18\n" +
+	"R\bshipping\x129\n" +
+	"\bcustomer\x18\t \x01(\v2\x17.google.protobuf.StructB\x04\xa8\xd4\x18\n" +
+	"R\bcustomer\x12]\n" +
 	"\x14customer_interaction\x18\n" +
 	" \x01(\v2\x1f.gateway.v1.CustomerInteractionB\t\xe0A\x02\xbaH\x03\xc8\x01\x01R\x13customerInteraction\x12I\n" +
 	"\x0fpayment_account\x18\v \x01(\v2 .gateway.v1.PaymentAccountChoiceR\x0epaymentAccount\x124\n" +
 	"\x11payment_option_id\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x0fpaymentOptionId\x12X\n" +
 	" payment_program_enablement_codes\x18\r \x03(\tB\x0f\xbaH\f\x92\x01\t\x102\"\x05r\x03\x18\xff\x01R\x1dpaymentProgramEnablementCodes\x12@\n" +
 	"\x0fshipping_config\x18\x0e \x01(\v2\x17.google.protobuf.StructR\x0eshippingConfig\x12#\n" +
-	"\bstore_id\x18\x0f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\astoreId\x12/\n" +
-	"\x0ecustomer_token\x18\x10 \x01(\tB\b\xbaH\x05r\x03\x18\x80@R\rcustomerToken\"\x92\x01\n" +
+	"\bstore_id\x18\x0f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\astoreId\x122\n" +
+	"\x0ecustomer_token\x18\x10 \x01(\tB\v\xbaH\x05r\x03\x18\x80@\x80\x01\x01R\rcustomerToken\"\x92\x01\n" +
 	"\x1cCreatePaymentRequestResponse\x12C\n" +
 	"\x0fpayment_request\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentRequestR\x0epaymentRequest\x12-\n" +
 	"\apayment\x18\x02 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xc8\x01\n" +
@@ -2450,7 +2452,7 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12;\n" +
 	"\x12payment_request_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10paymentRequestId\"`\n" +
 	"\x19GetPaymentRequestResponse\x12C\n" +
-	"\x0fpayment_request\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentRequestR\x0epaymentRequest\"\x9a\b\n" +
+	"\x0fpayment_request\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentRequestR\x0epaymentRequest\"\xa4\b\n" +
 	"\x1bUpdatePaymentRequestRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -2462,10 +2464,12 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"\x19payment_request_reference\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x17paymentRequestReference\x127\n" +
 	"\x12purchase_reference\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x11purchaseReference\x12>\n" +
 	"\n" +
-	"line_items\x18\b \x03(\v2\x14.gateway.v1.LineItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\tlineItems\x12=\n" +
-	"\bshipping\x18\t \x03(\v2\x17.google.protobuf.StructB\b\xbaH\x05\x92\x01\x02\x10dR\bshipping\x123\n" +
+	"line_items\x18\b \x03(\v2\x14.gateway.v1.LineItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\tlineItems\x12A\n" +
+	"\bshipping\x18\t \x03(\v2\x17.google.protobuf.StructB\f\xbaH\x05\x92\x01\x02\x10d\xa8\xd4\x18\n" +
+	"R\bshipping\x129\n" +
 	"\bcustomer\x18\n" +
-	" \x01(\v2\x17.google.protobuf.StructR\bcustomer\x12@\n" +
+	" \x01(\v2\x17.google.protobuf.StructB\x04\xa8\xd4\x18\n" +
+	"R\bcustomer\x12@\n" +
 	"\x0fshipping_config\x18\v \x01(\v2\x17.google.protobuf.StructR\x0eshippingConfig:\x85\x02\xbaH\x81\x02\x1a\xfe\x01\n" +
 	"\x1eupdate_payment_request.changes\x12\x15must change something\x1a\xc4\x01has(this.amount) || this.payment_request_reference != '' || this.purchase_reference != '' || size(this.line_items) > 0 || size(this.shipping) > 0 || has(this.customer) || has(this.shipping_config)\"\x92\x01\n" +
 	"\x1cUpdatePaymentRequestResponse\x12C\n" +
@@ -2478,7 +2482,7 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12;\n" +
 	"\x12payment_request_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10paymentRequestId\"M\n" +
 	"\x1cCancelPaymentRequestResponse\x12-\n" +
-	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xab\n" +
+	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xbb\n" +
 	"\n" +
 	"\x17AuthorizePaymentRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
@@ -2486,11 +2490,9 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
 	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12:\n" +
 	"\x12payment_request_id\x18\x04 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10paymentRequestId\x121\n" +
-	"\rsession_token\x18\x05 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80@H\x00R\fsessionToken\x123\n" +
-	"\x0ecustomer_token\x18\x06 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80@H\x00R\rcustomerToken\x12\xa3\x01\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10paymentRequestId\x124\n" +
+	"\rsession_token\x18\x05 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80@\x80\x01\x01H\x00R\fsessionToken\x126\n" +
+	"\x0ecustomer_token\x18\x06 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80@\x80\x01\x01H\x00R\rcustomerToken\x12\xa3\x01\n" +
 	"\x06amount\x18\a \x01(\v2\x11.gateway.v1.MoneyBx\xbaHu\xba\x01r\n" +
 	"\x0famount.positive\x12$amount_minor must be 1 to 2147483647\x1a9this.amount_minor >= 1 && this.amount_minor <= 2147483647R\x06amount\x12L\n" +
 	"\x1dpayment_transaction_reference\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x1bpaymentTransactionReference\x12\x1f\n" +
@@ -2500,9 +2502,11 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	" \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x0fpaymentOptionId\x127\n" +
 	"\x12purchase_reference\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x11purchaseReference\x12>\n" +
 	"\n" +
-	"line_items\x18\f \x03(\v2\x14.gateway.v1.LineItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\tlineItems\x12=\n" +
-	"\bshipping\x18\r \x03(\v2\x17.google.protobuf.StructB\b\xbaH\x05\x92\x01\x02\x10dR\bshipping\x123\n" +
-	"\bcustomer\x18\x0e \x01(\v2\x17.google.protobuf.StructR\bcustomer\x12R\n" +
+	"line_items\x18\f \x03(\v2\x14.gateway.v1.LineItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\tlineItems\x12A\n" +
+	"\bshipping\x18\r \x03(\v2\x17.google.protobuf.StructB\f\xbaH\x05\x92\x01\x02\x10d\xa8\xd4\x18\n" +
+	"R\bshipping\x129\n" +
+	"\bcustomer\x18\x0e \x01(\v2\x17.google.protobuf.StructB\x04\xa8\xd4\x18\n" +
+	"R\bcustomer\x12R\n" +
 	"\x14customer_interaction\x18\x0f \x01(\v2\x1f.gateway.v1.CustomerInteractionR\x13customerInteraction\x12I\n" +
 	"\x0fpayment_account\x18\x10 \x01(\v2 .gateway.v1.PaymentAccountChoiceR\x0epaymentAccount\x12@\n" +
 	"\x0fshipping_config\x18\x11 \x01(\v2\x17.google.protobuf.StructR\x0eshippingConfig\x12#\n" +
@@ -2527,7 +2531,7 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12C\n" +
 	"\x16payment_transaction_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x14paymentTransactionId\"Z\n" +
 	"\x16GetTransactionResponse\x12@\n" +
-	"\vtransaction\x18\x01 \x01(\v2\x1e.gateway.v1.PaymentTransactionR\vtransaction\"\xc8\a\n" +
+	"\vtransaction\x18\x01 \x01(\v2\x1e.gateway.v1.PaymentTransactionR\vtransaction\"\xd2\a\n" +
 	"\x18UpdateTransactionRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -2539,13 +2543,15 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"\x1dpayment_transaction_reference\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x1bpaymentTransactionReference\x127\n" +
 	"\x12purchase_reference\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x11purchaseReference\x12>\n" +
 	"\n" +
-	"line_items\x18\b \x03(\v2\x14.gateway.v1.LineItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\tlineItems\x12=\n" +
-	"\bshipping\x18\t \x03(\v2\x17.google.protobuf.StructB\b\xbaH\x05\x92\x01\x02\x10dR\bshipping\x123\n" +
+	"line_items\x18\b \x03(\v2\x14.gateway.v1.LineItemB\t\xbaH\x06\x92\x01\x03\x10\xe8\aR\tlineItems\x12A\n" +
+	"\bshipping\x18\t \x03(\v2\x17.google.protobuf.StructB\f\xbaH\x05\x92\x01\x02\x10d\xa8\xd4\x18\n" +
+	"R\bshipping\x129\n" +
 	"\bcustomer\x18\n" +
-	" \x01(\v2\x17.google.protobuf.StructR\bcustomer:\xe8\x01\xbaH\xe4\x01\x1a\xe1\x01\n" +
+	" \x01(\v2\x17.google.protobuf.StructB\x04\xa8\xd4\x18\n" +
+	"R\bcustomer:\xe8\x01\xbaH\xe4\x01\x1a\xe1\x01\n" +
 	"\x1aupdate_transaction.changes\x12\x15must change something\x1a\xab\x01has(this.amount) || this.payment_transaction_reference != '' || this.purchase_reference != '' || size(this.line_items) > 0 || size(this.shipping) > 0 || has(this.customer)\"J\n" +
 	"\x19UpdateTransactionResponse\x12-\n" +
-	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xf3\x04\n" +
+	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xf9\x04\n" +
 	"\x19CaptureTransactionRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -2555,8 +2561,9 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"\x06amount\x18\x05 \x01(\v2\x11.gateway.v1.MoneyB~\xe0A\x02\xbaHx\xba\x01r\n" +
 	"\x0famount.positive\x12$amount_minor must be 1 to 2147483647\x1a9this.amount_minor >= 1 && this.amount_minor <= 2147483647\xc8\x01\x01R\x06amount\x12D\n" +
 	"\x19payment_capture_reference\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x17paymentCaptureReference\x12+\n" +
-	"\x11release_remaining\x18\a \x01(\bR\x10releaseRemaining\x12U\n" +
-	"\x1asupplementary_capture_data\x18\b \x01(\v2\x17.google.protobuf.StructR\x18supplementaryCaptureData\"\x85\x01\n" +
+	"\x11release_remaining\x18\a \x01(\bR\x10releaseRemaining\x12[\n" +
+	"\x1asupplementary_capture_data\x18\b \x01(\v2\x17.google.protobuf.StructB\x04\xa8\xd4\x18\n" +
+	"R\x18supplementaryCaptureData\"\x85\x01\n" +
 	"\x1aCaptureTransactionResponse\x128\n" +
 	"\acapture\x18\x01 \x01(\v2\x1e.gateway.v1.TransactionCaptureR\acapture\x12-\n" +
 	"\apayment\x18\x02 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xa4\x04\n" +
@@ -2612,16 +2619,15 @@ const file_gateway_v1_network_payment_service_proto_rawDesc = "" +
 	"\x15GetChargebackResponse\x126\n" +
 	"\n" +
 	"chargeback\x18\x01 \x01(\v2\x16.gateway.v1.ChargebackR\n" +
-	"chargeback\"\xb7\x02\n" +
+	"chargeback\"\xba\x02\n" +
 	"\x19CancelPaymentTokenRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
 	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12:\n" +
 	"\x12payment_request_id\x18\x04 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10paymentRequestId\x121\n" +
-	"\rpayment_token\x18\x05 \x01(\tB\n" +
-	"\xbaH\ar\x05\x10\x01\x18\x80 H\x00R\fpaymentTokenB\x0e\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10paymentRequestId\x124\n" +
+	"\rpayment_token\x18\x05 \x01(\tB\r\xbaH\ar\x05\x10\x01\x18\x80 \x80\x01\x01H\x00R\fpaymentTokenB\x0e\n" +
 	"\x05token\x12\x05\xbaH\x02\b\x01\"K\n" +
 	"\x1aCancelPaymentTokenResponse\x12-\n" +
 	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment2\xaa\x15\n" +
@@ -2798,6 +2804,7 @@ func file_gateway_v1_network_payment_service_proto_init() {
 	file_gateway_v1_money_proto_init()
 	file_gateway_v1_network_payment_proto_init()
 	file_gateway_v1_payment_proto_init()
+	file_gateway_v1_personal_data_proto_init()
 	file_gateway_v1_network_payment_service_proto_msgTypes[8].OneofWrappers = []any{
 		(*AuthorizePaymentRequest_PaymentRequestId)(nil),
 		(*AuthorizePaymentRequest_SessionToken)(nil),

@@ -3252,14 +3252,14 @@ var File_gateway_v1_order_service_proto protoreflect.FileDescriptor
 const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"\n" +
 	"\x1egateway/v1/order_service.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x16gateway/v1/order.proto\x1a\x18gateway/v1/payment.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xb2\x04\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x16gateway/v1/order.proto\x1a\x18gateway/v1/payment.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\"\xb5\x04\n" +
 	"\x12CreateOrderRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12'\n" +
 	"\n" +
-	"session_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\tsessionId\x129\n" +
-	"\x13authorization_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12authorizationToken\x12:\n" +
+	"session_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\tsessionId\x12<\n" +
+	"\x13authorization_token\x18\x04 \x01(\tB\v\xbaH\x05r\x03\x18\xff\x01\x80\x01\x01R\x12authorizationToken\x12:\n" +
 	"\x0fexpected_amount\x18\x05 \x01(\v2\x11.gateway.v1.MoneyR\x0eexpectedAmount\x12!\n" +
 	"\fauto_capture\x18\x06 \x01(\bR\vautoCapture\x129\n" +
 	"\x13merchant_reference1\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference1\x129\n" +
@@ -3442,7 +3442,7 @@ const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"orderLines\x12/\n" +
 	"\x13merchant_reference1\x18\t \x01(\tR\x12merchantReference1\x12/\n" +
 	"\x13merchant_reference2\x18\n" +
-	" \x01(\tR\x12merchantReference2\"\xee\a\n" +
+	" \x01(\tR\x12merchantReference2\"\xf2\a\n" +
 	"\x1aCreateCheckoutOrderRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -3460,8 +3460,9 @@ const file_gateway_v1_order_service_proto_rawDesc = "" +
 	"\x10confirmation_url\x18\n" +
 	" \x01(\tB\x16\xe0A\x02\xbaH\x10r\x0e\x18\xd0\x0f2\t^https://R\x0fconfirmationUrl\x129\n" +
 	"\x13merchant_reference1\x18\v \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference1\x129\n" +
-	"\x13merchant_reference2\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x12-\n" +
-	"\rmerchant_data\x18\r \x01(\tB\b\xbaH\x05r\x03\x18\xf0.R\fmerchantData\x12<\n" +
+	"\x13merchant_reference2\x18\f \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x121\n" +
+	"\rmerchant_data\x18\r \x01(\tB\f\xbaH\x05r\x03\x18\xf0.\xa8\xd4\x18\n" +
+	"R\fmerchantData\x12<\n" +
 	"\x0fbilling_address\x18\x0e \x01(\v2\x13.gateway.v1.AddressR\x0ebillingAddress\x12>\n" +
 	"\x10shipping_address\x18\x0f \x01(\v2\x13.gateway.v1.AddressR\x0fshippingAddress\"\x88\x01\n" +
 	"\x1bCreateCheckoutOrderResponse\x12@\n" +
@@ -3715,6 +3716,7 @@ func file_gateway_v1_order_service_proto_init() {
 	file_gateway_v1_money_proto_init()
 	file_gateway_v1_order_proto_init()
 	file_gateway_v1_payment_proto_init()
+	file_gateway_v1_personal_data_proto_init()
 	file_gateway_v1_order_service_proto_msgTypes[28].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{

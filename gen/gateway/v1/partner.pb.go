@@ -1954,7 +1954,7 @@ var File_gateway_v1_partner_proto protoreflect.FileDescriptor
 const file_gateway_v1_partner_proto_rawDesc = "" +
 	"\n" +
 	"\x18gateway/v1/partner.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x18gateway/v1/payment.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\a\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x18gateway/v1/payment.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\a\n" +
 	"\aPartner\x12,\n" +
 	"\x12partner_account_id\x18\x01 \x01(\tR\x10partnerAccountId\x12)\n" +
 	"\x10merchant_account\x18\x02 \x01(\tR\x0fmerchantAccount\x12:\n" +
@@ -1982,15 +1982,14 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bSTATE_PARTIALLY_OPERATIONAL\x10\x01\x12\x15\n" +
 	"\x11STATE_OPERATIONAL\x10\x02\x12\x12\n" +
-	"\x0eSTATE_DISABLED\x10\x03\"\xbf\x01\n" +
-	"\aContact\x12,\n" +
+	"\x0eSTATE_DISABLED\x10\x03\"\xcf\x01\n" +
+	"\aContact\x120\n" +
 	"\n" +
-	"given_name\x18\x01 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tgivenName\x12.\n" +
-	"\vfamily_name\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\n" +
-	"familyName\x12 \n" +
-	"\x05email\x18\x03 \x01(\tB\n" +
-	"\xe0A\x02\xbaH\x04r\x02`\x01R\x05email\x124\n" +
-	"\x05phone\x18\x04 \x01(\tB\x1e\xbaH\x1b\xd8\x01\x01r\x162\x14^\\+[1-9][0-9]{5,14}$R\x05phone\"\x81\x03\n" +
+	"given_name\x18\x01 \x01(\tB\x11\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01\xa8\xd4\x18\x02R\tgivenName\x122\n" +
+	"\vfamily_name\x18\x02 \x01(\tB\x11\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01\xa8\xd4\x18\x02R\n" +
+	"familyName\x12$\n" +
+	"\x05email\x18\x03 \x01(\tB\x0e\xe0A\x02\xbaH\x04r\x02`\x01\xa8\xd4\x18\x03R\x05email\x128\n" +
+	"\x05phone\x18\x04 \x01(\tB\"\xbaH\x1b\xd8\x01\x01r\x162\x14^\\+[1-9][0-9]{5,14}$\xa8\xd4\x18\x03R\x05phone\"\x81\x03\n" +
 	"\aProduct\x12\x1d\n" +
 	"\n" +
 	"product_id\x18\x01 \x01(\tR\tproductId\x12\x12\n" +
@@ -2041,13 +2040,13 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"\x0fSocialMediaLink\x12&\n" +
 	"\bprovider\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\bprovider\x12\x1d\n" +
-	"\x03url\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\xff\x01\x88\x01\x01R\x03url\"\xab\x06\n" +
+	"\x03url\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\xff\x01\x88\x01\x01R\x03url\"\xb1\x06\n" +
 	"\x05Store\x12\x1e\n" +
 	"\bstore_id\x18\x01 \x01(\tB\x03\xe0A\x03R\astoreId\x126\n" +
 	"\x0fstore_reference\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x0estoreReference\x129\n" +
 	"\x04type\x18\x03 \x01(\x0e2\x16.gateway.v1.Store.TypeB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x04type\x12\x1d\n" +
-	"\x03url\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\x88\x01\x01R\x03url\x12-\n" +
-	"\aaddress\x18\x05 \x01(\v2\x13.gateway.v1.AddressR\aaddress\x12$\n" +
+	"\x03url\x18\x04 \x01(\tB\v\xbaH\b\xd8\x01\x01r\x03\x88\x01\x01R\x03url\x123\n" +
+	"\aaddress\x18\x05 \x01(\v2\x13.gateway.v1.AddressB\x04\xa8\xd4\x18\x01R\aaddress\x12$\n" +
 	"\bplatform\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\bplatform\x12/\n" +
 	"\fbundle_names\x18\a \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x01R\vbundleNames\"\\\n" +
 	"\x04Type\x12\x14\n" +
@@ -2066,42 +2065,42 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"^[A-Z]{2}$R\x18legalRegistrationCountry\x12]\n" +
 	"\x1fenabled_merchant_category_codes\x18\x05 \x03(\tB\x16\xbaH\x13\x92\x01\x10\"\x0er\f2\n" +
 	"^[0-9]{4}$R\x1cenabledMerchantCategoryCodes\x12j\n" +
-	"\x1bsupplementary_business_data\x18\x06 \x01(\v2%.gateway.v1.SupplementaryBusinessDataB\x03\xe0A\x04R\x19supplementaryBusinessData\"\xc1\x02\n" +
+	"\x1bsupplementary_business_data\x18\x06 \x01(\v2%.gateway.v1.SupplementaryBusinessDataB\x03\xe0A\x04R\x19supplementaryBusinessData\"\xc7\x02\n" +
 	"\x19SupplementaryBusinessData\x12L\n" +
-	"\x12legal_registration\x18\x01 \x01(\v2\x1d.gateway.v1.LegalRegistrationR\x11legalRegistration\x12D\n" +
-	"\x13operating_addresses\x18\x02 \x03(\v2\x13.gateway.v1.AddressR\x12operatingAddresses\x12;\n" +
+	"\x12legal_registration\x18\x01 \x01(\v2\x1d.gateway.v1.LegalRegistrationR\x11legalRegistration\x12J\n" +
+	"\x13operating_addresses\x18\x02 \x03(\v2\x13.gateway.v1.AddressB\x04\xa8\xd4\x18\x01R\x12operatingAddresses\x12;\n" +
 	"\fstakeholders\x18\x03 \x03(\v2\x17.gateway.v1.StakeholderR\fstakeholders\x12S\n" +
-	"\x15partner_payouts_state\x18\x04 \x01(\v2\x1f.gateway.v1.PartnerPayoutsStateR\x13partnerPayoutsState\"\xe0\x03\n" +
-	"\x11LegalRegistration\x12D\n" +
-	"\x19legal_registration_number\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x17legalRegistrationNumber\x12J\n" +
+	"\x15partner_payouts_state\x18\x04 \x01(\v2\x1f.gateway.v1.PartnerPayoutsStateR\x13partnerPayoutsState\"\xee\x03\n" +
+	"\x11LegalRegistration\x12H\n" +
+	"\x19legal_registration_number\x18\x01 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\x06R\x17legalRegistrationNumber\x12J\n" +
 	"\x1clegal_registration_authority\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x1alegalRegistrationAuthority\x12M\n" +
-	"\x1elegal_registration_entity_type\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x1blegalRegistrationEntityType\x12@\n" +
-	"\x17tax_registration_number\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x15taxRegistrationNumber\x12U\n" +
-	"\"financial_conduct_authority_number\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x1ffinancialConductAuthorityNumber\x12Q\n" +
-	"\x1alegal_registration_address\x18\x06 \x01(\v2\x13.gateway.v1.AddressR\x18legalRegistrationAddress\"\xdd\x02\n" +
-	"\vStakeholder\x12'\n" +
+	"\x1elegal_registration_entity_type\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x1blegalRegistrationEntityType\x12D\n" +
+	"\x17tax_registration_number\x18\x04 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\x06R\x15taxRegistrationNumber\x12U\n" +
+	"\"financial_conduct_authority_number\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x1ffinancialConductAuthorityNumber\x12W\n" +
+	"\x1alegal_registration_address\x18\x06 \x01(\v2\x13.gateway.v1.AddressB\x04\xa8\xd4\x18\x01R\x18legalRegistrationAddress\"\xe9\x02\n" +
+	"\vStakeholder\x12+\n" +
 	"\n" +
-	"given_name\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\tgivenName\x12)\n" +
-	"\vfamily_name\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\n" +
-	"familyName\x12J\n" +
-	"\rdate_of_birth\x18\x03 \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\vdateOfBirth\x12-\n" +
+	"given_name\x18\x01 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\x02R\tgivenName\x12-\n" +
+	"\vfamily_name\x18\x02 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\x02R\n" +
+	"familyName\x12N\n" +
+	"\rdate_of_birth\x18\x03 \x01(\tB*\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xa8\xd4\x18\x05R\vdateOfBirth\x12-\n" +
 	"\aaddress\x18\x04 \x01(\v2\x13.gateway.v1.AddressR\aaddress\x12[\n" +
 	"\x17national_identification\x18\x05 \x01(\v2\".gateway.v1.NationalIdentificationR\x16nationalIdentification\x12\"\n" +
-	"\x05roles\x18\x06 \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x01R\x05roles\"g\n" +
-	"\x16NationalIdentification\x12 \n" +
-	"\x06number\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x06number\x12+\n" +
+	"\x05roles\x18\x06 \x03(\tB\f\xbaH\t\x92\x01\x06\"\x04r\x02\x10\x01R\x05roles\"k\n" +
+	"\x16NationalIdentification\x12$\n" +
+	"\x06number\x18\x01 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\x06R\x06number\x12+\n" +
 	"\acountry\x18\x02 \x01(\tB\x11\xbaH\x0er\f2\n" +
 	"^[A-Z]{2}$R\acountry\"\x89\x02\n" +
 	"\x13PartnerPayoutsState\x12/\n" +
 	"\x0epayouts_status\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\rpayoutsStatus\x12L\n" +
 	"\x14payouts_enabled_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\x12payoutsEnabledTime\x125\n" +
 	"\x12payouts_delay_days\x18\x03 \x01(\x05B\a\xbaH\x04\x1a\x02(\x00R\x10payoutsDelayDays\x12<\n" +
-	"\rbank_accounts\x18\x04 \x03(\v2\x17.gateway.v1.BankAccountR\fbankAccounts\"\xae\x01\n" +
+	"\rbank_accounts\x18\x04 \x03(\v2\x17.gateway.v1.BankAccountR\fbankAccounts\"\xba\x01\n" +
 	"\vBankAccount\x124\n" +
-	"\x11bank_account_type\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x0fbankAccountType\x12/\n" +
-	"\x0eaccount_holder\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\raccountHolder\x12\x1a\n" +
-	"\x03bic\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x03bic\x12\x1c\n" +
-	"\x04iban\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x04iban\"\xd0\x01\n" +
+	"\x11bank_account_type\x18\x01 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x0fbankAccountType\x123\n" +
+	"\x0eaccount_holder\x18\x02 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\aR\raccountHolder\x12\x1e\n" +
+	"\x03bic\x18\x03 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\aR\x03bic\x12 \n" +
+	"\x04iban\x18\x04 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\aR\x04iban\"\xd0\x01\n" +
 	"\x0ePartnerWarning\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x19\n" +
 	"\bbrand_id\x18\x02 \x01(\tR\abrandId\x12'\n" +
@@ -2234,6 +2233,7 @@ func file_gateway_v1_partner_proto_init() {
 	}
 	file_gateway_v1_money_proto_init()
 	file_gateway_v1_payment_proto_init()
+	file_gateway_v1_personal_data_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

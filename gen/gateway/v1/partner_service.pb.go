@@ -863,8 +863,11 @@ type WatchAccountStateRequest struct {
 	UntilStates []Partner_State `protobuf:"varint,7,rep,packed,name=until_states,json=untilStates,proto3,enum=gateway.v1.Partner_State" json:"until_states,omitempty"`
 	// Seconds between bookmarks on an idle stream, 1 to 15; 0 means 15.
 	HeartbeatSeconds int32 `protobuf:"varint,8,opt,name=heartbeat_seconds,json=heartbeatSeconds,proto3" json:"heartbeat_seconds,omitempty"`
-	unknownFields    protoimpl.UnknownFields
-	sizeCache        protoimpl.SizeCache
+	// Begin behind this checkpoint of the caller's (see WatchService.AckWatch), where there is one; otherwise where the
+	// watch is said to begin. A resume_token comes first. The filter must be the one that was acknowledged.
+	Checkpoint    string `protobuf:"bytes,9,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
 }
 
 func (x *WatchAccountStateRequest) Reset() {
@@ -962,6 +965,13 @@ func (x *WatchAccountStateRequest) GetHeartbeatSeconds() int32 {
 		return x.HeartbeatSeconds
 	}
 	return 0
+}
+
+func (x *WatchAccountStateRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
 }
 
 type isWatchAccountStateRequest_From interface {
@@ -4096,12 +4106,1267 @@ func (x *GetComplianceDecisionResponse) GetDecision() *ComplianceDecision {
 	return nil
 }
 
+// PricePlan is what payments of a profile cost.
+type PricePlan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's id.
+	PricePlanId string `protobuf:"bytes,1,opt,name=price_plan_id,json=pricePlanId,proto3" json:"price_plan_id,omitempty"`
+	// What Klarna says of it, as Klarna gives it.
+	Details       *structpb.Struct `protobuf:"bytes,2,opt,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PricePlan) Reset() {
+	*x = PricePlan{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[64]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PricePlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PricePlan) ProtoMessage() {}
+
+func (x *PricePlan) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[64]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PricePlan.ProtoReflect.Descriptor instead.
+func (*PricePlan) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{64}
+}
+
+func (x *PricePlan) GetPricePlanId() string {
+	if x != nil {
+		return x.PricePlanId
+	}
+	return ""
+}
+
+func (x *PricePlan) GetDetails() *structpb.Struct {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+// ListPricePlansRequest asks for all.
+type ListPricePlansRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *ListPricePlansRequest) Reset() {
+	*x = ListPricePlansRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[65]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPricePlansRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPricePlansRequest) ProtoMessage() {}
+
+func (x *ListPricePlansRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[65]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPricePlansRequest.ProtoReflect.Descriptor instead.
+func (*ListPricePlansRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{65}
+}
+
+func (x *ListPricePlansRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+// ListPricePlansResponse holds them.
+type ListPricePlansResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	PricePlans    []*PricePlan `protobuf:"bytes,1,rep,name=price_plans,json=pricePlans,proto3" json:"price_plans,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListPricePlansResponse) Reset() {
+	*x = ListPricePlansResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[66]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPricePlansResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPricePlansResponse) ProtoMessage() {}
+
+func (x *ListPricePlansResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[66]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPricePlansResponse.ProtoReflect.Descriptor instead.
+func (*ListPricePlansResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{66}
+}
+
+func (x *ListPricePlansResponse) GetPricePlans() []*PricePlan {
+	if x != nil {
+		return x.PricePlans
+	}
+	return nil
+}
+
+// GetPricePlanRequest names it.
+type GetPricePlanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of it.
+	PricePlanId   string `protobuf:"bytes,2,opt,name=price_plan_id,json=pricePlanId,proto3" json:"price_plan_id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPricePlanRequest) Reset() {
+	*x = GetPricePlanRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[67]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPricePlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPricePlanRequest) ProtoMessage() {}
+
+func (x *GetPricePlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[67]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPricePlanRequest.ProtoReflect.Descriptor instead.
+func (*GetPricePlanRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{67}
+}
+
+func (x *GetPricePlanRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetPricePlanRequest) GetPricePlanId() string {
+	if x != nil {
+		return x.PricePlanId
+	}
+	return ""
+}
+
+// GetPricePlanResponse holds it.
+type GetPricePlanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	PricePlan     *PricePlan `protobuf:"bytes,1,opt,name=price_plan,json=pricePlan,proto3" json:"price_plan,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *GetPricePlanResponse) Reset() {
+	*x = GetPricePlanResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[68]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPricePlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPricePlanResponse) ProtoMessage() {}
+
+func (x *GetPricePlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[68]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPricePlanResponse.ProtoReflect.Descriptor instead.
+func (*GetPricePlanResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{68}
+}
+
+func (x *GetPricePlanResponse) GetPricePlan() *PricePlan {
+	if x != nil {
+		return x.PricePlan
+	}
+	return nil
+}
+
+// PaymentProgramPlan is a set of payment programs.
+type PaymentProgramPlan struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's id.
+	PaymentProgramPlanId string `protobuf:"bytes,1,opt,name=payment_program_plan_id,json=paymentProgramPlanId,proto3" json:"payment_program_plan_id,omitempty"`
+	// What Klarna says of it, as Klarna gives it.
+	Details       *structpb.Struct `protobuf:"bytes,2,opt,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentProgramPlan) Reset() {
+	*x = PaymentProgramPlan{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[69]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentProgramPlan) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentProgramPlan) ProtoMessage() {}
+
+func (x *PaymentProgramPlan) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[69]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentProgramPlan.ProtoReflect.Descriptor instead.
+func (*PaymentProgramPlan) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{69}
+}
+
+func (x *PaymentProgramPlan) GetPaymentProgramPlanId() string {
+	if x != nil {
+		return x.PaymentProgramPlanId
+	}
+	return ""
+}
+
+func (x *PaymentProgramPlan) GetDetails() *structpb.Struct {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+// ListPaymentProgramPlansRequest narrows the list; what is empty matches all.
+type ListPaymentProgramPlansRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Merchant category code of four digits.
+	MerchantCategoryCode string `protobuf:"bytes,2,opt,name=merchant_category_code,json=merchantCategoryCode,proto3" json:"merchant_category_code,omitempty"`
+	// ISO 3166-1 alpha-2.
+	Country string `protobuf:"bytes,3,opt,name=country,proto3" json:"country,omitempty"`
+	// ISO 4217.
+	CurrencyCode string `protobuf:"bytes,4,opt,name=currency_code,json=currencyCode,proto3" json:"currency_code,omitempty"`
+	// Klarna's version of the plans.
+	Version string `protobuf:"bytes,5,opt,name=version,proto3" json:"version,omitempty"`
+	// Klarna's word for how programs are enabled.
+	EnablementType string `protobuf:"bytes,6,opt,name=enablement_type,json=enablementType,proto3" json:"enablement_type,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *ListPaymentProgramPlansRequest) Reset() {
+	*x = ListPaymentProgramPlansRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[70]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPaymentProgramPlansRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPaymentProgramPlansRequest) ProtoMessage() {}
+
+func (x *ListPaymentProgramPlansRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[70]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPaymentProgramPlansRequest.ProtoReflect.Descriptor instead.
+func (*ListPaymentProgramPlansRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{70}
+}
+
+func (x *ListPaymentProgramPlansRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListPaymentProgramPlansRequest) GetMerchantCategoryCode() string {
+	if x != nil {
+		return x.MerchantCategoryCode
+	}
+	return ""
+}
+
+func (x *ListPaymentProgramPlansRequest) GetCountry() string {
+	if x != nil {
+		return x.Country
+	}
+	return ""
+}
+
+func (x *ListPaymentProgramPlansRequest) GetCurrencyCode() string {
+	if x != nil {
+		return x.CurrencyCode
+	}
+	return ""
+}
+
+func (x *ListPaymentProgramPlansRequest) GetVersion() string {
+	if x != nil {
+		return x.Version
+	}
+	return ""
+}
+
+func (x *ListPaymentProgramPlansRequest) GetEnablementType() string {
+	if x != nil {
+		return x.EnablementType
+	}
+	return ""
+}
+
+// ListPaymentProgramPlansResponse holds them.
+type ListPaymentProgramPlansResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	PaymentProgramPlans []*PaymentProgramPlan `protobuf:"bytes,1,rep,name=payment_program_plans,json=paymentProgramPlans,proto3" json:"payment_program_plans,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *ListPaymentProgramPlansResponse) Reset() {
+	*x = ListPaymentProgramPlansResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[71]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListPaymentProgramPlansResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListPaymentProgramPlansResponse) ProtoMessage() {}
+
+func (x *ListPaymentProgramPlansResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[71]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListPaymentProgramPlansResponse.ProtoReflect.Descriptor instead.
+func (*ListPaymentProgramPlansResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{71}
+}
+
+func (x *ListPaymentProgramPlansResponse) GetPaymentProgramPlans() []*PaymentProgramPlan {
+	if x != nil {
+		return x.PaymentProgramPlans
+	}
+	return nil
+}
+
+// GetPaymentProgramPlanRequest names it.
+type GetPaymentProgramPlanRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of it.
+	PaymentProgramPlanId string `protobuf:"bytes,2,opt,name=payment_program_plan_id,json=paymentProgramPlanId,proto3" json:"payment_program_plan_id,omitempty"`
+	unknownFields        protoimpl.UnknownFields
+	sizeCache            protoimpl.SizeCache
+}
+
+func (x *GetPaymentProgramPlanRequest) Reset() {
+	*x = GetPaymentProgramPlanRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[72]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPaymentProgramPlanRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPaymentProgramPlanRequest) ProtoMessage() {}
+
+func (x *GetPaymentProgramPlanRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[72]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPaymentProgramPlanRequest.ProtoReflect.Descriptor instead.
+func (*GetPaymentProgramPlanRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{72}
+}
+
+func (x *GetPaymentProgramPlanRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetPaymentProgramPlanRequest) GetPaymentProgramPlanId() string {
+	if x != nil {
+		return x.PaymentProgramPlanId
+	}
+	return ""
+}
+
+// GetPaymentProgramPlanResponse holds it.
+type GetPaymentProgramPlanResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	PaymentProgramPlan *PaymentProgramPlan `protobuf:"bytes,1,opt,name=payment_program_plan,json=paymentProgramPlan,proto3" json:"payment_program_plan,omitempty"`
+	unknownFields      protoimpl.UnknownFields
+	sizeCache          protoimpl.SizeCache
+}
+
+func (x *GetPaymentProgramPlanResponse) Reset() {
+	*x = GetPaymentProgramPlanResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[73]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPaymentProgramPlanResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPaymentProgramPlanResponse) ProtoMessage() {}
+
+func (x *GetPaymentProgramPlanResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[73]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPaymentProgramPlanResponse.ProtoReflect.Descriptor instead.
+func (*GetPaymentProgramPlanResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{73}
+}
+
+func (x *GetPaymentProgramPlanResponse) GetPaymentProgramPlan() *PaymentProgramPlan {
+	if x != nil {
+		return x.PaymentProgramPlan
+	}
+	return nil
+}
+
+// PaymentProgram is a way to pay that Klarna offers.
+type PaymentProgram struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's id.
+	PaymentProgramId string `protobuf:"bytes,1,opt,name=payment_program_id,json=paymentProgramId,proto3" json:"payment_program_id,omitempty"`
+	// What Klarna says of it, as Klarna gives it.
+	Details       *structpb.Struct `protobuf:"bytes,2,opt,name=details,proto3" json:"details,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *PaymentProgram) Reset() {
+	*x = PaymentProgram{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[74]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *PaymentProgram) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*PaymentProgram) ProtoMessage() {}
+
+func (x *PaymentProgram) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[74]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use PaymentProgram.ProtoReflect.Descriptor instead.
+func (*PaymentProgram) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{74}
+}
+
+func (x *PaymentProgram) GetPaymentProgramId() string {
+	if x != nil {
+		return x.PaymentProgramId
+	}
+	return ""
+}
+
+func (x *PaymentProgram) GetDetails() *structpb.Struct {
+	if x != nil {
+		return x.Details
+	}
+	return nil
+}
+
+// GetPaymentProgramRequest names it.
+type GetPaymentProgramRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of it.
+	PaymentProgramId string `protobuf:"bytes,2,opt,name=payment_program_id,json=paymentProgramId,proto3" json:"payment_program_id,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *GetPaymentProgramRequest) Reset() {
+	*x = GetPaymentProgramRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[75]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPaymentProgramRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPaymentProgramRequest) ProtoMessage() {}
+
+func (x *GetPaymentProgramRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[75]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPaymentProgramRequest.ProtoReflect.Descriptor instead.
+func (*GetPaymentProgramRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{75}
+}
+
+func (x *GetPaymentProgramRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetPaymentProgramRequest) GetPaymentProgramId() string {
+	if x != nil {
+		return x.PaymentProgramId
+	}
+	return ""
+}
+
+// GetPaymentProgramResponse holds it.
+type GetPaymentProgramResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	PaymentProgram *PaymentProgram `protobuf:"bytes,1,opt,name=payment_program,json=paymentProgram,proto3" json:"payment_program,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *GetPaymentProgramResponse) Reset() {
+	*x = GetPaymentProgramResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[76]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetPaymentProgramResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetPaymentProgramResponse) ProtoMessage() {}
+
+func (x *GetPaymentProgramResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[76]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetPaymentProgramResponse.ProtoReflect.Descriptor instead.
+func (*GetPaymentProgramResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{76}
+}
+
+func (x *GetPaymentProgramResponse) GetPaymentProgram() *PaymentProgram {
+	if x != nil {
+		return x.PaymentProgram
+	}
+	return nil
+}
+
+// ProgramEnablement says for whom a payment program is enabled at a partner.
+type ProgramEnablement struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Klarna's id.
+	ProgramEnablementId string `protobuf:"bytes,1,opt,name=program_enablement_id,json=programEnablementId,proto3" json:"program_enablement_id,omitempty"`
+	// Program that is enabled.
+	PaymentProgramId string `protobuf:"bytes,2,opt,name=payment_program_id,json=paymentProgramId,proto3" json:"payment_program_id,omitempty"`
+	// Only for customers in these countries, ISO 3166-1 alpha-2; empty means all.
+	CustomerCountries []string `protobuf:"bytes,3,rep,name=customer_countries,json=customerCountries,proto3" json:"customer_countries,omitempty"`
+	// Only for these merchant category codes; empty means all.
+	MerchantCategoryCodes []string `protobuf:"bytes,4,rep,name=merchant_category_codes,json=merchantCategoryCodes,proto3" json:"merchant_category_codes,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *ProgramEnablement) Reset() {
+	*x = ProgramEnablement{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[77]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ProgramEnablement) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ProgramEnablement) ProtoMessage() {}
+
+func (x *ProgramEnablement) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[77]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ProgramEnablement.ProtoReflect.Descriptor instead.
+func (*ProgramEnablement) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{77}
+}
+
+func (x *ProgramEnablement) GetProgramEnablementId() string {
+	if x != nil {
+		return x.ProgramEnablementId
+	}
+	return ""
+}
+
+func (x *ProgramEnablement) GetPaymentProgramId() string {
+	if x != nil {
+		return x.PaymentProgramId
+	}
+	return ""
+}
+
+func (x *ProgramEnablement) GetCustomerCountries() []string {
+	if x != nil {
+		return x.CustomerCountries
+	}
+	return nil
+}
+
+func (x *ProgramEnablement) GetMerchantCategoryCodes() []string {
+	if x != nil {
+		return x.MerchantCategoryCodes
+	}
+	return nil
+}
+
+// CreateProgramEnablementRequest is the enablement to be made.
+type CreateProgramEnablementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of the program.
+	PaymentProgramId string `protobuf:"bytes,4,opt,name=payment_program_id,json=paymentProgramId,proto3" json:"payment_program_id,omitempty"`
+	// Only for customers in these countries, ISO 3166-1 alpha-2; empty means all.
+	CustomerCountries []string `protobuf:"bytes,5,rep,name=customer_countries,json=customerCountries,proto3" json:"customer_countries,omitempty"`
+	// Only for these merchant category codes of four digits; empty means all.
+	MerchantCategoryCodes []string `protobuf:"bytes,6,rep,name=merchant_category_codes,json=merchantCategoryCodes,proto3" json:"merchant_category_codes,omitempty"`
+	unknownFields         protoimpl.UnknownFields
+	sizeCache             protoimpl.SizeCache
+}
+
+func (x *CreateProgramEnablementRequest) Reset() {
+	*x = CreateProgramEnablementRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[78]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateProgramEnablementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateProgramEnablementRequest) ProtoMessage() {}
+
+func (x *CreateProgramEnablementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[78]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateProgramEnablementRequest.ProtoReflect.Descriptor instead.
+func (*CreateProgramEnablementRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{78}
+}
+
+func (x *CreateProgramEnablementRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *CreateProgramEnablementRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *CreateProgramEnablementRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *CreateProgramEnablementRequest) GetPaymentProgramId() string {
+	if x != nil {
+		return x.PaymentProgramId
+	}
+	return ""
+}
+
+func (x *CreateProgramEnablementRequest) GetCustomerCountries() []string {
+	if x != nil {
+		return x.CustomerCountries
+	}
+	return nil
+}
+
+func (x *CreateProgramEnablementRequest) GetMerchantCategoryCodes() []string {
+	if x != nil {
+		return x.MerchantCategoryCodes
+	}
+	return nil
+}
+
+// CreateProgramEnablementResponse holds it.
+type CreateProgramEnablementResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna made it.
+	ProgramEnablement *ProgramEnablement `protobuf:"bytes,1,opt,name=program_enablement,json=programEnablement,proto3" json:"program_enablement,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *CreateProgramEnablementResponse) Reset() {
+	*x = CreateProgramEnablementResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[79]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CreateProgramEnablementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CreateProgramEnablementResponse) ProtoMessage() {}
+
+func (x *CreateProgramEnablementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[79]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CreateProgramEnablementResponse.ProtoReflect.Descriptor instead.
+func (*CreateProgramEnablementResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{79}
+}
+
+func (x *CreateProgramEnablementResponse) GetProgramEnablement() *ProgramEnablement {
+	if x != nil {
+		return x.ProgramEnablement
+	}
+	return nil
+}
+
+// ListProgramEnablementsRequest names the account.
+type ListProgramEnablementsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Largest number of results, 1 to 100; 0 means Klarna's default.
+	PageSize int32 `protobuf:"varint,3,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the previous page; everything else must be as it was there.
+	PageToken     string `protobuf:"bytes,4,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProgramEnablementsRequest) Reset() {
+	*x = ListProgramEnablementsRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[80]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProgramEnablementsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProgramEnablementsRequest) ProtoMessage() {}
+
+func (x *ListProgramEnablementsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[80]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProgramEnablementsRequest.ProtoReflect.Descriptor instead.
+func (*ListProgramEnablementsRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{80}
+}
+
+func (x *ListProgramEnablementsRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListProgramEnablementsRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *ListProgramEnablementsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListProgramEnablementsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+// ListProgramEnablementsResponse is one page.
+type ListProgramEnablementsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In Klarna's order.
+	ProgramEnablements []*ProgramEnablement `protobuf:"bytes,1,rep,name=program_enablements,json=programEnablements,proto3" json:"program_enablements,omitempty"`
+	// Token of the next page, empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListProgramEnablementsResponse) Reset() {
+	*x = ListProgramEnablementsResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[81]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListProgramEnablementsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListProgramEnablementsResponse) ProtoMessage() {}
+
+func (x *ListProgramEnablementsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[81]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListProgramEnablementsResponse.ProtoReflect.Descriptor instead.
+func (*ListProgramEnablementsResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{81}
+}
+
+func (x *ListProgramEnablementsResponse) GetProgramEnablements() []*ProgramEnablement {
+	if x != nil {
+		return x.ProgramEnablements
+	}
+	return nil
+}
+
+func (x *ListProgramEnablementsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+// GetProgramEnablementRequest names it.
+type GetProgramEnablementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,2,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	ProgramEnablementId string `protobuf:"bytes,3,opt,name=program_enablement_id,json=programEnablementId,proto3" json:"program_enablement_id,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *GetProgramEnablementRequest) Reset() {
+	*x = GetProgramEnablementRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[82]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProgramEnablementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProgramEnablementRequest) ProtoMessage() {}
+
+func (x *GetProgramEnablementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[82]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProgramEnablementRequest.ProtoReflect.Descriptor instead.
+func (*GetProgramEnablementRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{82}
+}
+
+func (x *GetProgramEnablementRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *GetProgramEnablementRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *GetProgramEnablementRequest) GetProgramEnablementId() string {
+	if x != nil {
+		return x.ProgramEnablementId
+	}
+	return ""
+}
+
+// GetProgramEnablementResponse holds it.
+type GetProgramEnablementResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As Klarna shows it now.
+	ProgramEnablement *ProgramEnablement `protobuf:"bytes,1,opt,name=program_enablement,json=programEnablement,proto3" json:"program_enablement,omitempty"`
+	unknownFields     protoimpl.UnknownFields
+	sizeCache         protoimpl.SizeCache
+}
+
+func (x *GetProgramEnablementResponse) Reset() {
+	*x = GetProgramEnablementResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[83]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *GetProgramEnablementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*GetProgramEnablementResponse) ProtoMessage() {}
+
+func (x *GetProgramEnablementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[83]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use GetProgramEnablementResponse.ProtoReflect.Descriptor instead.
+func (*GetProgramEnablementResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{83}
+}
+
+func (x *GetProgramEnablementResponse) GetProgramEnablement() *ProgramEnablement {
+	if x != nil {
+		return x.ProgramEnablement
+	}
+	return nil
+}
+
+// DeleteProgramEnablementRequest names it.
+type DeleteProgramEnablementRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account (a configured Klarna credential and host); empty means the configured default.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller; a repeat has no second effect and gets the first answer.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Klarna's id of the account.
+	PartnerAccountId string `protobuf:"bytes,3,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
+	// Klarna's id of it.
+	ProgramEnablementId string `protobuf:"bytes,4,opt,name=program_enablement_id,json=programEnablementId,proto3" json:"program_enablement_id,omitempty"`
+	unknownFields       protoimpl.UnknownFields
+	sizeCache           protoimpl.SizeCache
+}
+
+func (x *DeleteProgramEnablementRequest) Reset() {
+	*x = DeleteProgramEnablementRequest{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[84]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteProgramEnablementRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteProgramEnablementRequest) ProtoMessage() {}
+
+func (x *DeleteProgramEnablementRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[84]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteProgramEnablementRequest.ProtoReflect.Descriptor instead.
+func (*DeleteProgramEnablementRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{84}
+}
+
+func (x *DeleteProgramEnablementRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *DeleteProgramEnablementRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *DeleteProgramEnablementRequest) GetPartnerAccountId() string {
+	if x != nil {
+		return x.PartnerAccountId
+	}
+	return ""
+}
+
+func (x *DeleteProgramEnablementRequest) GetProgramEnablementId() string {
+	if x != nil {
+		return x.ProgramEnablementId
+	}
+	return ""
+}
+
+// DeleteProgramEnablementResponse is empty: it is ended.
+type DeleteProgramEnablementResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DeleteProgramEnablementResponse) Reset() {
+	*x = DeleteProgramEnablementResponse{}
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[85]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DeleteProgramEnablementResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DeleteProgramEnablementResponse) ProtoMessage() {}
+
+func (x *DeleteProgramEnablementResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_partner_service_proto_msgTypes[85]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DeleteProgramEnablementResponse.ProtoReflect.Descriptor instead.
+func (*DeleteProgramEnablementResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_partner_service_proto_rawDescGZIP(), []int{85}
+}
+
 var File_gateway_v1_partner_service_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\n" +
 	" gateway/v1/partner_service.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x18gateway/v1/partner.proto\x1a#gateway/v1/partner_credential.proto\x1a gateway/v1/partner_webhook.proto\x1a\x16gateway/v1/watch.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv2/options/annotations.proto\"\xfd\x05\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x18gateway/v1/partner.proto\x1a#gateway/v1/partner_credential.proto\x1a gateway/v1/partner_webhook.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x16gateway/v1/watch.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a.protoc-gen-openapiv2/options/annotations.proto\"\x83\x06\n" +
 	"\x15OnboardPartnerRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -4114,15 +5379,15 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\fstore_groups\x18\b \x03(\v2\x16.gateway.v1.StoreGroupB\v\xe0A\x02\xbaH\x05\x92\x01\x02\b\x01R\vstoreGroups\x12T\n" +
 	"\x11business_entities\x18\t \x03(\v2\x1a.gateway.v1.BusinessEntityB\v\xe0A\x02\xbaH\x05\x92\x01\x02\b\x01R\x10businessEntities\x12F\n" +
 	"\x10account_creation\x18\n" +
-	" \x01(\v2\x1b.gateway.v1.AccountCreationR\x0faccountCreation\x12[\n" +
-	"\x1dpartner_account_relationships\x18\v \x03(\v2\x17.google.protobuf.StructR\x1bpartnerAccountRelationships\"\xc8\x01\n" +
+	" \x01(\v2\x1b.gateway.v1.AccountCreationR\x0faccountCreation\x12a\n" +
+	"\x1dpartner_account_relationships\x18\v \x03(\v2\x17.google.protobuf.StructB\x04\xa8\xd4\x18\n" +
+	"R\x1bpartnerAccountRelationships\"\xc8\x01\n" +
 	"\x0eOnboardProduct\x12%\n" +
 	"\x04type\x18\x01 \x01(\tB\x11\xe0A\x02\xbaH\vr\tR\aPAYMENTR\x04type\x12;\n" +
 	"\x12payment_profile_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10paymentProfileId\x12R\n" +
-	"\x10payment_accounts\x18\x03 \x03(\v2\x1a.gateway.v1.PaymentAccountB\v\xe0A\x02\xbaH\x05\x92\x01\x02\b\x01R\x0fpaymentAccounts\"\x82\x01\n" +
-	"\x0fAccountCreation\x122\n" +
-	"\x0fcreated_from_ip\x18\x01 \x01(\tB\n" +
-	"\xbaH\a\xd8\x01\x01r\x02p\x01R\rcreatedFromIp\x12;\n" +
+	"\x10payment_accounts\x18\x03 \x03(\v2\x1a.gateway.v1.PaymentAccountB\v\xe0A\x02\xbaH\x05\x92\x01\x02\b\x01R\x0fpaymentAccounts\"\x86\x01\n" +
+	"\x0fAccountCreation\x126\n" +
+	"\x0fcreated_from_ip\x18\x01 \x01(\tB\x0e\xbaH\a\xd8\x01\x01r\x02p\x01\xa8\xd4\x18\tR\rcreatedFromIp\x12;\n" +
 	"\vcreate_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"createTime\"G\n" +
 	"\x16OnboardPartnerResponse\x12-\n" +
@@ -4171,7 +5436,7 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	" update_brand.something_to_change\x124at least one of display_name and element is required\x1a+has(this.display_name) || has(this.element)B\x0f\n" +
 	"\r_display_name\">\n" +
 	"\x13UpdateBrandResponse\x12'\n" +
-	"\x05brand\x18\x01 \x01(\v2\x11.gateway.v1.BrandR\x05brand\"\x9f\x04\n" +
+	"\x05brand\x18\x01 \x01(\v2\x11.gateway.v1.BrandR\x05brand\"\xe1\x04\n" +
 	"\x18WatchAccountStateRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12/\n" +
 	"\fresume_token\x18\x02 \x01(\tB\n" +
@@ -4184,7 +5449,10 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\x92\x01\a\"\x05\x82\x01\x02\x10\x01R\x06states\x12K\n" +
 	"\funtil_states\x18\a \x03(\x0e2\x19.gateway.v1.Partner.StateB\r\xbaH\n" +
 	"\x92\x01\a\"\x05\x82\x01\x02\x10\x01R\vuntilStates\x126\n" +
-	"\x11heartbeat_seconds\x18\b \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSecondsB\r\n" +
+	"\x11heartbeat_seconds\x18\b \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSeconds\x12@\n" +
+	"\n" +
+	"checkpoint\x18\t \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[A-Za-z0-9._-]{1,64}$R\n" +
+	"checkpointB\r\n" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"\xa5\x02\n" +
 	"\x19WatchAccountStateResponse\x12!\n" +
 	"\fresume_token\x18\x01 \x01(\tR\vresumeToken\x120\n" +
@@ -4388,11 +5656,12 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12&\n" +
 	"\tpage_size\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
 	"\n" +
-	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"h\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"n\n" +
 	"\x12ComplianceDecision\x12\x1f\n" +
 	"\vdecision_id\x18\x01 \x01(\tR\n" +
-	"decisionId\x121\n" +
-	"\adetails\x18\x02 \x01(\v2\x17.google.protobuf.StructR\adetails\"\x87\x01\n" +
+	"decisionId\x127\n" +
+	"\adetails\x18\x02 \x01(\v2\x17.google.protobuf.StructB\x04\xa8\xd4\x18\n" +
+	"R\adetails\"\x87\x01\n" +
 	"\x1fListComplianceDecisionsResponse\x12<\n" +
 	"\tdecisions\x18\x01 \x03(\v2\x1e.gateway.v1.ComplianceDecisionR\tdecisions\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xbf\x01\n" +
@@ -4402,7 +5671,85 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\vdecision_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\n" +
 	"decisionId\"[\n" +
 	"\x1dGetComplianceDecisionResponse\x12:\n" +
-	"\bdecision\x18\x01 \x01(\v2\x1e.gateway.v1.ComplianceDecisionR\bdecision2\x99@\n" +
+	"\bdecision\x18\x01 \x01(\v2\x1e.gateway.v1.ComplianceDecisionR\bdecision\"b\n" +
+	"\tPricePlan\x12\"\n" +
+	"\rprice_plan_id\x18\x01 \x01(\tR\vpricePlanId\x121\n" +
+	"\adetails\x18\x02 \x01(\v2\x17.google.protobuf.StructR\adetails\"K\n" +
+	"\x15ListPricePlansRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\"P\n" +
+	"\x16ListPricePlansResponse\x126\n" +
+	"\vprice_plans\x18\x01 \x03(\v2\x15.gateway.v1.PricePlanR\n" +
+	"pricePlans\"|\n" +
+	"\x13GetPricePlanRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x121\n" +
+	"\rprice_plan_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\vpricePlanId\"L\n" +
+	"\x14GetPricePlanResponse\x124\n" +
+	"\n" +
+	"price_plan\x18\x01 \x01(\v2\x15.gateway.v1.PricePlanR\tpricePlan\"~\n" +
+	"\x12PaymentProgramPlan\x125\n" +
+	"\x17payment_program_plan_id\x18\x01 \x01(\tR\x14paymentProgramPlanId\x121\n" +
+	"\adetails\x18\x02 \x01(\v2\x17.google.protobuf.StructR\adetails\"\xe0\x02\n" +
+	"\x1eListPaymentProgramPlansRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12J\n" +
+	"\x16merchant_category_code\x18\x02 \x01(\tB\x14\xbaH\x11r\x0f2\r^([0-9]{4})?$R\x14merchantCategoryCode\x12.\n" +
+	"\acountry\x18\x03 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{2})?$R\acountry\x129\n" +
+	"\rcurrency_code\x18\x04 \x01(\tB\x14\xbaH\x11r\x0f2\r^([A-Z]{3})?$R\fcurrencyCode\x12!\n" +
+	"\aversion\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18@R\aversion\x120\n" +
+	"\x0fenablement_type\x18\x06 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0eenablementType\"u\n" +
+	"\x1fListPaymentProgramPlansResponse\x12R\n" +
+	"\x15payment_program_plans\x18\x01 \x03(\v2\x1e.gateway.v1.PaymentProgramPlanR\x13paymentProgramPlans\"\x98\x01\n" +
+	"\x1cGetPaymentProgramPlanRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12D\n" +
+	"\x17payment_program_plan_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x14paymentProgramPlanId\"q\n" +
+	"\x1dGetPaymentProgramPlanResponse\x12P\n" +
+	"\x14payment_program_plan\x18\x01 \x01(\v2\x1e.gateway.v1.PaymentProgramPlanR\x12paymentProgramPlan\"q\n" +
+	"\x0ePaymentProgram\x12,\n" +
+	"\x12payment_program_id\x18\x01 \x01(\tR\x10paymentProgramId\x121\n" +
+	"\adetails\x18\x02 \x01(\v2\x17.google.protobuf.StructR\adetails\"\x8b\x01\n" +
+	"\x18GetPaymentProgramRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12payment_program_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10paymentProgramId\"`\n" +
+	"\x19GetPaymentProgramResponse\x12C\n" +
+	"\x0fpayment_program\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentProgramR\x0epaymentProgram\"\xdc\x01\n" +
+	"\x11ProgramEnablement\x122\n" +
+	"\x15program_enablement_id\x18\x01 \x01(\tR\x13programEnablementId\x12,\n" +
+	"\x12payment_program_id\x18\x02 \x01(\tR\x10paymentProgramId\x12-\n" +
+	"\x12customer_countries\x18\x03 \x03(\tR\x11customerCountries\x126\n" +
+	"\x17merchant_category_codes\x18\x04 \x03(\tR\x15merchantCategoryCodes\"\x97\x03\n" +
+	"\x1eCreateProgramEnablementRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12;\n" +
+	"\x12payment_program_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10paymentProgramId\x12H\n" +
+	"\x12customer_countries\x18\x05 \x03(\tB\x19\xbaH\x16\x92\x01\x13\x10\xfa\x01\"\x0er\f2\n" +
+	"^[A-Z]{2}$R\x11customerCountries\x12Q\n" +
+	"\x17merchant_category_codes\x18\x06 \x03(\tB\x19\xbaH\x16\x92\x01\x13\x10\xe8\a\"\x0er\f2\n" +
+	"^[0-9]{4}$R\x15merchantCategoryCodes\"o\n" +
+	"\x1fCreateProgramEnablementResponse\x12L\n" +
+	"\x12program_enablement\x18\x01 \x01(\v2\x1d.gateway.v1.ProgramEnablementR\x11programEnablement\"\xe1\x01\n" +
+	"\x1dListProgramEnablementsRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12&\n" +
+	"\tpage_size\x18\x03 \x01(\x05B\t\xbaH\x06\x1a\x04\x18d(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\"\x98\x01\n" +
+	"\x1eListProgramEnablementsResponse\x12N\n" +
+	"\x13program_enablements\x18\x01 \x03(\v2\x1d.gateway.v1.ProgramEnablementR\x12programEnablements\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xd1\x01\n" +
+	"\x1bGetProgramEnablementRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12;\n" +
+	"\x12partner_account_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12A\n" +
+	"\x15program_enablement_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x13programEnablementId\"l\n" +
+	"\x1cGetProgramEnablementResponse\x12L\n" +
+	"\x12program_enablement\x18\x01 \x01(\v2\x1d.gateway.v1.ProgramEnablementR\x11programEnablement\"\x80\x02\n" +
+	"\x1eDeleteProgramEnablementRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12;\n" +
+	"\x12partner_account_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x10partnerAccountId\x12A\n" +
+	"\x15program_enablement_id\x18\x04 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x13programEnablementId\"!\n" +
+	"\x1fDeleteProgramEnablementResponse2\xd7K\n" +
 	"\x0ePartnerService\x12x\n" +
 	"\x0eOnboardPartner\x12!.gateway.v1.OnboardPartnerRequest\x1a\".gateway.v1.OnboardPartnerResponse\"\x1f\x82\xd3\xe4\x93\x02\x19:\x01*\"\x14/v1/partners:onboard\x12v\n" +
 	"\n" +
@@ -4464,7 +5811,16 @@ const file_gateway_v1_partner_service_proto_rawDesc = "" +
 	"\x12GetMtlsEnforcement\x12%.gateway.v1.GetMtlsEnforcementRequest\x1a&.gateway.v1.GetMtlsEnforcementResponse\"\x1b\x82\xd3\xe4\x93\x02\x15\x12\x13/v1/mtlsEnforcement\x12v\n" +
 	"\vEnforceMtls\x12\x1e.gateway.v1.EnforceMtlsRequest\x1a\x1f.gateway.v1.EnforceMtlsResponse\"&\x82\xd3\xe4\x93\x02 :\x01*\"\x1b/v1/mtlsEnforcement:enforce\x12\x93\x01\n" +
 	"\x15RemoveMtlsEnforcement\x12(.gateway.v1.RemoveMtlsEnforcementRequest\x1a).gateway.v1.RemoveMtlsEnforcementResponse\"%\x82\xd3\xe4\x93\x02\x1f:\x01*\"\x1a/v1/mtlsEnforcement:remove\x12l\n" +
-	"\rGetAllowedIps\x12 .gateway.v1.GetAllowedIpsRequest\x1a!.gateway.v1.GetAllowedIpsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/allowedIpsB\xb7\x03\x92A\x8a\x02\x12\xe3\x01\n" +
+	"\rGetAllowedIps\x12 .gateway.v1.GetAllowedIpsRequest\x1a!.gateway.v1.GetAllowedIpsResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/allowedIps\x12o\n" +
+	"\x0eListPricePlans\x12!.gateway.v1.ListPricePlansRequest\x1a\".gateway.v1.ListPricePlansResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/pricePlans\x12y\n" +
+	"\fGetPricePlan\x12\x1f.gateway.v1.GetPricePlanRequest\x1a .gateway.v1.GetPricePlanResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/pricePlans/{price_plan_id}\x12\x93\x01\n" +
+	"\x17ListPaymentProgramPlans\x12*.gateway.v1.ListPaymentProgramPlansRequest\x1a+.gateway.v1.ListPaymentProgramPlansResponse\"\x1f\x82\xd3\xe4\x93\x02\x19\x12\x17/v1/paymentProgramPlans\x12\xa7\x01\n" +
+	"\x15GetPaymentProgramPlan\x12(.gateway.v1.GetPaymentProgramPlanRequest\x1a).gateway.v1.GetPaymentProgramPlanResponse\"9\x82\xd3\xe4\x93\x023\x121/v1/paymentProgramPlans/{payment_program_plan_id}\x12\x92\x01\n" +
+	"\x11GetPaymentProgram\x12$.gateway.v1.GetPaymentProgramRequest\x1a%.gateway.v1.GetPaymentProgramResponse\"0\x82\xd3\xe4\x93\x02*\x12(/v1/paymentPrograms/{payment_program_id}\x12\xb3\x01\n" +
+	"\x17CreateProgramEnablement\x12*.gateway.v1.CreateProgramEnablementRequest\x1a+.gateway.v1.CreateProgramEnablementResponse\"?\x82\xd3\xe4\x93\x029:\x01*\"4/v1/partners/{partner_account_id}/programEnablements\x12\xad\x01\n" +
+	"\x16ListProgramEnablements\x12).gateway.v1.ListProgramEnablementsRequest\x1a*.gateway.v1.ListProgramEnablementsResponse\"<\x82\xd3\xe4\x93\x026\x124/v1/partners/{partner_account_id}/programEnablements\x12\xbf\x01\n" +
+	"\x14GetProgramEnablement\x12'.gateway.v1.GetProgramEnablementRequest\x1a(.gateway.v1.GetProgramEnablementResponse\"T\x82\xd3\xe4\x93\x02N\x12L/v1/partners/{partner_account_id}/programEnablements/{program_enablement_id}\x12\xd2\x01\n" +
+	"\x17DeleteProgramEnablement\x12*.gateway.v1.DeleteProgramEnablementRequest\x1a+.gateway.v1.DeleteProgramEnablementResponse\"^\x82\xd3\xe4\x93\x02X:\x01*\"S/v1/partners/{partner_account_id}/programEnablements/{program_enablement_id}:deleteB\xb7\x03\x92A\x8a\x02\x12\xe3\x01\n" +
 	"\x0eKlarna gateway\x12\xcc\x01Partners, payments and orders at Klarna, and the live truth about them. Errors are google.rpc.Status with ErrorInfo (reason), BadRequest (field and rule) and RetryInfo. Streams are newline-delimited JSON.2\x02v12\x10application/json:\x10application/json\n" +
 	"\x0ecom.gateway.v1B\x13PartnerServiceProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
@@ -4482,7 +5838,7 @@ func file_gateway_v1_partner_service_proto_rawDescGZIP() []byte {
 	return file_gateway_v1_partner_service_proto_rawDescData
 }
 
-var file_gateway_v1_partner_service_proto_msgTypes = make([]protoimpl.MessageInfo, 64)
+var file_gateway_v1_partner_service_proto_msgTypes = make([]protoimpl.MessageInfo, 86)
 var file_gateway_v1_partner_service_proto_goTypes = []any{
 	(*OnboardPartnerRequest)(nil),           // 0: gateway.v1.OnboardPartnerRequest
 	(*OnboardProduct)(nil),                  // 1: gateway.v1.OnboardProduct
@@ -4548,259 +5904,310 @@ var file_gateway_v1_partner_service_proto_goTypes = []any{
 	(*ListComplianceDecisionsResponse)(nil), // 61: gateway.v1.ListComplianceDecisionsResponse
 	(*GetComplianceDecisionRequest)(nil),    // 62: gateway.v1.GetComplianceDecisionRequest
 	(*GetComplianceDecisionResponse)(nil),   // 63: gateway.v1.GetComplianceDecisionResponse
-	(*Contact)(nil),                         // 64: gateway.v1.Contact
-	(*Brand)(nil),                           // 65: gateway.v1.Brand
-	(*StoreGroup)(nil),                      // 66: gateway.v1.StoreGroup
-	(*BusinessEntity)(nil),                  // 67: gateway.v1.BusinessEntity
-	(*structpb.Struct)(nil),                 // 68: google.protobuf.Struct
-	(*PaymentAccount)(nil),                  // 69: gateway.v1.PaymentAccount
-	(*timestamppb.Timestamp)(nil),           // 70: google.protobuf.Timestamp
-	(*Partner)(nil),                         // 71: gateway.v1.Partner
-	(Partner_State)(0),                      // 72: gateway.v1.Partner.State
-	(*BrandElement)(nil),                    // 73: gateway.v1.BrandElement
-	(WatchStart)(0),                         // 74: gateway.v1.WatchStart
-	(*AccountEvent)(nil),                    // 75: gateway.v1.AccountEvent
-	(*Bookmark)(nil),                        // 76: gateway.v1.Bookmark
-	(*SnapshotEnd)(nil),                     // 77: gateway.v1.SnapshotEnd
-	(*StreamEnd)(nil),                       // 78: gateway.v1.StreamEnd
-	(*SupplementaryBusinessData)(nil),       // 79: gateway.v1.SupplementaryBusinessData
-	(*SupportContact)(nil),                  // 80: gateway.v1.SupportContact
-	(*SocialMediaLink)(nil),                 // 81: gateway.v1.SocialMediaLink
-	(*Store)(nil),                           // 82: gateway.v1.Store
-	(*Product)(nil),                         // 83: gateway.v1.Product
-	(*SetUpWebhooksRequest)(nil),            // 84: gateway.v1.SetUpWebhooksRequest
-	(*CreateSigningKeyRequest)(nil),         // 85: gateway.v1.CreateSigningKeyRequest
-	(*ImportSigningKeyRequest)(nil),         // 86: gateway.v1.ImportSigningKeyRequest
-	(*ListSigningKeysRequest)(nil),          // 87: gateway.v1.ListSigningKeysRequest
-	(*GetSigningKeyRequest)(nil),            // 88: gateway.v1.GetSigningKeyRequest
-	(*RetireSigningKeyRequest)(nil),         // 89: gateway.v1.RetireSigningKeyRequest
-	(*DeleteSigningKeyRequest)(nil),         // 90: gateway.v1.DeleteSigningKeyRequest
-	(*CreateWebhookRequest)(nil),            // 91: gateway.v1.CreateWebhookRequest
-	(*ListWebhooksRequest)(nil),             // 92: gateway.v1.ListWebhooksRequest
-	(*GetWebhookRequest)(nil),               // 93: gateway.v1.GetWebhookRequest
-	(*UpdateWebhookRequest)(nil),            // 94: gateway.v1.UpdateWebhookRequest
-	(*DeleteWebhookRequest)(nil),            // 95: gateway.v1.DeleteWebhookRequest
-	(*SimulateWebhookRequest)(nil),          // 96: gateway.v1.SimulateWebhookRequest
-	(*CreateApiKeyRequest)(nil),             // 97: gateway.v1.CreateApiKeyRequest
-	(*ListApiKeysRequest)(nil),              // 98: gateway.v1.ListApiKeysRequest
-	(*GetApiKeyRequest)(nil),                // 99: gateway.v1.GetApiKeyRequest
-	(*UpdateApiKeyRequest)(nil),             // 100: gateway.v1.UpdateApiKeyRequest
-	(*DisableApiKeyRequest)(nil),            // 101: gateway.v1.DisableApiKeyRequest
-	(*CreateClientCertificateRequest)(nil),  // 102: gateway.v1.CreateClientCertificateRequest
-	(*ListClientCertificatesRequest)(nil),   // 103: gateway.v1.ListClientCertificatesRequest
-	(*GetClientCertificateRequest)(nil),     // 104: gateway.v1.GetClientCertificateRequest
-	(*UpdateClientCertificateRequest)(nil),  // 105: gateway.v1.UpdateClientCertificateRequest
-	(*RevokeClientCertificateRequest)(nil),  // 106: gateway.v1.RevokeClientCertificateRequest
-	(*GetMtlsEnforcementRequest)(nil),       // 107: gateway.v1.GetMtlsEnforcementRequest
-	(*EnforceMtlsRequest)(nil),              // 108: gateway.v1.EnforceMtlsRequest
-	(*RemoveMtlsEnforcementRequest)(nil),    // 109: gateway.v1.RemoveMtlsEnforcementRequest
-	(*GetAllowedIpsRequest)(nil),            // 110: gateway.v1.GetAllowedIpsRequest
-	(*SetUpWebhooksResponse)(nil),           // 111: gateway.v1.SetUpWebhooksResponse
-	(*CreateSigningKeyResponse)(nil),        // 112: gateway.v1.CreateSigningKeyResponse
-	(*ImportSigningKeyResponse)(nil),        // 113: gateway.v1.ImportSigningKeyResponse
-	(*ListSigningKeysResponse)(nil),         // 114: gateway.v1.ListSigningKeysResponse
-	(*GetSigningKeyResponse)(nil),           // 115: gateway.v1.GetSigningKeyResponse
-	(*RetireSigningKeyResponse)(nil),        // 116: gateway.v1.RetireSigningKeyResponse
-	(*DeleteSigningKeyResponse)(nil),        // 117: gateway.v1.DeleteSigningKeyResponse
-	(*CreateWebhookResponse)(nil),           // 118: gateway.v1.CreateWebhookResponse
-	(*ListWebhooksResponse)(nil),            // 119: gateway.v1.ListWebhooksResponse
-	(*GetWebhookResponse)(nil),              // 120: gateway.v1.GetWebhookResponse
-	(*UpdateWebhookResponse)(nil),           // 121: gateway.v1.UpdateWebhookResponse
-	(*DeleteWebhookResponse)(nil),           // 122: gateway.v1.DeleteWebhookResponse
-	(*SimulateWebhookResponse)(nil),         // 123: gateway.v1.SimulateWebhookResponse
-	(*CreateApiKeyResponse)(nil),            // 124: gateway.v1.CreateApiKeyResponse
-	(*ListApiKeysResponse)(nil),             // 125: gateway.v1.ListApiKeysResponse
-	(*GetApiKeyResponse)(nil),               // 126: gateway.v1.GetApiKeyResponse
-	(*UpdateApiKeyResponse)(nil),            // 127: gateway.v1.UpdateApiKeyResponse
-	(*DisableApiKeyResponse)(nil),           // 128: gateway.v1.DisableApiKeyResponse
-	(*CreateClientCertificateResponse)(nil), // 129: gateway.v1.CreateClientCertificateResponse
-	(*ListClientCertificatesResponse)(nil),  // 130: gateway.v1.ListClientCertificatesResponse
-	(*GetClientCertificateResponse)(nil),    // 131: gateway.v1.GetClientCertificateResponse
-	(*UpdateClientCertificateResponse)(nil), // 132: gateway.v1.UpdateClientCertificateResponse
-	(*RevokeClientCertificateResponse)(nil), // 133: gateway.v1.RevokeClientCertificateResponse
-	(*GetMtlsEnforcementResponse)(nil),      // 134: gateway.v1.GetMtlsEnforcementResponse
-	(*EnforceMtlsResponse)(nil),             // 135: gateway.v1.EnforceMtlsResponse
-	(*RemoveMtlsEnforcementResponse)(nil),   // 136: gateway.v1.RemoveMtlsEnforcementResponse
-	(*GetAllowedIpsResponse)(nil),           // 137: gateway.v1.GetAllowedIpsResponse
+	(*PricePlan)(nil),                       // 64: gateway.v1.PricePlan
+	(*ListPricePlansRequest)(nil),           // 65: gateway.v1.ListPricePlansRequest
+	(*ListPricePlansResponse)(nil),          // 66: gateway.v1.ListPricePlansResponse
+	(*GetPricePlanRequest)(nil),             // 67: gateway.v1.GetPricePlanRequest
+	(*GetPricePlanResponse)(nil),            // 68: gateway.v1.GetPricePlanResponse
+	(*PaymentProgramPlan)(nil),              // 69: gateway.v1.PaymentProgramPlan
+	(*ListPaymentProgramPlansRequest)(nil),  // 70: gateway.v1.ListPaymentProgramPlansRequest
+	(*ListPaymentProgramPlansResponse)(nil), // 71: gateway.v1.ListPaymentProgramPlansResponse
+	(*GetPaymentProgramPlanRequest)(nil),    // 72: gateway.v1.GetPaymentProgramPlanRequest
+	(*GetPaymentProgramPlanResponse)(nil),   // 73: gateway.v1.GetPaymentProgramPlanResponse
+	(*PaymentProgram)(nil),                  // 74: gateway.v1.PaymentProgram
+	(*GetPaymentProgramRequest)(nil),        // 75: gateway.v1.GetPaymentProgramRequest
+	(*GetPaymentProgramResponse)(nil),       // 76: gateway.v1.GetPaymentProgramResponse
+	(*ProgramEnablement)(nil),               // 77: gateway.v1.ProgramEnablement
+	(*CreateProgramEnablementRequest)(nil),  // 78: gateway.v1.CreateProgramEnablementRequest
+	(*CreateProgramEnablementResponse)(nil), // 79: gateway.v1.CreateProgramEnablementResponse
+	(*ListProgramEnablementsRequest)(nil),   // 80: gateway.v1.ListProgramEnablementsRequest
+	(*ListProgramEnablementsResponse)(nil),  // 81: gateway.v1.ListProgramEnablementsResponse
+	(*GetProgramEnablementRequest)(nil),     // 82: gateway.v1.GetProgramEnablementRequest
+	(*GetProgramEnablementResponse)(nil),    // 83: gateway.v1.GetProgramEnablementResponse
+	(*DeleteProgramEnablementRequest)(nil),  // 84: gateway.v1.DeleteProgramEnablementRequest
+	(*DeleteProgramEnablementResponse)(nil), // 85: gateway.v1.DeleteProgramEnablementResponse
+	(*Contact)(nil),                         // 86: gateway.v1.Contact
+	(*Brand)(nil),                           // 87: gateway.v1.Brand
+	(*StoreGroup)(nil),                      // 88: gateway.v1.StoreGroup
+	(*BusinessEntity)(nil),                  // 89: gateway.v1.BusinessEntity
+	(*structpb.Struct)(nil),                 // 90: google.protobuf.Struct
+	(*PaymentAccount)(nil),                  // 91: gateway.v1.PaymentAccount
+	(*timestamppb.Timestamp)(nil),           // 92: google.protobuf.Timestamp
+	(*Partner)(nil),                         // 93: gateway.v1.Partner
+	(Partner_State)(0),                      // 94: gateway.v1.Partner.State
+	(*BrandElement)(nil),                    // 95: gateway.v1.BrandElement
+	(WatchStart)(0),                         // 96: gateway.v1.WatchStart
+	(*AccountEvent)(nil),                    // 97: gateway.v1.AccountEvent
+	(*Bookmark)(nil),                        // 98: gateway.v1.Bookmark
+	(*SnapshotEnd)(nil),                     // 99: gateway.v1.SnapshotEnd
+	(*StreamEnd)(nil),                       // 100: gateway.v1.StreamEnd
+	(*SupplementaryBusinessData)(nil),       // 101: gateway.v1.SupplementaryBusinessData
+	(*SupportContact)(nil),                  // 102: gateway.v1.SupportContact
+	(*SocialMediaLink)(nil),                 // 103: gateway.v1.SocialMediaLink
+	(*Store)(nil),                           // 104: gateway.v1.Store
+	(*Product)(nil),                         // 105: gateway.v1.Product
+	(*SetUpWebhooksRequest)(nil),            // 106: gateway.v1.SetUpWebhooksRequest
+	(*CreateSigningKeyRequest)(nil),         // 107: gateway.v1.CreateSigningKeyRequest
+	(*ImportSigningKeyRequest)(nil),         // 108: gateway.v1.ImportSigningKeyRequest
+	(*ListSigningKeysRequest)(nil),          // 109: gateway.v1.ListSigningKeysRequest
+	(*GetSigningKeyRequest)(nil),            // 110: gateway.v1.GetSigningKeyRequest
+	(*RetireSigningKeyRequest)(nil),         // 111: gateway.v1.RetireSigningKeyRequest
+	(*DeleteSigningKeyRequest)(nil),         // 112: gateway.v1.DeleteSigningKeyRequest
+	(*CreateWebhookRequest)(nil),            // 113: gateway.v1.CreateWebhookRequest
+	(*ListWebhooksRequest)(nil),             // 114: gateway.v1.ListWebhooksRequest
+	(*GetWebhookRequest)(nil),               // 115: gateway.v1.GetWebhookRequest
+	(*UpdateWebhookRequest)(nil),            // 116: gateway.v1.UpdateWebhookRequest
+	(*DeleteWebhookRequest)(nil),            // 117: gateway.v1.DeleteWebhookRequest
+	(*SimulateWebhookRequest)(nil),          // 118: gateway.v1.SimulateWebhookRequest
+	(*CreateApiKeyRequest)(nil),             // 119: gateway.v1.CreateApiKeyRequest
+	(*ListApiKeysRequest)(nil),              // 120: gateway.v1.ListApiKeysRequest
+	(*GetApiKeyRequest)(nil),                // 121: gateway.v1.GetApiKeyRequest
+	(*UpdateApiKeyRequest)(nil),             // 122: gateway.v1.UpdateApiKeyRequest
+	(*DisableApiKeyRequest)(nil),            // 123: gateway.v1.DisableApiKeyRequest
+	(*CreateClientCertificateRequest)(nil),  // 124: gateway.v1.CreateClientCertificateRequest
+	(*ListClientCertificatesRequest)(nil),   // 125: gateway.v1.ListClientCertificatesRequest
+	(*GetClientCertificateRequest)(nil),     // 126: gateway.v1.GetClientCertificateRequest
+	(*UpdateClientCertificateRequest)(nil),  // 127: gateway.v1.UpdateClientCertificateRequest
+	(*RevokeClientCertificateRequest)(nil),  // 128: gateway.v1.RevokeClientCertificateRequest
+	(*GetMtlsEnforcementRequest)(nil),       // 129: gateway.v1.GetMtlsEnforcementRequest
+	(*EnforceMtlsRequest)(nil),              // 130: gateway.v1.EnforceMtlsRequest
+	(*RemoveMtlsEnforcementRequest)(nil),    // 131: gateway.v1.RemoveMtlsEnforcementRequest
+	(*GetAllowedIpsRequest)(nil),            // 132: gateway.v1.GetAllowedIpsRequest
+	(*SetUpWebhooksResponse)(nil),           // 133: gateway.v1.SetUpWebhooksResponse
+	(*CreateSigningKeyResponse)(nil),        // 134: gateway.v1.CreateSigningKeyResponse
+	(*ImportSigningKeyResponse)(nil),        // 135: gateway.v1.ImportSigningKeyResponse
+	(*ListSigningKeysResponse)(nil),         // 136: gateway.v1.ListSigningKeysResponse
+	(*GetSigningKeyResponse)(nil),           // 137: gateway.v1.GetSigningKeyResponse
+	(*RetireSigningKeyResponse)(nil),        // 138: gateway.v1.RetireSigningKeyResponse
+	(*DeleteSigningKeyResponse)(nil),        // 139: gateway.v1.DeleteSigningKeyResponse
+	(*CreateWebhookResponse)(nil),           // 140: gateway.v1.CreateWebhookResponse
+	(*ListWebhooksResponse)(nil),            // 141: gateway.v1.ListWebhooksResponse
+	(*GetWebhookResponse)(nil),              // 142: gateway.v1.GetWebhookResponse
+	(*UpdateWebhookResponse)(nil),           // 143: gateway.v1.UpdateWebhookResponse
+	(*DeleteWebhookResponse)(nil),           // 144: gateway.v1.DeleteWebhookResponse
+	(*SimulateWebhookResponse)(nil),         // 145: gateway.v1.SimulateWebhookResponse
+	(*CreateApiKeyResponse)(nil),            // 146: gateway.v1.CreateApiKeyResponse
+	(*ListApiKeysResponse)(nil),             // 147: gateway.v1.ListApiKeysResponse
+	(*GetApiKeyResponse)(nil),               // 148: gateway.v1.GetApiKeyResponse
+	(*UpdateApiKeyResponse)(nil),            // 149: gateway.v1.UpdateApiKeyResponse
+	(*DisableApiKeyResponse)(nil),           // 150: gateway.v1.DisableApiKeyResponse
+	(*CreateClientCertificateResponse)(nil), // 151: gateway.v1.CreateClientCertificateResponse
+	(*ListClientCertificatesResponse)(nil),  // 152: gateway.v1.ListClientCertificatesResponse
+	(*GetClientCertificateResponse)(nil),    // 153: gateway.v1.GetClientCertificateResponse
+	(*UpdateClientCertificateResponse)(nil), // 154: gateway.v1.UpdateClientCertificateResponse
+	(*RevokeClientCertificateResponse)(nil), // 155: gateway.v1.RevokeClientCertificateResponse
+	(*GetMtlsEnforcementResponse)(nil),      // 156: gateway.v1.GetMtlsEnforcementResponse
+	(*EnforceMtlsResponse)(nil),             // 157: gateway.v1.EnforceMtlsResponse
+	(*RemoveMtlsEnforcementResponse)(nil),   // 158: gateway.v1.RemoveMtlsEnforcementResponse
+	(*GetAllowedIpsResponse)(nil),           // 159: gateway.v1.GetAllowedIpsResponse
 }
 var file_gateway_v1_partner_service_proto_depIdxs = []int32{
-	64,  // 0: gateway.v1.OnboardPartnerRequest.contact:type_name -> gateway.v1.Contact
+	86,  // 0: gateway.v1.OnboardPartnerRequest.contact:type_name -> gateway.v1.Contact
 	1,   // 1: gateway.v1.OnboardPartnerRequest.products:type_name -> gateway.v1.OnboardProduct
-	65,  // 2: gateway.v1.OnboardPartnerRequest.brands:type_name -> gateway.v1.Brand
-	66,  // 3: gateway.v1.OnboardPartnerRequest.store_groups:type_name -> gateway.v1.StoreGroup
-	67,  // 4: gateway.v1.OnboardPartnerRequest.business_entities:type_name -> gateway.v1.BusinessEntity
+	87,  // 2: gateway.v1.OnboardPartnerRequest.brands:type_name -> gateway.v1.Brand
+	88,  // 3: gateway.v1.OnboardPartnerRequest.store_groups:type_name -> gateway.v1.StoreGroup
+	89,  // 4: gateway.v1.OnboardPartnerRequest.business_entities:type_name -> gateway.v1.BusinessEntity
 	2,   // 5: gateway.v1.OnboardPartnerRequest.account_creation:type_name -> gateway.v1.AccountCreation
-	68,  // 6: gateway.v1.OnboardPartnerRequest.partner_account_relationships:type_name -> google.protobuf.Struct
-	69,  // 7: gateway.v1.OnboardProduct.payment_accounts:type_name -> gateway.v1.PaymentAccount
-	70,  // 8: gateway.v1.AccountCreation.create_time:type_name -> google.protobuf.Timestamp
-	71,  // 9: gateway.v1.OnboardPartnerResponse.partner:type_name -> gateway.v1.Partner
-	71,  // 10: gateway.v1.GetPartnerResponse.partner:type_name -> gateway.v1.Partner
-	72,  // 11: gateway.v1.ListPartnersRequest.states:type_name -> gateway.v1.Partner.State
-	71,  // 12: gateway.v1.ListPartnersResponse.partners:type_name -> gateway.v1.Partner
-	64,  // 13: gateway.v1.UpdatePartnerRequest.contact:type_name -> gateway.v1.Contact
-	71,  // 14: gateway.v1.UpdatePartnerResponse.partner:type_name -> gateway.v1.Partner
-	73,  // 15: gateway.v1.UpdateBrandRequest.element:type_name -> gateway.v1.BrandElement
-	65,  // 16: gateway.v1.UpdateBrandResponse.brand:type_name -> gateway.v1.Brand
-	74,  // 17: gateway.v1.WatchAccountStateRequest.start:type_name -> gateway.v1.WatchStart
-	72,  // 18: gateway.v1.WatchAccountStateRequest.states:type_name -> gateway.v1.Partner.State
-	72,  // 19: gateway.v1.WatchAccountStateRequest.until_states:type_name -> gateway.v1.Partner.State
-	75,  // 20: gateway.v1.WatchAccountStateResponse.event:type_name -> gateway.v1.AccountEvent
-	76,  // 21: gateway.v1.WatchAccountStateResponse.bookmark:type_name -> gateway.v1.Bookmark
-	77,  // 22: gateway.v1.WatchAccountStateResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
-	78,  // 23: gateway.v1.WatchAccountStateResponse.stream_end:type_name -> gateway.v1.StreamEnd
-	67,  // 24: gateway.v1.CreateBusinessEntityRequest.business_entity:type_name -> gateway.v1.BusinessEntity
-	67,  // 25: gateway.v1.CreateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
-	67,  // 26: gateway.v1.ListBusinessEntitiesResponse.business_entities:type_name -> gateway.v1.BusinessEntity
-	67,  // 27: gateway.v1.GetBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
-	79,  // 28: gateway.v1.UpdateBusinessEntityRequest.supplementary_business_data:type_name -> gateway.v1.SupplementaryBusinessData
-	67,  // 29: gateway.v1.UpdateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
-	65,  // 30: gateway.v1.CreateBrandRequest.brand:type_name -> gateway.v1.Brand
-	65,  // 31: gateway.v1.CreateBrandResponse.brand:type_name -> gateway.v1.Brand
-	65,  // 32: gateway.v1.ListBrandsResponse.brands:type_name -> gateway.v1.Brand
-	65,  // 33: gateway.v1.GetBrandResponse.brand:type_name -> gateway.v1.Brand
-	66,  // 34: gateway.v1.CreateStoreGroupRequest.store_group:type_name -> gateway.v1.StoreGroup
-	66,  // 35: gateway.v1.CreateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
-	66,  // 36: gateway.v1.ListStoreGroupsResponse.store_groups:type_name -> gateway.v1.StoreGroup
-	66,  // 37: gateway.v1.GetStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
-	80,  // 38: gateway.v1.UpdateStoreGroupRequest.support_contact:type_name -> gateway.v1.SupportContact
-	81,  // 39: gateway.v1.UpdateStoreGroupRequest.social_media_links:type_name -> gateway.v1.SocialMediaLink
-	66,  // 40: gateway.v1.UpdateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
-	82,  // 41: gateway.v1.CreateStoreRequest.store:type_name -> gateway.v1.Store
-	82,  // 42: gateway.v1.CreateStoreResponse.store:type_name -> gateway.v1.Store
-	82,  // 43: gateway.v1.ListStoresResponse.stores:type_name -> gateway.v1.Store
-	82,  // 44: gateway.v1.GetStoreResponse.store:type_name -> gateway.v1.Store
-	82,  // 45: gateway.v1.UpdateStoreRequest.store:type_name -> gateway.v1.Store
-	82,  // 46: gateway.v1.UpdateStoreResponse.store:type_name -> gateway.v1.Store
-	83,  // 47: gateway.v1.ListPaymentProductsResponse.products:type_name -> gateway.v1.Product
-	71,  // 48: gateway.v1.DisablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
-	71,  // 49: gateway.v1.EnablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
-	69,  // 50: gateway.v1.CreatePaymentAccountRequest.payment_account:type_name -> gateway.v1.PaymentAccount
-	69,  // 51: gateway.v1.CreatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
-	69,  // 52: gateway.v1.GetPaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
-	69,  // 53: gateway.v1.UpdatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
+	90,  // 6: gateway.v1.OnboardPartnerRequest.partner_account_relationships:type_name -> google.protobuf.Struct
+	91,  // 7: gateway.v1.OnboardProduct.payment_accounts:type_name -> gateway.v1.PaymentAccount
+	92,  // 8: gateway.v1.AccountCreation.create_time:type_name -> google.protobuf.Timestamp
+	93,  // 9: gateway.v1.OnboardPartnerResponse.partner:type_name -> gateway.v1.Partner
+	93,  // 10: gateway.v1.GetPartnerResponse.partner:type_name -> gateway.v1.Partner
+	94,  // 11: gateway.v1.ListPartnersRequest.states:type_name -> gateway.v1.Partner.State
+	93,  // 12: gateway.v1.ListPartnersResponse.partners:type_name -> gateway.v1.Partner
+	86,  // 13: gateway.v1.UpdatePartnerRequest.contact:type_name -> gateway.v1.Contact
+	93,  // 14: gateway.v1.UpdatePartnerResponse.partner:type_name -> gateway.v1.Partner
+	95,  // 15: gateway.v1.UpdateBrandRequest.element:type_name -> gateway.v1.BrandElement
+	87,  // 16: gateway.v1.UpdateBrandResponse.brand:type_name -> gateway.v1.Brand
+	96,  // 17: gateway.v1.WatchAccountStateRequest.start:type_name -> gateway.v1.WatchStart
+	94,  // 18: gateway.v1.WatchAccountStateRequest.states:type_name -> gateway.v1.Partner.State
+	94,  // 19: gateway.v1.WatchAccountStateRequest.until_states:type_name -> gateway.v1.Partner.State
+	97,  // 20: gateway.v1.WatchAccountStateResponse.event:type_name -> gateway.v1.AccountEvent
+	98,  // 21: gateway.v1.WatchAccountStateResponse.bookmark:type_name -> gateway.v1.Bookmark
+	99,  // 22: gateway.v1.WatchAccountStateResponse.snapshot_end:type_name -> gateway.v1.SnapshotEnd
+	100, // 23: gateway.v1.WatchAccountStateResponse.stream_end:type_name -> gateway.v1.StreamEnd
+	89,  // 24: gateway.v1.CreateBusinessEntityRequest.business_entity:type_name -> gateway.v1.BusinessEntity
+	89,  // 25: gateway.v1.CreateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
+	89,  // 26: gateway.v1.ListBusinessEntitiesResponse.business_entities:type_name -> gateway.v1.BusinessEntity
+	89,  // 27: gateway.v1.GetBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
+	101, // 28: gateway.v1.UpdateBusinessEntityRequest.supplementary_business_data:type_name -> gateway.v1.SupplementaryBusinessData
+	89,  // 29: gateway.v1.UpdateBusinessEntityResponse.business_entity:type_name -> gateway.v1.BusinessEntity
+	87,  // 30: gateway.v1.CreateBrandRequest.brand:type_name -> gateway.v1.Brand
+	87,  // 31: gateway.v1.CreateBrandResponse.brand:type_name -> gateway.v1.Brand
+	87,  // 32: gateway.v1.ListBrandsResponse.brands:type_name -> gateway.v1.Brand
+	87,  // 33: gateway.v1.GetBrandResponse.brand:type_name -> gateway.v1.Brand
+	88,  // 34: gateway.v1.CreateStoreGroupRequest.store_group:type_name -> gateway.v1.StoreGroup
+	88,  // 35: gateway.v1.CreateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
+	88,  // 36: gateway.v1.ListStoreGroupsResponse.store_groups:type_name -> gateway.v1.StoreGroup
+	88,  // 37: gateway.v1.GetStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
+	102, // 38: gateway.v1.UpdateStoreGroupRequest.support_contact:type_name -> gateway.v1.SupportContact
+	103, // 39: gateway.v1.UpdateStoreGroupRequest.social_media_links:type_name -> gateway.v1.SocialMediaLink
+	88,  // 40: gateway.v1.UpdateStoreGroupResponse.store_group:type_name -> gateway.v1.StoreGroup
+	104, // 41: gateway.v1.CreateStoreRequest.store:type_name -> gateway.v1.Store
+	104, // 42: gateway.v1.CreateStoreResponse.store:type_name -> gateway.v1.Store
+	104, // 43: gateway.v1.ListStoresResponse.stores:type_name -> gateway.v1.Store
+	104, // 44: gateway.v1.GetStoreResponse.store:type_name -> gateway.v1.Store
+	104, // 45: gateway.v1.UpdateStoreRequest.store:type_name -> gateway.v1.Store
+	104, // 46: gateway.v1.UpdateStoreResponse.store:type_name -> gateway.v1.Store
+	105, // 47: gateway.v1.ListPaymentProductsResponse.products:type_name -> gateway.v1.Product
+	93,  // 48: gateway.v1.DisablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
+	93,  // 49: gateway.v1.EnablePaymentProductResponse.partner:type_name -> gateway.v1.Partner
+	91,  // 50: gateway.v1.CreatePaymentAccountRequest.payment_account:type_name -> gateway.v1.PaymentAccount
+	91,  // 51: gateway.v1.CreatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
+	91,  // 52: gateway.v1.GetPaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
+	91,  // 53: gateway.v1.UpdatePaymentAccountResponse.payment_account:type_name -> gateway.v1.PaymentAccount
 	57,  // 54: gateway.v1.ListPaymentProfilesResponse.payment_profiles:type_name -> gateway.v1.PaymentProfile
-	68,  // 55: gateway.v1.ComplianceDecision.details:type_name -> google.protobuf.Struct
+	90,  // 55: gateway.v1.ComplianceDecision.details:type_name -> google.protobuf.Struct
 	60,  // 56: gateway.v1.ListComplianceDecisionsResponse.decisions:type_name -> gateway.v1.ComplianceDecision
 	60,  // 57: gateway.v1.GetComplianceDecisionResponse.decision:type_name -> gateway.v1.ComplianceDecision
-	0,   // 58: gateway.v1.PartnerService.OnboardPartner:input_type -> gateway.v1.OnboardPartnerRequest
-	4,   // 59: gateway.v1.PartnerService.GetPartner:input_type -> gateway.v1.GetPartnerRequest
-	6,   // 60: gateway.v1.PartnerService.ListPartners:input_type -> gateway.v1.ListPartnersRequest
-	8,   // 61: gateway.v1.PartnerService.UpdatePartner:input_type -> gateway.v1.UpdatePartnerRequest
-	10,  // 62: gateway.v1.PartnerService.UpdateBrand:input_type -> gateway.v1.UpdateBrandRequest
-	12,  // 63: gateway.v1.PartnerService.WatchAccountState:input_type -> gateway.v1.WatchAccountStateRequest
-	14,  // 64: gateway.v1.PartnerService.CreateBusinessEntity:input_type -> gateway.v1.CreateBusinessEntityRequest
-	16,  // 65: gateway.v1.PartnerService.ListBusinessEntities:input_type -> gateway.v1.ListBusinessEntitiesRequest
-	18,  // 66: gateway.v1.PartnerService.GetBusinessEntity:input_type -> gateway.v1.GetBusinessEntityRequest
-	20,  // 67: gateway.v1.PartnerService.UpdateBusinessEntity:input_type -> gateway.v1.UpdateBusinessEntityRequest
-	22,  // 68: gateway.v1.PartnerService.CreateBrand:input_type -> gateway.v1.CreateBrandRequest
-	24,  // 69: gateway.v1.PartnerService.ListBrands:input_type -> gateway.v1.ListBrandsRequest
-	26,  // 70: gateway.v1.PartnerService.GetBrand:input_type -> gateway.v1.GetBrandRequest
-	28,  // 71: gateway.v1.PartnerService.CreateStoreGroup:input_type -> gateway.v1.CreateStoreGroupRequest
-	30,  // 72: gateway.v1.PartnerService.ListStoreGroups:input_type -> gateway.v1.ListStoreGroupsRequest
-	32,  // 73: gateway.v1.PartnerService.GetStoreGroup:input_type -> gateway.v1.GetStoreGroupRequest
-	34,  // 74: gateway.v1.PartnerService.UpdateStoreGroup:input_type -> gateway.v1.UpdateStoreGroupRequest
-	36,  // 75: gateway.v1.PartnerService.CreateStore:input_type -> gateway.v1.CreateStoreRequest
-	38,  // 76: gateway.v1.PartnerService.ListStores:input_type -> gateway.v1.ListStoresRequest
-	40,  // 77: gateway.v1.PartnerService.GetStore:input_type -> gateway.v1.GetStoreRequest
-	42,  // 78: gateway.v1.PartnerService.UpdateStore:input_type -> gateway.v1.UpdateStoreRequest
-	44,  // 79: gateway.v1.PartnerService.ListPaymentProducts:input_type -> gateway.v1.ListPaymentProductsRequest
-	46,  // 80: gateway.v1.PartnerService.DisablePaymentProduct:input_type -> gateway.v1.DisablePaymentProductRequest
-	48,  // 81: gateway.v1.PartnerService.EnablePaymentProduct:input_type -> gateway.v1.EnablePaymentProductRequest
-	50,  // 82: gateway.v1.PartnerService.CreatePaymentAccount:input_type -> gateway.v1.CreatePaymentAccountRequest
-	52,  // 83: gateway.v1.PartnerService.GetPaymentAccount:input_type -> gateway.v1.GetPaymentAccountRequest
-	54,  // 84: gateway.v1.PartnerService.UpdatePaymentAccount:input_type -> gateway.v1.UpdatePaymentAccountRequest
-	56,  // 85: gateway.v1.PartnerService.ListPaymentProfiles:input_type -> gateway.v1.ListPaymentProfilesRequest
-	59,  // 86: gateway.v1.PartnerService.ListComplianceDecisions:input_type -> gateway.v1.ListComplianceDecisionsRequest
-	62,  // 87: gateway.v1.PartnerService.GetComplianceDecision:input_type -> gateway.v1.GetComplianceDecisionRequest
-	84,  // 88: gateway.v1.PartnerService.SetUpWebhooks:input_type -> gateway.v1.SetUpWebhooksRequest
-	85,  // 89: gateway.v1.PartnerService.CreateSigningKey:input_type -> gateway.v1.CreateSigningKeyRequest
-	86,  // 90: gateway.v1.PartnerService.ImportSigningKey:input_type -> gateway.v1.ImportSigningKeyRequest
-	87,  // 91: gateway.v1.PartnerService.ListSigningKeys:input_type -> gateway.v1.ListSigningKeysRequest
-	88,  // 92: gateway.v1.PartnerService.GetSigningKey:input_type -> gateway.v1.GetSigningKeyRequest
-	89,  // 93: gateway.v1.PartnerService.RetireSigningKey:input_type -> gateway.v1.RetireSigningKeyRequest
-	90,  // 94: gateway.v1.PartnerService.DeleteSigningKey:input_type -> gateway.v1.DeleteSigningKeyRequest
-	91,  // 95: gateway.v1.PartnerService.CreateWebhook:input_type -> gateway.v1.CreateWebhookRequest
-	92,  // 96: gateway.v1.PartnerService.ListWebhooks:input_type -> gateway.v1.ListWebhooksRequest
-	93,  // 97: gateway.v1.PartnerService.GetWebhook:input_type -> gateway.v1.GetWebhookRequest
-	94,  // 98: gateway.v1.PartnerService.UpdateWebhook:input_type -> gateway.v1.UpdateWebhookRequest
-	95,  // 99: gateway.v1.PartnerService.DeleteWebhook:input_type -> gateway.v1.DeleteWebhookRequest
-	96,  // 100: gateway.v1.PartnerService.SimulateWebhook:input_type -> gateway.v1.SimulateWebhookRequest
-	97,  // 101: gateway.v1.PartnerService.CreateApiKey:input_type -> gateway.v1.CreateApiKeyRequest
-	98,  // 102: gateway.v1.PartnerService.ListApiKeys:input_type -> gateway.v1.ListApiKeysRequest
-	99,  // 103: gateway.v1.PartnerService.GetApiKey:input_type -> gateway.v1.GetApiKeyRequest
-	100, // 104: gateway.v1.PartnerService.UpdateApiKey:input_type -> gateway.v1.UpdateApiKeyRequest
-	101, // 105: gateway.v1.PartnerService.DisableApiKey:input_type -> gateway.v1.DisableApiKeyRequest
-	102, // 106: gateway.v1.PartnerService.CreateClientCertificate:input_type -> gateway.v1.CreateClientCertificateRequest
-	103, // 107: gateway.v1.PartnerService.ListClientCertificates:input_type -> gateway.v1.ListClientCertificatesRequest
-	104, // 108: gateway.v1.PartnerService.GetClientCertificate:input_type -> gateway.v1.GetClientCertificateRequest
-	105, // 109: gateway.v1.PartnerService.UpdateClientCertificate:input_type -> gateway.v1.UpdateClientCertificateRequest
-	106, // 110: gateway.v1.PartnerService.RevokeClientCertificate:input_type -> gateway.v1.RevokeClientCertificateRequest
-	107, // 111: gateway.v1.PartnerService.GetMtlsEnforcement:input_type -> gateway.v1.GetMtlsEnforcementRequest
-	108, // 112: gateway.v1.PartnerService.EnforceMtls:input_type -> gateway.v1.EnforceMtlsRequest
-	109, // 113: gateway.v1.PartnerService.RemoveMtlsEnforcement:input_type -> gateway.v1.RemoveMtlsEnforcementRequest
-	110, // 114: gateway.v1.PartnerService.GetAllowedIps:input_type -> gateway.v1.GetAllowedIpsRequest
-	3,   // 115: gateway.v1.PartnerService.OnboardPartner:output_type -> gateway.v1.OnboardPartnerResponse
-	5,   // 116: gateway.v1.PartnerService.GetPartner:output_type -> gateway.v1.GetPartnerResponse
-	7,   // 117: gateway.v1.PartnerService.ListPartners:output_type -> gateway.v1.ListPartnersResponse
-	9,   // 118: gateway.v1.PartnerService.UpdatePartner:output_type -> gateway.v1.UpdatePartnerResponse
-	11,  // 119: gateway.v1.PartnerService.UpdateBrand:output_type -> gateway.v1.UpdateBrandResponse
-	13,  // 120: gateway.v1.PartnerService.WatchAccountState:output_type -> gateway.v1.WatchAccountStateResponse
-	15,  // 121: gateway.v1.PartnerService.CreateBusinessEntity:output_type -> gateway.v1.CreateBusinessEntityResponse
-	17,  // 122: gateway.v1.PartnerService.ListBusinessEntities:output_type -> gateway.v1.ListBusinessEntitiesResponse
-	19,  // 123: gateway.v1.PartnerService.GetBusinessEntity:output_type -> gateway.v1.GetBusinessEntityResponse
-	21,  // 124: gateway.v1.PartnerService.UpdateBusinessEntity:output_type -> gateway.v1.UpdateBusinessEntityResponse
-	23,  // 125: gateway.v1.PartnerService.CreateBrand:output_type -> gateway.v1.CreateBrandResponse
-	25,  // 126: gateway.v1.PartnerService.ListBrands:output_type -> gateway.v1.ListBrandsResponse
-	27,  // 127: gateway.v1.PartnerService.GetBrand:output_type -> gateway.v1.GetBrandResponse
-	29,  // 128: gateway.v1.PartnerService.CreateStoreGroup:output_type -> gateway.v1.CreateStoreGroupResponse
-	31,  // 129: gateway.v1.PartnerService.ListStoreGroups:output_type -> gateway.v1.ListStoreGroupsResponse
-	33,  // 130: gateway.v1.PartnerService.GetStoreGroup:output_type -> gateway.v1.GetStoreGroupResponse
-	35,  // 131: gateway.v1.PartnerService.UpdateStoreGroup:output_type -> gateway.v1.UpdateStoreGroupResponse
-	37,  // 132: gateway.v1.PartnerService.CreateStore:output_type -> gateway.v1.CreateStoreResponse
-	39,  // 133: gateway.v1.PartnerService.ListStores:output_type -> gateway.v1.ListStoresResponse
-	41,  // 134: gateway.v1.PartnerService.GetStore:output_type -> gateway.v1.GetStoreResponse
-	43,  // 135: gateway.v1.PartnerService.UpdateStore:output_type -> gateway.v1.UpdateStoreResponse
-	45,  // 136: gateway.v1.PartnerService.ListPaymentProducts:output_type -> gateway.v1.ListPaymentProductsResponse
-	47,  // 137: gateway.v1.PartnerService.DisablePaymentProduct:output_type -> gateway.v1.DisablePaymentProductResponse
-	49,  // 138: gateway.v1.PartnerService.EnablePaymentProduct:output_type -> gateway.v1.EnablePaymentProductResponse
-	51,  // 139: gateway.v1.PartnerService.CreatePaymentAccount:output_type -> gateway.v1.CreatePaymentAccountResponse
-	53,  // 140: gateway.v1.PartnerService.GetPaymentAccount:output_type -> gateway.v1.GetPaymentAccountResponse
-	55,  // 141: gateway.v1.PartnerService.UpdatePaymentAccount:output_type -> gateway.v1.UpdatePaymentAccountResponse
-	58,  // 142: gateway.v1.PartnerService.ListPaymentProfiles:output_type -> gateway.v1.ListPaymentProfilesResponse
-	61,  // 143: gateway.v1.PartnerService.ListComplianceDecisions:output_type -> gateway.v1.ListComplianceDecisionsResponse
-	63,  // 144: gateway.v1.PartnerService.GetComplianceDecision:output_type -> gateway.v1.GetComplianceDecisionResponse
-	111, // 145: gateway.v1.PartnerService.SetUpWebhooks:output_type -> gateway.v1.SetUpWebhooksResponse
-	112, // 146: gateway.v1.PartnerService.CreateSigningKey:output_type -> gateway.v1.CreateSigningKeyResponse
-	113, // 147: gateway.v1.PartnerService.ImportSigningKey:output_type -> gateway.v1.ImportSigningKeyResponse
-	114, // 148: gateway.v1.PartnerService.ListSigningKeys:output_type -> gateway.v1.ListSigningKeysResponse
-	115, // 149: gateway.v1.PartnerService.GetSigningKey:output_type -> gateway.v1.GetSigningKeyResponse
-	116, // 150: gateway.v1.PartnerService.RetireSigningKey:output_type -> gateway.v1.RetireSigningKeyResponse
-	117, // 151: gateway.v1.PartnerService.DeleteSigningKey:output_type -> gateway.v1.DeleteSigningKeyResponse
-	118, // 152: gateway.v1.PartnerService.CreateWebhook:output_type -> gateway.v1.CreateWebhookResponse
-	119, // 153: gateway.v1.PartnerService.ListWebhooks:output_type -> gateway.v1.ListWebhooksResponse
-	120, // 154: gateway.v1.PartnerService.GetWebhook:output_type -> gateway.v1.GetWebhookResponse
-	121, // 155: gateway.v1.PartnerService.UpdateWebhook:output_type -> gateway.v1.UpdateWebhookResponse
-	122, // 156: gateway.v1.PartnerService.DeleteWebhook:output_type -> gateway.v1.DeleteWebhookResponse
-	123, // 157: gateway.v1.PartnerService.SimulateWebhook:output_type -> gateway.v1.SimulateWebhookResponse
-	124, // 158: gateway.v1.PartnerService.CreateApiKey:output_type -> gateway.v1.CreateApiKeyResponse
-	125, // 159: gateway.v1.PartnerService.ListApiKeys:output_type -> gateway.v1.ListApiKeysResponse
-	126, // 160: gateway.v1.PartnerService.GetApiKey:output_type -> gateway.v1.GetApiKeyResponse
-	127, // 161: gateway.v1.PartnerService.UpdateApiKey:output_type -> gateway.v1.UpdateApiKeyResponse
-	128, // 162: gateway.v1.PartnerService.DisableApiKey:output_type -> gateway.v1.DisableApiKeyResponse
-	129, // 163: gateway.v1.PartnerService.CreateClientCertificate:output_type -> gateway.v1.CreateClientCertificateResponse
-	130, // 164: gateway.v1.PartnerService.ListClientCertificates:output_type -> gateway.v1.ListClientCertificatesResponse
-	131, // 165: gateway.v1.PartnerService.GetClientCertificate:output_type -> gateway.v1.GetClientCertificateResponse
-	132, // 166: gateway.v1.PartnerService.UpdateClientCertificate:output_type -> gateway.v1.UpdateClientCertificateResponse
-	133, // 167: gateway.v1.PartnerService.RevokeClientCertificate:output_type -> gateway.v1.RevokeClientCertificateResponse
-	134, // 168: gateway.v1.PartnerService.GetMtlsEnforcement:output_type -> gateway.v1.GetMtlsEnforcementResponse
-	135, // 169: gateway.v1.PartnerService.EnforceMtls:output_type -> gateway.v1.EnforceMtlsResponse
-	136, // 170: gateway.v1.PartnerService.RemoveMtlsEnforcement:output_type -> gateway.v1.RemoveMtlsEnforcementResponse
-	137, // 171: gateway.v1.PartnerService.GetAllowedIps:output_type -> gateway.v1.GetAllowedIpsResponse
-	115, // [115:172] is the sub-list for method output_type
-	58,  // [58:115] is the sub-list for method input_type
-	58,  // [58:58] is the sub-list for extension type_name
-	58,  // [58:58] is the sub-list for extension extendee
-	0,   // [0:58] is the sub-list for field type_name
+	90,  // 58: gateway.v1.PricePlan.details:type_name -> google.protobuf.Struct
+	64,  // 59: gateway.v1.ListPricePlansResponse.price_plans:type_name -> gateway.v1.PricePlan
+	64,  // 60: gateway.v1.GetPricePlanResponse.price_plan:type_name -> gateway.v1.PricePlan
+	90,  // 61: gateway.v1.PaymentProgramPlan.details:type_name -> google.protobuf.Struct
+	69,  // 62: gateway.v1.ListPaymentProgramPlansResponse.payment_program_plans:type_name -> gateway.v1.PaymentProgramPlan
+	69,  // 63: gateway.v1.GetPaymentProgramPlanResponse.payment_program_plan:type_name -> gateway.v1.PaymentProgramPlan
+	90,  // 64: gateway.v1.PaymentProgram.details:type_name -> google.protobuf.Struct
+	74,  // 65: gateway.v1.GetPaymentProgramResponse.payment_program:type_name -> gateway.v1.PaymentProgram
+	77,  // 66: gateway.v1.CreateProgramEnablementResponse.program_enablement:type_name -> gateway.v1.ProgramEnablement
+	77,  // 67: gateway.v1.ListProgramEnablementsResponse.program_enablements:type_name -> gateway.v1.ProgramEnablement
+	77,  // 68: gateway.v1.GetProgramEnablementResponse.program_enablement:type_name -> gateway.v1.ProgramEnablement
+	0,   // 69: gateway.v1.PartnerService.OnboardPartner:input_type -> gateway.v1.OnboardPartnerRequest
+	4,   // 70: gateway.v1.PartnerService.GetPartner:input_type -> gateway.v1.GetPartnerRequest
+	6,   // 71: gateway.v1.PartnerService.ListPartners:input_type -> gateway.v1.ListPartnersRequest
+	8,   // 72: gateway.v1.PartnerService.UpdatePartner:input_type -> gateway.v1.UpdatePartnerRequest
+	10,  // 73: gateway.v1.PartnerService.UpdateBrand:input_type -> gateway.v1.UpdateBrandRequest
+	12,  // 74: gateway.v1.PartnerService.WatchAccountState:input_type -> gateway.v1.WatchAccountStateRequest
+	14,  // 75: gateway.v1.PartnerService.CreateBusinessEntity:input_type -> gateway.v1.CreateBusinessEntityRequest
+	16,  // 76: gateway.v1.PartnerService.ListBusinessEntities:input_type -> gateway.v1.ListBusinessEntitiesRequest
+	18,  // 77: gateway.v1.PartnerService.GetBusinessEntity:input_type -> gateway.v1.GetBusinessEntityRequest
+	20,  // 78: gateway.v1.PartnerService.UpdateBusinessEntity:input_type -> gateway.v1.UpdateBusinessEntityRequest
+	22,  // 79: gateway.v1.PartnerService.CreateBrand:input_type -> gateway.v1.CreateBrandRequest
+	24,  // 80: gateway.v1.PartnerService.ListBrands:input_type -> gateway.v1.ListBrandsRequest
+	26,  // 81: gateway.v1.PartnerService.GetBrand:input_type -> gateway.v1.GetBrandRequest
+	28,  // 82: gateway.v1.PartnerService.CreateStoreGroup:input_type -> gateway.v1.CreateStoreGroupRequest
+	30,  // 83: gateway.v1.PartnerService.ListStoreGroups:input_type -> gateway.v1.ListStoreGroupsRequest
+	32,  // 84: gateway.v1.PartnerService.GetStoreGroup:input_type -> gateway.v1.GetStoreGroupRequest
+	34,  // 85: gateway.v1.PartnerService.UpdateStoreGroup:input_type -> gateway.v1.UpdateStoreGroupRequest
+	36,  // 86: gateway.v1.PartnerService.CreateStore:input_type -> gateway.v1.CreateStoreRequest
+	38,  // 87: gateway.v1.PartnerService.ListStores:input_type -> gateway.v1.ListStoresRequest
+	40,  // 88: gateway.v1.PartnerService.GetStore:input_type -> gateway.v1.GetStoreRequest
+	42,  // 89: gateway.v1.PartnerService.UpdateStore:input_type -> gateway.v1.UpdateStoreRequest
+	44,  // 90: gateway.v1.PartnerService.ListPaymentProducts:input_type -> gateway.v1.ListPaymentProductsRequest
+	46,  // 91: gateway.v1.PartnerService.DisablePaymentProduct:input_type -> gateway.v1.DisablePaymentProductRequest
+	48,  // 92: gateway.v1.PartnerService.EnablePaymentProduct:input_type -> gateway.v1.EnablePaymentProductRequest
+	50,  // 93: gateway.v1.PartnerService.CreatePaymentAccount:input_type -> gateway.v1.CreatePaymentAccountRequest
+	52,  // 94: gateway.v1.PartnerService.GetPaymentAccount:input_type -> gateway.v1.GetPaymentAccountRequest
+	54,  // 95: gateway.v1.PartnerService.UpdatePaymentAccount:input_type -> gateway.v1.UpdatePaymentAccountRequest
+	56,  // 96: gateway.v1.PartnerService.ListPaymentProfiles:input_type -> gateway.v1.ListPaymentProfilesRequest
+	59,  // 97: gateway.v1.PartnerService.ListComplianceDecisions:input_type -> gateway.v1.ListComplianceDecisionsRequest
+	62,  // 98: gateway.v1.PartnerService.GetComplianceDecision:input_type -> gateway.v1.GetComplianceDecisionRequest
+	106, // 99: gateway.v1.PartnerService.SetUpWebhooks:input_type -> gateway.v1.SetUpWebhooksRequest
+	107, // 100: gateway.v1.PartnerService.CreateSigningKey:input_type -> gateway.v1.CreateSigningKeyRequest
+	108, // 101: gateway.v1.PartnerService.ImportSigningKey:input_type -> gateway.v1.ImportSigningKeyRequest
+	109, // 102: gateway.v1.PartnerService.ListSigningKeys:input_type -> gateway.v1.ListSigningKeysRequest
+	110, // 103: gateway.v1.PartnerService.GetSigningKey:input_type -> gateway.v1.GetSigningKeyRequest
+	111, // 104: gateway.v1.PartnerService.RetireSigningKey:input_type -> gateway.v1.RetireSigningKeyRequest
+	112, // 105: gateway.v1.PartnerService.DeleteSigningKey:input_type -> gateway.v1.DeleteSigningKeyRequest
+	113, // 106: gateway.v1.PartnerService.CreateWebhook:input_type -> gateway.v1.CreateWebhookRequest
+	114, // 107: gateway.v1.PartnerService.ListWebhooks:input_type -> gateway.v1.ListWebhooksRequest
+	115, // 108: gateway.v1.PartnerService.GetWebhook:input_type -> gateway.v1.GetWebhookRequest
+	116, // 109: gateway.v1.PartnerService.UpdateWebhook:input_type -> gateway.v1.UpdateWebhookRequest
+	117, // 110: gateway.v1.PartnerService.DeleteWebhook:input_type -> gateway.v1.DeleteWebhookRequest
+	118, // 111: gateway.v1.PartnerService.SimulateWebhook:input_type -> gateway.v1.SimulateWebhookRequest
+	119, // 112: gateway.v1.PartnerService.CreateApiKey:input_type -> gateway.v1.CreateApiKeyRequest
+	120, // 113: gateway.v1.PartnerService.ListApiKeys:input_type -> gateway.v1.ListApiKeysRequest
+	121, // 114: gateway.v1.PartnerService.GetApiKey:input_type -> gateway.v1.GetApiKeyRequest
+	122, // 115: gateway.v1.PartnerService.UpdateApiKey:input_type -> gateway.v1.UpdateApiKeyRequest
+	123, // 116: gateway.v1.PartnerService.DisableApiKey:input_type -> gateway.v1.DisableApiKeyRequest
+	124, // 117: gateway.v1.PartnerService.CreateClientCertificate:input_type -> gateway.v1.CreateClientCertificateRequest
+	125, // 118: gateway.v1.PartnerService.ListClientCertificates:input_type -> gateway.v1.ListClientCertificatesRequest
+	126, // 119: gateway.v1.PartnerService.GetClientCertificate:input_type -> gateway.v1.GetClientCertificateRequest
+	127, // 120: gateway.v1.PartnerService.UpdateClientCertificate:input_type -> gateway.v1.UpdateClientCertificateRequest
+	128, // 121: gateway.v1.PartnerService.RevokeClientCertificate:input_type -> gateway.v1.RevokeClientCertificateRequest
+	129, // 122: gateway.v1.PartnerService.GetMtlsEnforcement:input_type -> gateway.v1.GetMtlsEnforcementRequest
+	130, // 123: gateway.v1.PartnerService.EnforceMtls:input_type -> gateway.v1.EnforceMtlsRequest
+	131, // 124: gateway.v1.PartnerService.RemoveMtlsEnforcement:input_type -> gateway.v1.RemoveMtlsEnforcementRequest
+	132, // 125: gateway.v1.PartnerService.GetAllowedIps:input_type -> gateway.v1.GetAllowedIpsRequest
+	65,  // 126: gateway.v1.PartnerService.ListPricePlans:input_type -> gateway.v1.ListPricePlansRequest
+	67,  // 127: gateway.v1.PartnerService.GetPricePlan:input_type -> gateway.v1.GetPricePlanRequest
+	70,  // 128: gateway.v1.PartnerService.ListPaymentProgramPlans:input_type -> gateway.v1.ListPaymentProgramPlansRequest
+	72,  // 129: gateway.v1.PartnerService.GetPaymentProgramPlan:input_type -> gateway.v1.GetPaymentProgramPlanRequest
+	75,  // 130: gateway.v1.PartnerService.GetPaymentProgram:input_type -> gateway.v1.GetPaymentProgramRequest
+	78,  // 131: gateway.v1.PartnerService.CreateProgramEnablement:input_type -> gateway.v1.CreateProgramEnablementRequest
+	80,  // 132: gateway.v1.PartnerService.ListProgramEnablements:input_type -> gateway.v1.ListProgramEnablementsRequest
+	82,  // 133: gateway.v1.PartnerService.GetProgramEnablement:input_type -> gateway.v1.GetProgramEnablementRequest
+	84,  // 134: gateway.v1.PartnerService.DeleteProgramEnablement:input_type -> gateway.v1.DeleteProgramEnablementRequest
+	3,   // 135: gateway.v1.PartnerService.OnboardPartner:output_type -> gateway.v1.OnboardPartnerResponse
+	5,   // 136: gateway.v1.PartnerService.GetPartner:output_type -> gateway.v1.GetPartnerResponse
+	7,   // 137: gateway.v1.PartnerService.ListPartners:output_type -> gateway.v1.ListPartnersResponse
+	9,   // 138: gateway.v1.PartnerService.UpdatePartner:output_type -> gateway.v1.UpdatePartnerResponse
+	11,  // 139: gateway.v1.PartnerService.UpdateBrand:output_type -> gateway.v1.UpdateBrandResponse
+	13,  // 140: gateway.v1.PartnerService.WatchAccountState:output_type -> gateway.v1.WatchAccountStateResponse
+	15,  // 141: gateway.v1.PartnerService.CreateBusinessEntity:output_type -> gateway.v1.CreateBusinessEntityResponse
+	17,  // 142: gateway.v1.PartnerService.ListBusinessEntities:output_type -> gateway.v1.ListBusinessEntitiesResponse
+	19,  // 143: gateway.v1.PartnerService.GetBusinessEntity:output_type -> gateway.v1.GetBusinessEntityResponse
+	21,  // 144: gateway.v1.PartnerService.UpdateBusinessEntity:output_type -> gateway.v1.UpdateBusinessEntityResponse
+	23,  // 145: gateway.v1.PartnerService.CreateBrand:output_type -> gateway.v1.CreateBrandResponse
+	25,  // 146: gateway.v1.PartnerService.ListBrands:output_type -> gateway.v1.ListBrandsResponse
+	27,  // 147: gateway.v1.PartnerService.GetBrand:output_type -> gateway.v1.GetBrandResponse
+	29,  // 148: gateway.v1.PartnerService.CreateStoreGroup:output_type -> gateway.v1.CreateStoreGroupResponse
+	31,  // 149: gateway.v1.PartnerService.ListStoreGroups:output_type -> gateway.v1.ListStoreGroupsResponse
+	33,  // 150: gateway.v1.PartnerService.GetStoreGroup:output_type -> gateway.v1.GetStoreGroupResponse
+	35,  // 151: gateway.v1.PartnerService.UpdateStoreGroup:output_type -> gateway.v1.UpdateStoreGroupResponse
+	37,  // 152: gateway.v1.PartnerService.CreateStore:output_type -> gateway.v1.CreateStoreResponse
+	39,  // 153: gateway.v1.PartnerService.ListStores:output_type -> gateway.v1.ListStoresResponse
+	41,  // 154: gateway.v1.PartnerService.GetStore:output_type -> gateway.v1.GetStoreResponse
+	43,  // 155: gateway.v1.PartnerService.UpdateStore:output_type -> gateway.v1.UpdateStoreResponse
+	45,  // 156: gateway.v1.PartnerService.ListPaymentProducts:output_type -> gateway.v1.ListPaymentProductsResponse
+	47,  // 157: gateway.v1.PartnerService.DisablePaymentProduct:output_type -> gateway.v1.DisablePaymentProductResponse
+	49,  // 158: gateway.v1.PartnerService.EnablePaymentProduct:output_type -> gateway.v1.EnablePaymentProductResponse
+	51,  // 159: gateway.v1.PartnerService.CreatePaymentAccount:output_type -> gateway.v1.CreatePaymentAccountResponse
+	53,  // 160: gateway.v1.PartnerService.GetPaymentAccount:output_type -> gateway.v1.GetPaymentAccountResponse
+	55,  // 161: gateway.v1.PartnerService.UpdatePaymentAccount:output_type -> gateway.v1.UpdatePaymentAccountResponse
+	58,  // 162: gateway.v1.PartnerService.ListPaymentProfiles:output_type -> gateway.v1.ListPaymentProfilesResponse
+	61,  // 163: gateway.v1.PartnerService.ListComplianceDecisions:output_type -> gateway.v1.ListComplianceDecisionsResponse
+	63,  // 164: gateway.v1.PartnerService.GetComplianceDecision:output_type -> gateway.v1.GetComplianceDecisionResponse
+	133, // 165: gateway.v1.PartnerService.SetUpWebhooks:output_type -> gateway.v1.SetUpWebhooksResponse
+	134, // 166: gateway.v1.PartnerService.CreateSigningKey:output_type -> gateway.v1.CreateSigningKeyResponse
+	135, // 167: gateway.v1.PartnerService.ImportSigningKey:output_type -> gateway.v1.ImportSigningKeyResponse
+	136, // 168: gateway.v1.PartnerService.ListSigningKeys:output_type -> gateway.v1.ListSigningKeysResponse
+	137, // 169: gateway.v1.PartnerService.GetSigningKey:output_type -> gateway.v1.GetSigningKeyResponse
+	138, // 170: gateway.v1.PartnerService.RetireSigningKey:output_type -> gateway.v1.RetireSigningKeyResponse
+	139, // 171: gateway.v1.PartnerService.DeleteSigningKey:output_type -> gateway.v1.DeleteSigningKeyResponse
+	140, // 172: gateway.v1.PartnerService.CreateWebhook:output_type -> gateway.v1.CreateWebhookResponse
+	141, // 173: gateway.v1.PartnerService.ListWebhooks:output_type -> gateway.v1.ListWebhooksResponse
+	142, // 174: gateway.v1.PartnerService.GetWebhook:output_type -> gateway.v1.GetWebhookResponse
+	143, // 175: gateway.v1.PartnerService.UpdateWebhook:output_type -> gateway.v1.UpdateWebhookResponse
+	144, // 176: gateway.v1.PartnerService.DeleteWebhook:output_type -> gateway.v1.DeleteWebhookResponse
+	145, // 177: gateway.v1.PartnerService.SimulateWebhook:output_type -> gateway.v1.SimulateWebhookResponse
+	146, // 178: gateway.v1.PartnerService.CreateApiKey:output_type -> gateway.v1.CreateApiKeyResponse
+	147, // 179: gateway.v1.PartnerService.ListApiKeys:output_type -> gateway.v1.ListApiKeysResponse
+	148, // 180: gateway.v1.PartnerService.GetApiKey:output_type -> gateway.v1.GetApiKeyResponse
+	149, // 181: gateway.v1.PartnerService.UpdateApiKey:output_type -> gateway.v1.UpdateApiKeyResponse
+	150, // 182: gateway.v1.PartnerService.DisableApiKey:output_type -> gateway.v1.DisableApiKeyResponse
+	151, // 183: gateway.v1.PartnerService.CreateClientCertificate:output_type -> gateway.v1.CreateClientCertificateResponse
+	152, // 184: gateway.v1.PartnerService.ListClientCertificates:output_type -> gateway.v1.ListClientCertificatesResponse
+	153, // 185: gateway.v1.PartnerService.GetClientCertificate:output_type -> gateway.v1.GetClientCertificateResponse
+	154, // 186: gateway.v1.PartnerService.UpdateClientCertificate:output_type -> gateway.v1.UpdateClientCertificateResponse
+	155, // 187: gateway.v1.PartnerService.RevokeClientCertificate:output_type -> gateway.v1.RevokeClientCertificateResponse
+	156, // 188: gateway.v1.PartnerService.GetMtlsEnforcement:output_type -> gateway.v1.GetMtlsEnforcementResponse
+	157, // 189: gateway.v1.PartnerService.EnforceMtls:output_type -> gateway.v1.EnforceMtlsResponse
+	158, // 190: gateway.v1.PartnerService.RemoveMtlsEnforcement:output_type -> gateway.v1.RemoveMtlsEnforcementResponse
+	159, // 191: gateway.v1.PartnerService.GetAllowedIps:output_type -> gateway.v1.GetAllowedIpsResponse
+	66,  // 192: gateway.v1.PartnerService.ListPricePlans:output_type -> gateway.v1.ListPricePlansResponse
+	68,  // 193: gateway.v1.PartnerService.GetPricePlan:output_type -> gateway.v1.GetPricePlanResponse
+	71,  // 194: gateway.v1.PartnerService.ListPaymentProgramPlans:output_type -> gateway.v1.ListPaymentProgramPlansResponse
+	73,  // 195: gateway.v1.PartnerService.GetPaymentProgramPlan:output_type -> gateway.v1.GetPaymentProgramPlanResponse
+	76,  // 196: gateway.v1.PartnerService.GetPaymentProgram:output_type -> gateway.v1.GetPaymentProgramResponse
+	79,  // 197: gateway.v1.PartnerService.CreateProgramEnablement:output_type -> gateway.v1.CreateProgramEnablementResponse
+	81,  // 198: gateway.v1.PartnerService.ListProgramEnablements:output_type -> gateway.v1.ListProgramEnablementsResponse
+	83,  // 199: gateway.v1.PartnerService.GetProgramEnablement:output_type -> gateway.v1.GetProgramEnablementResponse
+	85,  // 200: gateway.v1.PartnerService.DeleteProgramEnablement:output_type -> gateway.v1.DeleteProgramEnablementResponse
+	135, // [135:201] is the sub-list for method output_type
+	69,  // [69:135] is the sub-list for method input_type
+	69,  // [69:69] is the sub-list for extension type_name
+	69,  // [69:69] is the sub-list for extension extendee
+	0,   // [0:69] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_partner_service_proto_init() }
@@ -4811,6 +6218,7 @@ func file_gateway_v1_partner_service_proto_init() {
 	file_gateway_v1_partner_proto_init()
 	file_gateway_v1_partner_credential_proto_init()
 	file_gateway_v1_partner_webhook_proto_init()
+	file_gateway_v1_personal_data_proto_init()
 	file_gateway_v1_watch_proto_init()
 	file_gateway_v1_partner_service_proto_msgTypes[8].OneofWrappers = []any{}
 	file_gateway_v1_partner_service_proto_msgTypes[10].OneofWrappers = []any{}
@@ -4833,7 +6241,7 @@ func file_gateway_v1_partner_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_partner_service_proto_rawDesc), len(file_gateway_v1_partner_service_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   64,
+			NumMessages:   86,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -76,6 +76,15 @@ const (
 	PartnerService_EnforceMtls_FullMethodName             = "/gateway.v1.PartnerService/EnforceMtls"
 	PartnerService_RemoveMtlsEnforcement_FullMethodName   = "/gateway.v1.PartnerService/RemoveMtlsEnforcement"
 	PartnerService_GetAllowedIps_FullMethodName           = "/gateway.v1.PartnerService/GetAllowedIps"
+	PartnerService_ListPricePlans_FullMethodName          = "/gateway.v1.PartnerService/ListPricePlans"
+	PartnerService_GetPricePlan_FullMethodName            = "/gateway.v1.PartnerService/GetPricePlan"
+	PartnerService_ListPaymentProgramPlans_FullMethodName = "/gateway.v1.PartnerService/ListPaymentProgramPlans"
+	PartnerService_GetPaymentProgramPlan_FullMethodName   = "/gateway.v1.PartnerService/GetPaymentProgramPlan"
+	PartnerService_GetPaymentProgram_FullMethodName       = "/gateway.v1.PartnerService/GetPaymentProgram"
+	PartnerService_CreateProgramEnablement_FullMethodName = "/gateway.v1.PartnerService/CreateProgramEnablement"
+	PartnerService_ListProgramEnablements_FullMethodName  = "/gateway.v1.PartnerService/ListProgramEnablements"
+	PartnerService_GetProgramEnablement_FullMethodName    = "/gateway.v1.PartnerService/GetProgramEnablement"
+	PartnerService_DeleteProgramEnablement_FullMethodName = "/gateway.v1.PartnerService/DeleteProgramEnablement"
 )
 
 // PartnerServiceClient is the client API for PartnerService service.
@@ -309,6 +318,34 @@ type PartnerServiceClient interface {
 	// GetAllowedIps reads which networks calls of our account may come from. They are set by Klarna or in its portal.
 	// Klarna: GET /v2/account/integration/ip-restrictions/allowed-ips.
 	GetAllowedIps(ctx context.Context, in *GetAllowedIpsRequest, opts ...grpc.CallOption) (*GetAllowedIpsResponse, error)
+	// ListPricePlans reads the price plans that Klarna has made for us.
+	// Klarna: GET /v2/distribution/products/payment/price-plans.
+	ListPricePlans(ctx context.Context, in *ListPricePlansRequest, opts ...grpc.CallOption) (*ListPricePlansResponse, error)
+	// GetPricePlan reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/distribution/products/payment/price-plans/{price_plan_id}.
+	GetPricePlan(ctx context.Context, in *GetPricePlanRequest, opts ...grpc.CallOption) (*GetPricePlanResponse, error)
+	// ListPaymentProgramPlans reads the plans of payment programs that Klarna has made for us.
+	// Klarna: GET /v2/distribution/products/payment/payment-program-plans.
+	ListPaymentProgramPlans(ctx context.Context, in *ListPaymentProgramPlansRequest, opts ...grpc.CallOption) (*ListPaymentProgramPlansResponse, error)
+	// GetPaymentProgramPlan reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/distribution/products/payment/payment-program-plans/{payment_program_plan_id}.
+	GetPaymentProgramPlan(ctx context.Context, in *GetPaymentProgramPlanRequest, opts ...grpc.CallOption) (*GetPaymentProgramPlanResponse, error)
+	// GetPaymentProgram reads a payment program. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/distribution/products/payment/payment-programs/{payment_program_id}.
+	GetPaymentProgram(ctx context.Context, in *GetPaymentProgramRequest, opts ...grpc.CallOption) (*GetPaymentProgramResponse, error)
+	// CreateProgramEnablement enables a payment program at a partner, for all of its customers or some. NOT_FOUND
+	// (PARTNER_NOT_FOUND), INVALID_ARGUMENT (REFUSED_BY_KLARNA) if Klarna knows no such program.
+	// Klarna: POST /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements.
+	CreateProgramEnablement(ctx context.Context, in *CreateProgramEnablementRequest, opts ...grpc.CallOption) (*CreateProgramEnablementResponse, error)
+	// ListProgramEnablements reads which payment programs are enabled at a partner.
+	// Klarna: GET /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements.
+	ListProgramEnablements(ctx context.Context, in *ListProgramEnablementsRequest, opts ...grpc.CallOption) (*ListProgramEnablementsResponse, error)
+	// GetProgramEnablement reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements/{program_enablement_id}.
+	GetProgramEnablement(ctx context.Context, in *GetProgramEnablementRequest, opts ...grpc.CallOption) (*GetProgramEnablementResponse, error)
+	// DeleteProgramEnablement ends one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: DELETE /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements/{program_enablement_id}.
+	DeleteProgramEnablement(ctx context.Context, in *DeleteProgramEnablementRequest, opts ...grpc.CallOption) (*DeleteProgramEnablementResponse, error)
 }
 
 type partnerServiceClient struct {
@@ -898,6 +935,96 @@ func (c *partnerServiceClient) GetAllowedIps(ctx context.Context, in *GetAllowed
 	return out, nil
 }
 
+func (c *partnerServiceClient) ListPricePlans(ctx context.Context, in *ListPricePlansRequest, opts ...grpc.CallOption) (*ListPricePlansResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPricePlansResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListPricePlans_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetPricePlan(ctx context.Context, in *GetPricePlanRequest, opts ...grpc.CallOption) (*GetPricePlanResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPricePlanResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetPricePlan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListPaymentProgramPlans(ctx context.Context, in *ListPaymentProgramPlansRequest, opts ...grpc.CallOption) (*ListPaymentProgramPlansResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListPaymentProgramPlansResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListPaymentProgramPlans_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetPaymentProgramPlan(ctx context.Context, in *GetPaymentProgramPlanRequest, opts ...grpc.CallOption) (*GetPaymentProgramPlanResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPaymentProgramPlanResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetPaymentProgramPlan_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetPaymentProgram(ctx context.Context, in *GetPaymentProgramRequest, opts ...grpc.CallOption) (*GetPaymentProgramResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetPaymentProgramResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetPaymentProgram_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) CreateProgramEnablement(ctx context.Context, in *CreateProgramEnablementRequest, opts ...grpc.CallOption) (*CreateProgramEnablementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CreateProgramEnablementResponse)
+	err := c.cc.Invoke(ctx, PartnerService_CreateProgramEnablement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) ListProgramEnablements(ctx context.Context, in *ListProgramEnablementsRequest, opts ...grpc.CallOption) (*ListProgramEnablementsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListProgramEnablementsResponse)
+	err := c.cc.Invoke(ctx, PartnerService_ListProgramEnablements_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) GetProgramEnablement(ctx context.Context, in *GetProgramEnablementRequest, opts ...grpc.CallOption) (*GetProgramEnablementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(GetProgramEnablementResponse)
+	err := c.cc.Invoke(ctx, PartnerService_GetProgramEnablement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *partnerServiceClient) DeleteProgramEnablement(ctx context.Context, in *DeleteProgramEnablementRequest, opts ...grpc.CallOption) (*DeleteProgramEnablementResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(DeleteProgramEnablementResponse)
+	err := c.cc.Invoke(ctx, PartnerService_DeleteProgramEnablement_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PartnerServiceServer is the server API for PartnerService service.
 // All implementations must embed UnimplementedPartnerServiceServer
 // for forward compatibility.
@@ -1129,6 +1256,34 @@ type PartnerServiceServer interface {
 	// GetAllowedIps reads which networks calls of our account may come from. They are set by Klarna or in its portal.
 	// Klarna: GET /v2/account/integration/ip-restrictions/allowed-ips.
 	GetAllowedIps(context.Context, *GetAllowedIpsRequest) (*GetAllowedIpsResponse, error)
+	// ListPricePlans reads the price plans that Klarna has made for us.
+	// Klarna: GET /v2/distribution/products/payment/price-plans.
+	ListPricePlans(context.Context, *ListPricePlansRequest) (*ListPricePlansResponse, error)
+	// GetPricePlan reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/distribution/products/payment/price-plans/{price_plan_id}.
+	GetPricePlan(context.Context, *GetPricePlanRequest) (*GetPricePlanResponse, error)
+	// ListPaymentProgramPlans reads the plans of payment programs that Klarna has made for us.
+	// Klarna: GET /v2/distribution/products/payment/payment-program-plans.
+	ListPaymentProgramPlans(context.Context, *ListPaymentProgramPlansRequest) (*ListPaymentProgramPlansResponse, error)
+	// GetPaymentProgramPlan reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/distribution/products/payment/payment-program-plans/{payment_program_plan_id}.
+	GetPaymentProgramPlan(context.Context, *GetPaymentProgramPlanRequest) (*GetPaymentProgramPlanResponse, error)
+	// GetPaymentProgram reads a payment program. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/distribution/products/payment/payment-programs/{payment_program_id}.
+	GetPaymentProgram(context.Context, *GetPaymentProgramRequest) (*GetPaymentProgramResponse, error)
+	// CreateProgramEnablement enables a payment program at a partner, for all of its customers or some. NOT_FOUND
+	// (PARTNER_NOT_FOUND), INVALID_ARGUMENT (REFUSED_BY_KLARNA) if Klarna knows no such program.
+	// Klarna: POST /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements.
+	CreateProgramEnablement(context.Context, *CreateProgramEnablementRequest) (*CreateProgramEnablementResponse, error)
+	// ListProgramEnablements reads which payment programs are enabled at a partner.
+	// Klarna: GET /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements.
+	ListProgramEnablements(context.Context, *ListProgramEnablementsRequest) (*ListProgramEnablementsResponse, error)
+	// GetProgramEnablement reads one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: GET /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements/{program_enablement_id}.
+	GetProgramEnablement(context.Context, *GetProgramEnablementRequest) (*GetProgramEnablementResponse, error)
+	// DeleteProgramEnablement ends one. NOT_FOUND (PARTNER_RESOURCE_NOT_FOUND).
+	// Klarna: DELETE /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements/{program_enablement_id}.
+	DeleteProgramEnablement(context.Context, *DeleteProgramEnablementRequest) (*DeleteProgramEnablementResponse, error)
 	mustEmbedUnimplementedPartnerServiceServer()
 }
 
@@ -1309,6 +1464,33 @@ func (UnimplementedPartnerServiceServer) RemoveMtlsEnforcement(context.Context, 
 }
 func (UnimplementedPartnerServiceServer) GetAllowedIps(context.Context, *GetAllowedIpsRequest) (*GetAllowedIpsResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetAllowedIps not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListPricePlans(context.Context, *ListPricePlansRequest) (*ListPricePlansResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPricePlans not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetPricePlan(context.Context, *GetPricePlanRequest) (*GetPricePlanResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPricePlan not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListPaymentProgramPlans(context.Context, *ListPaymentProgramPlansRequest) (*ListPaymentProgramPlansResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListPaymentProgramPlans not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetPaymentProgramPlan(context.Context, *GetPaymentProgramPlanRequest) (*GetPaymentProgramPlanResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPaymentProgramPlan not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetPaymentProgram(context.Context, *GetPaymentProgramRequest) (*GetPaymentProgramResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetPaymentProgram not implemented")
+}
+func (UnimplementedPartnerServiceServer) CreateProgramEnablement(context.Context, *CreateProgramEnablementRequest) (*CreateProgramEnablementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CreateProgramEnablement not implemented")
+}
+func (UnimplementedPartnerServiceServer) ListProgramEnablements(context.Context, *ListProgramEnablementsRequest) (*ListProgramEnablementsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListProgramEnablements not implemented")
+}
+func (UnimplementedPartnerServiceServer) GetProgramEnablement(context.Context, *GetProgramEnablementRequest) (*GetProgramEnablementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method GetProgramEnablement not implemented")
+}
+func (UnimplementedPartnerServiceServer) DeleteProgramEnablement(context.Context, *DeleteProgramEnablementRequest) (*DeleteProgramEnablementResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method DeleteProgramEnablement not implemented")
 }
 func (UnimplementedPartnerServiceServer) mustEmbedUnimplementedPartnerServiceServer() {}
 func (UnimplementedPartnerServiceServer) testEmbeddedByValue()                        {}
@@ -2350,6 +2532,168 @@ func _PartnerService_GetAllowedIps_Handler(srv interface{}, ctx context.Context,
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PartnerService_ListPricePlans_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPricePlansRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListPricePlans(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListPricePlans_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListPricePlans(ctx, req.(*ListPricePlansRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetPricePlan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPricePlanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetPricePlan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetPricePlan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetPricePlan(ctx, req.(*GetPricePlanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListPaymentProgramPlans_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListPaymentProgramPlansRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListPaymentProgramPlans(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListPaymentProgramPlans_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListPaymentProgramPlans(ctx, req.(*ListPaymentProgramPlansRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetPaymentProgramPlan_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPaymentProgramPlanRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetPaymentProgramPlan(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetPaymentProgramPlan_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetPaymentProgramPlan(ctx, req.(*GetPaymentProgramPlanRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetPaymentProgram_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetPaymentProgramRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetPaymentProgram(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetPaymentProgram_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetPaymentProgram(ctx, req.(*GetPaymentProgramRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_CreateProgramEnablement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CreateProgramEnablementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).CreateProgramEnablement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_CreateProgramEnablement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).CreateProgramEnablement(ctx, req.(*CreateProgramEnablementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_ListProgramEnablements_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListProgramEnablementsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).ListProgramEnablements(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_ListProgramEnablements_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).ListProgramEnablements(ctx, req.(*ListProgramEnablementsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_GetProgramEnablement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(GetProgramEnablementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).GetProgramEnablement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_GetProgramEnablement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).GetProgramEnablement(ctx, req.(*GetProgramEnablementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PartnerService_DeleteProgramEnablement_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(DeleteProgramEnablementRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PartnerServiceServer).DeleteProgramEnablement(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PartnerService_DeleteProgramEnablement_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PartnerServiceServer).DeleteProgramEnablement(ctx, req.(*DeleteProgramEnablementRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PartnerService_ServiceDesc is the grpc.ServiceDesc for PartnerService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -2580,6 +2924,42 @@ var PartnerService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetAllowedIps",
 			Handler:    _PartnerService_GetAllowedIps_Handler,
+		},
+		{
+			MethodName: "ListPricePlans",
+			Handler:    _PartnerService_ListPricePlans_Handler,
+		},
+		{
+			MethodName: "GetPricePlan",
+			Handler:    _PartnerService_GetPricePlan_Handler,
+		},
+		{
+			MethodName: "ListPaymentProgramPlans",
+			Handler:    _PartnerService_ListPaymentProgramPlans_Handler,
+		},
+		{
+			MethodName: "GetPaymentProgramPlan",
+			Handler:    _PartnerService_GetPaymentProgramPlan_Handler,
+		},
+		{
+			MethodName: "GetPaymentProgram",
+			Handler:    _PartnerService_GetPaymentProgram_Handler,
+		},
+		{
+			MethodName: "CreateProgramEnablement",
+			Handler:    _PartnerService_CreateProgramEnablement_Handler,
+		},
+		{
+			MethodName: "ListProgramEnablements",
+			Handler:    _PartnerService_ListProgramEnablements_Handler,
+		},
+		{
+			MethodName: "GetProgramEnablement",
+			Handler:    _PartnerService_GetProgramEnablement_Handler,
+		},
+		{
+			MethodName: "DeleteProgramEnablement",
+			Handler:    _PartnerService_DeleteProgramEnablement_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

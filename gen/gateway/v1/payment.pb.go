@@ -186,6 +186,9 @@ const (
 	PaymentEventKind_PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY PaymentEventKind = 25
 	// The customer's authorisation ran out (60 minutes) before an order was made of it. The customer may authorise again.
 	PaymentEventKind_PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED PaymentEventKind = 26
+	// A matter that needed attention is open no more, and nothing else changed: see attention_reason, and attentions for
+	// what is left.
+	PaymentEventKind_PAYMENT_EVENT_KIND_ATTENTION_ENDED PaymentEventKind = 27
 )
 
 // Enum value maps for PaymentEventKind.
@@ -215,6 +218,7 @@ var (
 		24: "PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS",
 		25: "PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY",
 		26: "PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED",
+		27: "PAYMENT_EVENT_KIND_ATTENTION_ENDED",
 	}
 	PaymentEventKind_value = map[string]int32{
 		"PAYMENT_EVENT_KIND_UNSPECIFIED":             0,
@@ -241,6 +245,7 @@ var (
 		"PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS":   24,
 		"PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY":      25,
 		"PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED":   26,
+		"PAYMENT_EVENT_KIND_ATTENTION_ENDED":         27,
 	}
 )
 
@@ -289,6 +294,8 @@ const (
 	EventCause_EVENT_CAUSE_RECONCILED EventCause = 5
 	// The clock: a deadline passed.
 	EventCause_EVENT_CAUSE_CLOCK EventCause = 6
+	// An operator's action.
+	EventCause_EVENT_CAUSE_OPERATOR EventCause = 7
 )
 
 // Enum value maps for EventCause.
@@ -301,6 +308,7 @@ var (
 		4: "EVENT_CAUSE_CALL",
 		5: "EVENT_CAUSE_RECONCILED",
 		6: "EVENT_CAUSE_CLOCK",
+		7: "EVENT_CAUSE_OPERATOR",
 	}
 	EventCause_value = map[string]int32{
 		"EVENT_CAUSE_UNSPECIFIED":  0,
@@ -310,6 +318,7 @@ var (
 		"EVENT_CAUSE_CALL":         4,
 		"EVENT_CAUSE_RECONCILED":   5,
 		"EVENT_CAUSE_CLOCK":        6,
+		"EVENT_CAUSE_OPERATOR":     7,
 	}
 )
 
@@ -364,33 +373,70 @@ const (
 	AttentionReason_ATTENTION_REASON_OUTCOME_UNKNOWN AttentionReason = 8
 	// The customer disputes a payment on the Network; Klarna waits for an answer in its dispute process.
 	AttentionReason_ATTENTION_REASON_DISPUTED AttentionReason = 9
+	// Klarna has not told a payment status for an order that waits for a transfer, or has told UNPAID and then nothing.
+	// The status cannot be asked for; what the order shows is marked inferred.
+	AttentionReason_ATTENTION_REASON_SILENT_PAYMENT AttentionReason = 20
+	// The order's authorisation runs out in a day or less, and something of it is not captured.
+	AttentionReason_ATTENTION_REASON_AUTHORIZATION_EXPIRING AttentionReason = 21
+	// A well-signed notification cannot be applied; it is kept aside.
+	AttentionReason_ATTENTION_REASON_QUARANTINED AttentionReason = 22
+	// An event id came again with other content; the first one stands, the second is kept aside.
+	AttentionReason_ATTENTION_REASON_EVENT_ID_REUSED AttentionReason = 23
+	// Klarna signs with a key past its retirement.
+	AttentionReason_ATTENTION_REASON_SIGNING_KEY_OVERDUE AttentionReason = 24
+	// A partner account has not become operational, and Klarna has given up telling.
+	AttentionReason_ATTENTION_REASON_ACCOUNT_NOT_OPERATIONAL AttentionReason = 25
+	// A session or hosted page may exist at Klarna that nobody has: see Payment.orphans.
+	AttentionReason_ATTENTION_REASON_ORPHAN_POSSIBLE AttentionReason = 26
+	// A pending order has waited for Klarna's decision for more than a day.
+	AttentionReason_ATTENTION_REASON_FRAUD_PENDING AttentionReason = 27
+	// Work of the gateway's has failed for hours. It is tried on.
+	AttentionReason_ATTENTION_REASON_WORK_FAILING AttentionReason = 28
 )
 
 // Enum value maps for AttentionReason.
 var (
 	AttentionReason_name = map[int32]string{
-		0: "ATTENTION_REASON_UNSPECIFIED",
-		1: "ATTENTION_REASON_PAID_AFTER_CLOSED",
-		2: "ATTENTION_REASON_CLOSED_AFTER_PAID",
-		3: "ATTENTION_REASON_ACKNOWLEDGE_OVERDUE",
-		4: "ATTENTION_REASON_PAYMENT_DIFFERS",
-		5: "ATTENTION_REASON_ORDER_NOT_PLACED",
-		6: "ATTENTION_REASON_CONFLICT",
-		7: "ATTENTION_REASON_WORK_GIVEN_UP",
-		8: "ATTENTION_REASON_OUTCOME_UNKNOWN",
-		9: "ATTENTION_REASON_DISPUTED",
+		0:  "ATTENTION_REASON_UNSPECIFIED",
+		1:  "ATTENTION_REASON_PAID_AFTER_CLOSED",
+		2:  "ATTENTION_REASON_CLOSED_AFTER_PAID",
+		3:  "ATTENTION_REASON_ACKNOWLEDGE_OVERDUE",
+		4:  "ATTENTION_REASON_PAYMENT_DIFFERS",
+		5:  "ATTENTION_REASON_ORDER_NOT_PLACED",
+		6:  "ATTENTION_REASON_CONFLICT",
+		7:  "ATTENTION_REASON_WORK_GIVEN_UP",
+		8:  "ATTENTION_REASON_OUTCOME_UNKNOWN",
+		9:  "ATTENTION_REASON_DISPUTED",
+		20: "ATTENTION_REASON_SILENT_PAYMENT",
+		21: "ATTENTION_REASON_AUTHORIZATION_EXPIRING",
+		22: "ATTENTION_REASON_QUARANTINED",
+		23: "ATTENTION_REASON_EVENT_ID_REUSED",
+		24: "ATTENTION_REASON_SIGNING_KEY_OVERDUE",
+		25: "ATTENTION_REASON_ACCOUNT_NOT_OPERATIONAL",
+		26: "ATTENTION_REASON_ORPHAN_POSSIBLE",
+		27: "ATTENTION_REASON_FRAUD_PENDING",
+		28: "ATTENTION_REASON_WORK_FAILING",
 	}
 	AttentionReason_value = map[string]int32{
-		"ATTENTION_REASON_UNSPECIFIED":         0,
-		"ATTENTION_REASON_PAID_AFTER_CLOSED":   1,
-		"ATTENTION_REASON_CLOSED_AFTER_PAID":   2,
-		"ATTENTION_REASON_ACKNOWLEDGE_OVERDUE": 3,
-		"ATTENTION_REASON_PAYMENT_DIFFERS":     4,
-		"ATTENTION_REASON_ORDER_NOT_PLACED":    5,
-		"ATTENTION_REASON_CONFLICT":            6,
-		"ATTENTION_REASON_WORK_GIVEN_UP":       7,
-		"ATTENTION_REASON_OUTCOME_UNKNOWN":     8,
-		"ATTENTION_REASON_DISPUTED":            9,
+		"ATTENTION_REASON_UNSPECIFIED":             0,
+		"ATTENTION_REASON_PAID_AFTER_CLOSED":       1,
+		"ATTENTION_REASON_CLOSED_AFTER_PAID":       2,
+		"ATTENTION_REASON_ACKNOWLEDGE_OVERDUE":     3,
+		"ATTENTION_REASON_PAYMENT_DIFFERS":         4,
+		"ATTENTION_REASON_ORDER_NOT_PLACED":        5,
+		"ATTENTION_REASON_CONFLICT":                6,
+		"ATTENTION_REASON_WORK_GIVEN_UP":           7,
+		"ATTENTION_REASON_OUTCOME_UNKNOWN":         8,
+		"ATTENTION_REASON_DISPUTED":                9,
+		"ATTENTION_REASON_SILENT_PAYMENT":          20,
+		"ATTENTION_REASON_AUTHORIZATION_EXPIRING":  21,
+		"ATTENTION_REASON_QUARANTINED":             22,
+		"ATTENTION_REASON_EVENT_ID_REUSED":         23,
+		"ATTENTION_REASON_SIGNING_KEY_OVERDUE":     24,
+		"ATTENTION_REASON_ACCOUNT_NOT_OPERATIONAL": 25,
+		"ATTENTION_REASON_ORPHAN_POSSIBLE":         26,
+		"ATTENTION_REASON_FRAUD_PENDING":           27,
+		"ATTENTION_REASON_WORK_FAILING":            28,
 	}
 )
 
@@ -1587,7 +1633,7 @@ var File_gateway_v1_payment_proto protoreflect.FileDescriptor
 const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\n" +
 	"\x18gateway/v1/payment.proto\x12\n" +
-	"gateway.v1\x1a\x16gateway/v1/money.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n" +
+	"gateway.v1\x1a\x16gateway/v1/money.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x01\n" +
 	"\tAttention\x123\n" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1b.gateway.v1.AttentionReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12;\n" +
@@ -1680,18 +1726,18 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\vreason_text\x18\x03 \x01(\tR\n" +
 	"reasonText\x12;\n" +
 	"\vupdate_time\x18\x04 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"updateTime\"\xa3\x01\n" +
+	"updateTime\"\xa9\x01\n" +
 	"\vBankPayment\x12)\n" +
 	"\x06amount\x18\x01 \x01(\v2\x11.gateway.v1.MoneyR\x06amount\x12=\n" +
-	"\freceive_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x12*\n" +
-	"\x06debtor\x18\x03 \x01(\v2\x12.gateway.v1.DebtorR\x06debtor\"\xbf\x01\n" +
-	"\x06Debtor\x12.\n" +
-	"\x13account_holder_name\x18\x01 \x01(\tR\x11accountHolderName\x12\x12\n" +
-	"\x04iban\x18\x02 \x01(\tR\x04iban\x12%\n" +
-	"\x0eaccount_number\x18\x03 \x01(\tR\raccountNumber\x12\x1b\n" +
-	"\tbank_code\x18\x04 \x01(\tR\bbankCode\x12\x10\n" +
-	"\x03bic\x18\x05 \x01(\tR\x03bic\x12\x1b\n" +
-	"\tbank_name\x18\x06 \x01(\tR\bbankName\"\xa9\x05\n" +
+	"\freceive_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\vreceiveTime\x120\n" +
+	"\x06debtor\x18\x03 \x01(\v2\x12.gateway.v1.DebtorB\x04\xa8\xd4\x18\aR\x06debtor\"\xe3\x01\n" +
+	"\x06Debtor\x124\n" +
+	"\x13account_holder_name\x18\x01 \x01(\tB\x04\xa8\xd4\x18\aR\x11accountHolderName\x12\x18\n" +
+	"\x04iban\x18\x02 \x01(\tB\x04\xa8\xd4\x18\aR\x04iban\x12+\n" +
+	"\x0eaccount_number\x18\x03 \x01(\tB\x04\xa8\xd4\x18\aR\raccountNumber\x12!\n" +
+	"\tbank_code\x18\x04 \x01(\tB\x04\xa8\xd4\x18\aR\bbankCode\x12\x16\n" +
+	"\x03bic\x18\x05 \x01(\tB\x04\xa8\xd4\x18\aR\x03bic\x12!\n" +
+	"\tbank_name\x18\x06 \x01(\tB\x04\xa8\xd4\x18\aR\bbankName\"\xa9\x05\n" +
 	"\fPaymentEvent\x12\x19\n" +
 	"\bevent_id\x18\x01 \x01(\tR\aeventId\x120\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1c.gateway.v1.PaymentEventKindR\x04kind\x12-\n" +
@@ -1719,7 +1765,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\vOrderPolicy\x12\x1c\n" +
 	"\x18ORDER_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ORDER_POLICY_AUTOMATIC\x10\x01\x12\x1a\n" +
-	"\x16ORDER_POLICY_BY_CALLER\x10\x02*\xfc\x06\n" +
+	"\x16ORDER_POLICY_BY_CALLER\x10\x02*\xa4\a\n" +
 	"\x10PaymentEventKind\x12\"\n" +
 	"\x1ePAYMENT_EVENT_KIND_UNSPECIFIED\x10\x00\x12&\n" +
 	"\"PAYMENT_EVENT_KIND_SESSION_CREATED\x10\x01\x12&\n" +
@@ -1745,7 +1791,8 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x1bPAYMENT_EVENT_KIND_DISPUTED\x10\x14\x12,\n" +
 	"(PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS\x10\x18\x12)\n" +
 	"%PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY\x10\x19\x12,\n" +
-	"(PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED\x10\x1a*\xc0\x01\n" +
+	"(PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED\x10\x1a\x12&\n" +
+	"\"PAYMENT_EVENT_KIND_ATTENTION_ENDED\x10\x1b*\xda\x01\n" +
 	"\n" +
 	"EventCause\x12\x1b\n" +
 	"\x17EVENT_CAUSE_UNSPECIFIED\x10\x00\x12\x1c\n" +
@@ -1754,7 +1801,8 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x10EVENT_CAUSE_PUSH\x10\x03\x12\x14\n" +
 	"\x10EVENT_CAUSE_CALL\x10\x04\x12\x1a\n" +
 	"\x16EVENT_CAUSE_RECONCILED\x10\x05\x12\x15\n" +
-	"\x11EVENT_CAUSE_CLOCK\x10\x06*\x82\x03\n" +
+	"\x11EVENT_CAUSE_CLOCK\x10\x06\x12\x18\n" +
+	"\x14EVENT_CAUSE_OPERATOR\x10\a*\xe1\x05\n" +
 	"\x0fAttentionReason\x12 \n" +
 	"\x1cATTENTION_REASON_UNSPECIFIED\x10\x00\x12&\n" +
 	"\"ATTENTION_REASON_PAID_AFTER_CLOSED\x10\x01\x12&\n" +
@@ -1765,7 +1813,16 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x19ATTENTION_REASON_CONFLICT\x10\x06\x12\"\n" +
 	"\x1eATTENTION_REASON_WORK_GIVEN_UP\x10\a\x12$\n" +
 	" ATTENTION_REASON_OUTCOME_UNKNOWN\x10\b\x12\x1d\n" +
-	"\x19ATTENTION_REASON_DISPUTED\x10\tB\xa2\x01\n" +
+	"\x19ATTENTION_REASON_DISPUTED\x10\t\x12#\n" +
+	"\x1fATTENTION_REASON_SILENT_PAYMENT\x10\x14\x12+\n" +
+	"'ATTENTION_REASON_AUTHORIZATION_EXPIRING\x10\x15\x12 \n" +
+	"\x1cATTENTION_REASON_QUARANTINED\x10\x16\x12$\n" +
+	" ATTENTION_REASON_EVENT_ID_REUSED\x10\x17\x12(\n" +
+	"$ATTENTION_REASON_SIGNING_KEY_OVERDUE\x10\x18\x12,\n" +
+	"(ATTENTION_REASON_ACCOUNT_NOT_OPERATIONAL\x10\x19\x12$\n" +
+	" ATTENTION_REASON_ORPHAN_POSSIBLE\x10\x1a\x12\"\n" +
+	"\x1eATTENTION_REASON_FRAUD_PENDING\x10\x1b\x12!\n" +
+	"\x1dATTENTION_REASON_WORK_FAILING\x10\x1cB\xa2\x01\n" +
 	"\x0ecom.gateway.v1B\fPaymentProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"
@@ -1854,6 +1911,7 @@ func file_gateway_v1_payment_proto_init() {
 		return
 	}
 	file_gateway_v1_money_proto_init()
+	file_gateway_v1_personal_data_proto_init()
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{

@@ -1772,6 +1772,9 @@ type WatchPaymentStatusRequest struct {
 	IncludeDebtorData bool `protobuf:"varint,14,opt,name=include_debtor_data,json=includeDebtorData,proto3" json:"include_debtor_data,omitempty"`
 	// Seconds between bookmarks on an idle stream, 1 to 15; 0 means 15.
 	HeartbeatSeconds int32 `protobuf:"varint,15,opt,name=heartbeat_seconds,json=heartbeatSeconds,proto3" json:"heartbeat_seconds,omitempty"`
+	// Begin behind this checkpoint of the caller's (see WatchService.AckWatch), where there is one; otherwise where the
+	// watch is said to begin. A resume_token comes first. The filter must be the one that was acknowledged.
+	Checkpoint string `protobuf:"bytes,20,opt,name=checkpoint,proto3" json:"checkpoint,omitempty"`
 	// … or one of these Klarna payment request ids, on the Network.
 	PaymentRequestIds []string `protobuf:"bytes,16,rep,name=payment_request_ids,json=paymentRequestIds,proto3" json:"payment_request_ids,omitempty"`
 	// … or one of these Klarna transaction ids, on the Network.
@@ -1924,6 +1927,13 @@ func (x *WatchPaymentStatusRequest) GetHeartbeatSeconds() int32 {
 		return x.HeartbeatSeconds
 	}
 	return 0
+}
+
+func (x *WatchPaymentStatusRequest) GetCheckpoint() string {
+	if x != nil {
+		return x.Checkpoint
+	}
+	return ""
 }
 
 func (x *WatchPaymentStatusRequest) GetPaymentRequestIds() []string {
@@ -3673,18 +3683,18 @@ var File_gateway_v1_payment_service_proto protoreflect.FileDescriptor
 const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\n" +
 	" gateway/v1/payment_service.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x18gateway/v1/payment.proto\x1a\x16gateway/v1/watch.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\x02\n" +
-	"\bCustomer\x12J\n" +
-	"\rdate_of_birth\x18\x01 \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$R\vdateOfBirth\x12\x1d\n" +
-	"\x05title\x18\x02 \x01(\tB\a\xbaH\x04r\x02\x18\x14R\x05title\x122\n" +
-	"\x04type\x18\x03 \x01(\tB\x1e\xbaH\x1b\xd8\x01\x01r\x16R\x06personR\forganizationR\x04type\x12N\n" +
-	"\x1enational_identification_number\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x1cnationalIdentificationNumber\x12\x1f\n" +
-	"\x06vat_id\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x05vatId\x12J\n" +
-	"\x1corganization_registration_id\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x1aorganizationRegistrationId\"\x86\x05\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x18gateway/v1/payment.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x16gateway/v1/watch.proto\x1a\x1cgoogle/api/annotations.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xfa\x02\n" +
+	"\bCustomer\x12N\n" +
+	"\rdate_of_birth\x18\x01 \x01(\tB*\xbaH#\xd8\x01\x01r\x1e2\x1c^[0-9]{4}-[0-9]{2}-[0-9]{2}$\xa8\xd4\x18\x05R\vdateOfBirth\x12!\n" +
+	"\x05title\x18\x02 \x01(\tB\v\xbaH\x04r\x02\x18\x14\xa8\xd4\x18\x02R\x05title\x122\n" +
+	"\x04type\x18\x03 \x01(\tB\x1e\xbaH\x1b\xd8\x01\x01r\x16R\x06personR\forganizationR\x04type\x12R\n" +
+	"\x1enational_identification_number\x18\x04 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\x06R\x1cnationalIdentificationNumber\x12#\n" +
+	"\x06vat_id\x18\x05 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\x06R\x05vatId\x12N\n" +
+	"\x1corganization_registration_id\x18\x06 \x01(\tB\f\xbaH\x05r\x03\x18\xff\x01\xa8\xd4\x18\x06R\x1aorganizationRegistrationId\"\x8b\x05\n" +
 	"\x0ePaymentSession\x12\x1d\n" +
 	"\n" +
-	"session_id\x18\x01 \x01(\tR\tsessionId\x12!\n" +
-	"\fclient_token\x18\x02 \x01(\tR\vclientToken\x12]\n" +
+	"session_id\x18\x01 \x01(\tR\tsessionId\x12&\n" +
+	"\fclient_token\x18\x02 \x01(\tB\x03\x80\x01\x01R\vclientToken\x12]\n" +
 	"\x19payment_method_categories\x18\x03 \x03(\v2!.gateway.v1.PaymentMethodCategoryR\x17paymentMethodCategories\x12\x16\n" +
 	"\x06status\x18\x04 \x01(\tR\x06status\x12;\n" +
 	"\vexpire_time\x18\x05 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
@@ -3708,7 +3718,7 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"identifier\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x122\n" +
 	"\x15descriptive_asset_url\x18\x03 \x01(\tR\x13descriptiveAssetUrl\x12,\n" +
-	"\x12standard_asset_url\x18\x04 \x01(\tR\x10standardAssetUrl\"\xe9\b\n" +
+	"\x12standard_asset_url\x18\x04 \x01(\tR\x10standardAssetUrl\"\xed\b\n" +
 	"\x1bCreatePaymentSessionRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -3722,9 +3732,10 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"orderLines\x12>\n" +
 	"\x06locale\x18\a \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[A-Za-z]{2}(-[A-Za-z]{2})*$R\x06locale\x129\n" +
 	"\x13merchant_reference1\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference1\x129\n" +
-	"\x13merchant_reference2\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x12-\n" +
+	"\x13merchant_reference2\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x121\n" +
 	"\rmerchant_data\x18\n" +
-	" \x01(\tB\b\xbaH\x05r\x03\x18\xf0.R\fmerchantData\x12<\n" +
+	" \x01(\tB\f\xbaH\x05r\x03\x18\xf0.\xa8\xd4\x18\n" +
+	"R\fmerchantData\x12<\n" +
 	"\x0fbilling_address\x18\v \x01(\v2\x13.gateway.v1.AddressR\x0ebillingAddress\x12>\n" +
 	"\x10shipping_address\x18\f \x01(\v2\x13.gateway.v1.AddressR\x0fshippingAddress\x120\n" +
 	"\bcustomer\x18\r \x01(\v2\x14.gateway.v1.CustomerR\bcustomer\x12\x1f\n" +
@@ -3737,7 +3748,7 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\x1cCreatePaymentSessionResponse\x124\n" +
 	"\asession\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentSessionR\asession\x12-\n" +
 	"\apayment\x18\x02 \x01(\v2\x13.gateway.v1.PaymentR\apayment\x12'\n" +
-	"\x0forphan_possible\x18\x03 \x01(\bR\x0eorphanPossible\"\xe5\a\n" +
+	"\x0forphan_possible\x18\x03 \x01(\bR\x0eorphanPossible\"\xe9\a\n" +
 	"\x1bUpdatePaymentSessionRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -3751,9 +3762,10 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"orderLines\x12>\n" +
 	"\x06locale\x18\a \x01(\tB&\xbaH#\xd8\x01\x01r\x1e2\x1c^[A-Za-z]{2}(-[A-Za-z]{2})*$R\x06locale\x129\n" +
 	"\x13merchant_reference1\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference1\x129\n" +
-	"\x13merchant_reference2\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x12-\n" +
+	"\x13merchant_reference2\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x121\n" +
 	"\rmerchant_data\x18\n" +
-	" \x01(\tB\b\xbaH\x05r\x03\x18\xf0.R\fmerchantData\x12<\n" +
+	" \x01(\tB\f\xbaH\x05r\x03\x18\xf0.\xa8\xd4\x18\n" +
+	"R\fmerchantData\x12<\n" +
 	"\x0fbilling_address\x18\v \x01(\v2\x13.gateway.v1.AddressR\x0ebillingAddress\x12>\n" +
 	"\x10shipping_address\x18\f \x01(\v2\x13.gateway.v1.AddressR\x0fshippingAddress\x120\n" +
 	"\bcustomer\x18\r \x01(\v2\x14.gateway.v1.CustomerR\bcustomer\x12,\n" +
@@ -3767,14 +3779,14 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\n" +
 	"session_id\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tsessionId\"Q\n" +
 	"\x19GetPaymentSessionResponse\x124\n" +
-	"\asession\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentSessionR\asession\"\xe5\x01\n" +
+	"\asession\x18\x01 \x01(\v2\x1a.gateway.v1.PaymentSessionR\asession\"\xe8\x01\n" +
 	"\x1aCancelAuthorizationRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n" +
 	"\n" +
-	"session_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tsessionId\x129\n" +
-	"\x13authorization_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12authorizationToken\"L\n" +
+	"session_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tsessionId\x12<\n" +
+	"\x13authorization_token\x18\x04 \x01(\tB\v\xbaH\x05r\x03\x18\xff\x01\x80\x01\x01R\x12authorizationToken\"L\n" +
 	"\x1bCancelAuthorizationResponse\x12-\n" +
 	"\apayment\x18\x01 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xcd\x03\n" +
 	"\x17GetPaymentStatusRequest\x122\n" +
@@ -3828,7 +3840,7 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	" \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x14paymentTransactionId\"u\n" +
 	"\x19ListPaymentEventsResponse\x120\n" +
 	"\x06events\x18\x01 \x03(\v2\x18.gateway.v1.PaymentEventR\x06events\x12&\n" +
-	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xb1\b\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\"\xf3\b\n" +
 	"\x19WatchPaymentStatusRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12/\n" +
 	"\fresume_token\x18\x02 \x01(\tB\n" +
@@ -3854,7 +3866,10 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\vuntil_final\x18\r \x01(\bR\n" +
 	"untilFinal\x12.\n" +
 	"\x13include_debtor_data\x18\x0e \x01(\bR\x11includeDebtorData\x126\n" +
-	"\x11heartbeat_seconds\x18\x0f \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSeconds\x12>\n" +
+	"\x11heartbeat_seconds\x18\x0f \x01(\x05B\t\xbaH\x06\x1a\x04\x18\x0f(\x00R\x10heartbeatSeconds\x12@\n" +
+	"\n" +
+	"checkpoint\x18\x14 \x01(\tB \xbaH\x1d\xd8\x01\x01r\x182\x16^[A-Za-z0-9._-]{1,64}$R\n" +
+	"checkpoint\x12>\n" +
 	"\x13payment_request_ids\x18\x10 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10d\"\x04r\x02\x10\x01R\x11paymentRequestIds\x12F\n" +
 	"\x17payment_transaction_ids\x18\x11 \x03(\tB\x0e\xbaH\v\x92\x01\b\x10d\"\x04r\x02\x10\x01R\x15paymentTransactionIdsB\r\n" +
 	"\x04from\x12\x05\xbaH\x02\b\x01\"\xa6\x02\n" +
@@ -3865,29 +3880,29 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\fsnapshot_end\x18\x04 \x01(\v2\x17.gateway.v1.SnapshotEndH\x00R\vsnapshotEnd\x126\n" +
 	"\n" +
 	"stream_end\x18\x05 \x01(\v2\x15.gateway.v1.StreamEndH\x00R\tstreamEndB\t\n" +
-	"\amessage\"\xaf\x03\n" +
+	"\amessage\"\xc7\x03\n" +
 	"\rCustomerToken\x128\n" +
 	"\x06status\x18\x01 \x01(\x0e2 .gateway.v1.CustomerToken.StatusR\x06status\x12\x1f\n" +
 	"\vstatus_text\x18\x02 \x01(\tR\n" +
 	"statusText\x12.\n" +
-	"\x13payment_method_type\x18\x03 \x01(\tR\x11paymentMethodType\x12,\n" +
-	"\x12card_masked_number\x18\x04 \x01(\tR\x10cardMaskedNumber\x12\x1d\n" +
+	"\x13payment_method_type\x18\x03 \x01(\tR\x11paymentMethodType\x122\n" +
+	"\x12card_masked_number\x18\x04 \x01(\tB\x04\xa8\xd4\x18\bR\x10cardMaskedNumber\x12#\n" +
 	"\n" +
-	"card_brand\x18\x05 \x01(\tR\tcardBrand\x12(\n" +
-	"\x10card_expiry_date\x18\x06 \x01(\tR\x0ecardExpiryDate\x12;\n" +
-	"\x1adirect_debit_masked_number\x18\a \x01(\tR\x17directDebitMaskedNumber\"_\n" +
+	"card_brand\x18\x05 \x01(\tB\x04\xa8\xd4\x18\bR\tcardBrand\x12.\n" +
+	"\x10card_expiry_date\x18\x06 \x01(\tB\x04\xa8\xd4\x18\bR\x0ecardExpiryDate\x12A\n" +
+	"\x1adirect_debit_masked_number\x18\a \x01(\tB\x04\xa8\xd4\x18\bR\x17directDebitMaskedNumber\"_\n" +
 	"\x06Status\x12\x16\n" +
 	"\x12STATUS_UNSPECIFIED\x10\x00\x12\x11\n" +
 	"\rSTATUS_ACTIVE\x10\x01\x12\x14\n" +
 	"\x10STATUS_CANCELLED\x10\x02\x12\x14\n" +
-	"\x10STATUS_SUSPENDED\x10\x03\"\xca\x04\n" +
+	"\x10STATUS_SUSPENDED\x10\x03\"\xcd\x04\n" +
 	"\x1aCreateCustomerTokenRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12,\n" +
 	"\n" +
-	"session_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tsessionId\x129\n" +
-	"\x13authorization_token\x18\x04 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12authorizationToken\x12/\n" +
+	"session_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\tsessionId\x12<\n" +
+	"\x13authorization_token\x18\x04 \x01(\tB\v\xbaH\x05r\x03\x18\xff\x01\x80\x01\x01R\x12authorizationToken\x12/\n" +
 	"\vdescription\x18\x05 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\vdescription\x12?\n" +
 	"\x10purchase_country\x18\x06 \x01(\tB\x14\xe0A\x02\xbaH\x0er\f2\n" +
 	"^[A-Z]{2}$R\x0fpurchaseCountry\x12A\n" +
@@ -3896,29 +3911,30 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\x06locale\x18\b \x01(\tB&\xe0A\x02\xbaH r\x1e2\x1c^[A-Za-z]{2}(-[A-Za-z]{2})*$R\x06locale\x12<\n" +
 	"\x0fbilling_address\x18\t \x01(\v2\x13.gateway.v1.AddressR\x0ebillingAddress\x120\n" +
 	"\bcustomer\x18\n" +
-	" \x01(\v2\x14.gateway.v1.CustomerR\bcustomer\"\xa1\x01\n" +
-	"\x1bCreateCustomerTokenResponse\x12%\n" +
-	"\x0ecustomer_token\x18\x01 \x01(\tR\rcustomerToken\x128\n" +
+	" \x01(\v2\x14.gateway.v1.CustomerR\bcustomer\"\xa6\x01\n" +
+	"\x1bCreateCustomerTokenResponse\x12*\n" +
+	"\x0ecustomer_token\x18\x01 \x01(\tB\x03\x80\x01\x01R\rcustomerToken\x128\n" +
 	"\x18payment_method_reference\x18\x02 \x01(\tR\x16paymentMethodReference\x12!\n" +
-	"\fredirect_url\x18\x03 \x01(\tR\vredirectUrl\"\x83\x01\n" +
+	"\fredirect_url\x18\x03 \x01(\tR\vredirectUrl\"\x86\x01\n" +
 	"\x17GetCustomerTokenRequest\x122\n" +
-	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x124\n" +
-	"\x0ecustomer_token\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\rcustomerToken\"K\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x127\n" +
+	"\x0ecustomer_token\x18\x02 \x01(\tB\x10\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01\x80\x01\x01R\rcustomerToken\"K\n" +
 	"\x18GetCustomerTokenResponse\x12/\n" +
-	"\x05token\x18\x01 \x01(\v2\x19.gateway.v1.CustomerTokenR\x05token\"\xf2\x06\n" +
+	"\x05token\x18\x01 \x01(\v2\x19.gateway.v1.CustomerTokenR\x05token\"\xf9\x06\n" +
 	"\x1aChargeCustomerTokenRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x124\n" +
-	"\x0ecustomer_token\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\rcustomerToken\x12\x92\x01\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x127\n" +
+	"\x0ecustomer_token\x18\x03 \x01(\tB\x10\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01\x80\x01\x01R\rcustomerToken\x12\x92\x01\n" +
 	"\forder_amount\x18\x04 \x01(\v2\x11.gateway.v1.MoneyB\\\xe0A\x02\xbaHV\xba\x01P\n" +
 	"\x15order_amount.smallest\x12\x1famount_minor must be at least 1\x1a\x16this.amount_minor >= 1\xc8\x01\x01R\vorderAmount\x12<\n" +
 	"\x16order_tax_amount_minor\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\x13orderTaxAmountMinor\x12F\n" +
 	"\vorder_lines\x18\x06 \x03(\v2\x15.gateway.v1.OrderLineB\x0e\xe0A\x02\xbaH\b\x92\x01\x05\b\x01\x10\xe8\aR\n" +
 	"orderLines\x129\n" +
 	"\x13merchant_reference1\x18\a \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference1\x129\n" +
-	"\x13merchant_reference2\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x12-\n" +
-	"\rmerchant_data\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xf0.R\fmerchantData\x12!\n" +
+	"\x13merchant_reference2\x18\b \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x12merchantReference2\x121\n" +
+	"\rmerchant_data\x18\t \x01(\tB\f\xbaH\x05r\x03\x18\xf0.\xa8\xd4\x18\n" +
+	"R\fmerchantData\x12!\n" +
 	"\fauto_capture\x18\n" +
 	" \x01(\bR\vautoCapture\x12>\n" +
 	"\x10shipping_address\x18\v \x01(\v2\x13.gateway.v1.AddressR\x0fshippingAddress\x12\x17\n" +
@@ -3929,12 +3945,12 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\x1bChargeCustomerTokenResponse\x12\x19\n" +
 	"\border_id\x18\x01 \x01(\tR\aorderId\x12!\n" +
 	"\fredirect_url\x18\x02 \x01(\tR\vredirectUrl\x12-\n" +
-	"\apayment\x18\x03 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xb2\x01\n" +
+	"\apayment\x18\x03 \x01(\v2\x13.gateway.v1.PaymentR\apayment\"\xb5\x01\n" +
 	"\x1aCancelCustomerTokenRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
-	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x124\n" +
-	"\x0ecustomer_token\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\rcustomerToken\"\x1d\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x127\n" +
+	"\x0ecustomer_token\x18\x03 \x01(\tB\x10\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01\x80\x01\x01R\rcustomerToken\"\x1d\n" +
 	"\x1bCancelCustomerTokenResponse\"\xd3\x04\n" +
 	"\n" +
 	"HostedPage\x12$\n" +
@@ -3996,17 +4012,16 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x123\n" +
 	"\x0ehosted_page_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fhostedPageId\"\x1b\n" +
-	"\x19DisableHostedPageResponse\"\xa5\x03\n" +
+	"\x19DisableHostedPageResponse\"\xb1\x03\n" +
 	"\x1bDistributeHostedPageRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
 	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x123\n" +
-	"\x0ehosted_page_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fhostedPageId\x12 \n" +
-	"\x05email\x18\x04 \x01(\tB\n" +
-	"\xbaH\a\xd8\x01\x01r\x02`\x01R\x05email\x12\x1d\n" +
-	"\x05phone\x18\x05 \x01(\tB\a\xbaH\x04r\x02\x18cR\x05phone\x129\n" +
-	"\rphone_country\x18\x06 \x01(\tB\x14\xbaH\x11\xd8\x01\x01r\f2\n" +
-	"^[A-Z]{2}$R\fphoneCountry:u\xbaHr\x1ap\n" +
+	"\x0ehosted_page_id\x18\x03 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\fhostedPageId\x12$\n" +
+	"\x05email\x18\x04 \x01(\tB\x0e\xbaH\a\xd8\x01\x01r\x02`\x01\xa8\xd4\x18\x03R\x05email\x12!\n" +
+	"\x05phone\x18\x05 \x01(\tB\v\xbaH\x04r\x02\x18c\xa8\xd4\x18\x03R\x05phone\x12=\n" +
+	"\rphone_country\x18\x06 \x01(\tB\x18\xbaH\x11\xd8\x01\x01r\f2\n" +
+	"^[A-Z]{2}$\xa8\xd4\x18\x03R\fphoneCountry:u\xbaHr\x1ap\n" +
 	" distribute_hosted_page.recipient\x12\"one of email and phone is required\x1a((this.email != '') != (this.phone != '')\"\x1e\n" +
 	"\x1cDistributeHostedPageResponse\"\xe1\x02\n" +
 	"\x18CreateWatchTicketRequest\x122\n" +
@@ -4022,13 +4037,13 @@ const file_gateway_v1_payment_service_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10paymentRequestId\x12B\n" +
 	"\x16payment_transaction_id\x18\x06 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x14paymentTransactionIdB\x10\n" +
-	"\apayment\x12\x05\xbaH\x02\b\x01\"\x8f\x01\n" +
-	"\x19CreateWatchTicketResponse\x12\x16\n" +
-	"\x06ticket\x18\x01 \x01(\tR\x06ticket\x12;\n" +
+	"\apayment\x12\x05\xbaH\x02\b\x01\"\x99\x01\n" +
+	"\x19CreateWatchTicketResponse\x12\x1b\n" +
+	"\x06ticket\x18\x01 \x01(\tB\x03\x80\x01\x01R\x06ticket\x12;\n" +
 	"\vexpire_time\x18\x02 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"expireTime\x12\x1d\n" +
+	"expireTime\x12\"\n" +
 	"\n" +
-	"watch_path\x18\x03 \x01(\tR\twatchPath2\xea\x12\n" +
+	"watch_path\x18\x03 \x01(\tB\x03\x80\x01\x01R\twatchPath2\xea\x12\n" +
 	"\x0ePaymentService\x12\x8b\x01\n" +
 	"\x14CreatePaymentSession\x12'.gateway.v1.CreatePaymentSessionRequest\x1a(.gateway.v1.CreatePaymentSessionResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/payments/sessions\x12\x98\x01\n" +
 	"\x14UpdatePaymentSession\x12'.gateway.v1.UpdatePaymentSessionRequest\x1a(.gateway.v1.UpdatePaymentSessionResponse\"-\x82\xd3\xe4\x93\x02':\x01*2\"/v1/payments/sessions/{session_id}\x12\x8c\x01\n" +
@@ -4217,6 +4232,7 @@ func file_gateway_v1_payment_service_proto_init() {
 	}
 	file_gateway_v1_money_proto_init()
 	file_gateway_v1_payment_proto_init()
+	file_gateway_v1_personal_data_proto_init()
 	file_gateway_v1_watch_proto_init()
 	file_gateway_v1_payment_service_proto_msgTypes[11].OneofWrappers = []any{
 		(*GetPaymentStatusRequest_PaymentId)(nil),

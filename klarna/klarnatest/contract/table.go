@@ -8,6 +8,17 @@ var tabled = map[string][]string{
 	"network.md 1.1": {
 		"GET /v2/account/integration/ip-restrictions/allowed-ips",
 	},
+	"network.md 4": {
+		"GET /v2/distribution/products/payment/price-plans",
+		"GET /v2/distribution/products/payment/price-plans/{price_plan_id}",
+		"GET /v2/distribution/products/payment/payment-program-plans",
+		"GET /v2/distribution/products/payment/payment-program-plans/{payment_program_plan_id}",
+		"GET /v2/distribution/products/payment/payment-programs/{payment_program_id}",
+		"POST /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements",
+		"GET /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements",
+		"GET /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements/{id}",
+		"DELETE /v2/accounts/{partner_account_id}/products/payment/payment-programs/payment-program-enablements/{id}",
+	},
 	"network.md 10": {
 		"POST /v2/accounts/{partner_account_id}/payment/authorize",
 		"GET /v2/accounts/{partner_account_id}/payment/transactions/{payment_transaction_id}",

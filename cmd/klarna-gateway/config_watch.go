@@ -1,0 +1,39 @@
+package main
+
+import (
+	"fmt"
+	"time"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+// retentionConfig says how long what is kept; zero fields keep for ever.
+type retentionConfig struct {
+	Events        time.Duration `yaml:"events"`         // events recorded longer ago are trimmed, save the newest of each payment and account
+	EventCount    int64         `yaml:"event_count"`    // more events are trimmed
+	RawBodies     time.Duration `yaml:"raw_bodies"`     // the bytes that Klarna sent, of events recorded longer ago
+	FinalPayments time.Duration `yaml:"final_payments"` // payments that nothing more can come to, since their last event
+}
+
+func (r *retentionConfig) store() store.Retention {
+	return store.Retention{Events: r.Events, EventCount: r.EventCount, Raw: r.RawBodies, Final: r.FinalPayments}
+}
+
+// check tells everything that is wrong.
+func (r *retentionConfig) check() (flaws []error) {
+	for _, limit := range []struct {
+		name string
+		time time.Duration
+	}{{"events", r.Events}, {"raw_bodies", r.RawBodies}, {"final_payments", r.FinalPayments}} {
+		if limit.time < 0 {
+			flaws = append(flaws, fmt.Errorf("retention.%s: %s is negative", limit.name, limit.time))
+		}
+	}
+	if r.EventCount < 0 {
+		flaws = append(flaws, fmt.Errorf("retention.event_count: %d is negative", r.EventCount))
+	}
+	if r.FinalPayments > 0 && r.Events == 0 && r.EventCount == 0 {
+		flaws = append(flaws, fmt.Errorf("retention.final_payments: a payment goes with its last event, so events or event_count is needed"))
+	}
+	return flaws
+}

@@ -1,0 +1,165 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+	"google.golang.org/genproto/googleapis/rpc/code"
+
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/server"
+	"payments.internal/klarna-gateway/store"
+	"payments.internal/klarna-gateway/webhook"
+)
+
+// measures counts and times what happens, as the parts of the gateway tell of it. docs/metrics.md has the question that
+// each of them answers; labels are words of the API, of the configuration and of small sets, never what somebody sent.
+type measures struct {
+	received, answered, stored, signed metric.Int64Counter
+	calls, ours, klarnas               metric.Float64Histogram
+	attempts                           metric.Float64Histogram
+	klarnaCalls                        metric.Int64Counter
+	watchLag                           metric.Float64Histogram
+	commitUnits                        metric.Int64Histogram
+	commitTime                         metric.Float64Histogram
+}
+
+// Bounds of histograms, in seconds. A call to Klarna takes up to a minute, a commit some milliseconds.
+var (
+	callSeconds   = metric.WithExplicitBucketBoundaries(.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60)
+	shortSeconds  = metric.WithExplicitBucketBoundaries(.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 5)
+	lagSeconds    = metric.WithExplicitBucketBoundaries(.001, .005, .01, .05, .1, .5, 1, 5, 15, 60, 300)
+	unitsInCommit = metric.WithExplicitBucketBoundaries(1, 2, 4, 8, 16, 32, 64, 128, 256)
+)
+
+func newMeasures(meter metric.Meter) (*measures, error) {
+	m, make := &measures{}, &maker{meter: meter}
+	m.received = make.counter("klarna_gateway.webhook.received", "{delivery}", "Deliveries that came in at a door.")
+	m.answered = make.counter("klarna_gateway.webhook.answered", "{delivery}", "Deliveries by what became of them; the outcomes of a door add up to what it received.")
+	m.stored = make.counter("klarna_gateway.webhook.stored", "{delivery}", "Deliveries that are kept, by effect; the effects of a door add up to its outcome stored.")
+	m.signed = make.counter("klarna_gateway.webhook.signing_key.used", "{delivery}", "Deliveries with a good signature, by key.")
+	m.calls = make.histogram("rpc.server.call.duration", "Time from a call's arrival to its answer.", callSeconds)
+	m.ours = make.histogram("klarna_gateway.rpc.own.duration", "Part of unary calls that the gateway itself took: all but what was at Klarna.", callSeconds)
+	m.klarnas = make.histogram("klarna_gateway.rpc.klarna.duration", "Part of unary calls during which a call to Klarna was under way.", callSeconds)
+	m.attempts = make.histogram("http.client.request.duration", "Time of an attempt at a call to Klarna, from sending to the whole answer.", callSeconds)
+	m.klarnaCalls = make.counter("klarna_gateway.klarna.calls", "{attempt}", "Attempts at calls to Klarna and calls that were not sent, by merchant account and outcome.")
+	m.watchLag = make.histogram("klarna_gateway.watch.lag", "Time from an event's commit until it was handed to a watch's client.", lagSeconds)
+	m.commitTime = make.histogram("klarna_gateway.commit.duration", "Time of a commit, the wait for the disk included.", shortSeconds)
+	if make.err == nil {
+		m.commitUnits, make.err = meter.Int64Histogram("klarna_gateway.commit.units", metric.WithUnit("{unit}"),
+			metric.WithDescription("Units of work that were committed together."), unitsInCommit)
+	}
+	return m, make.err
+}
+
+// maker makes instruments and keeps the first error.
+type maker struct {
+	meter metric.Meter
+	err   error
+}
+
+func (m *maker) counter(name, unit, description string) metric.Int64Counter {
+	c, err := m.meter.Int64Counter(name, metric.WithUnit(unit), metric.WithDescription(description))
+	m.err = errors.Join(m.err, err)
+	return c
+}
+
+func (m *maker) histogram(name, description string, bounds metric.HistogramOption) metric.Float64Histogram {
+	h, err := m.meter.Float64Histogram(name, metric.WithUnit("s"), metric.WithDescription(description), bounds)
+	m.err = errors.Join(m.err, err)
+	return h
+}
+
+func with(attrs ...attribute.KeyValue) metric.MeasurementOption {
+	return metric.WithAttributeSet(attribute.NewSet(attrs...))
+}
+
+func text[T ~string](key string, value T) attribute.KeyValue {
+	return attribute.String(key, string(value))
+}
+
+func (m *measures) webhookReceived(ctx context.Context, door webhook.Door) {
+	m.received.Add(ctx, 1, with(text("door", door)))
+}
+
+func (m *measures) webhookAnswered(ctx context.Context, seen webhook.Seen) {
+	outcome := seen.Outcome
+	if outcome == webhook.Quarantined { // kept as well
+		outcome = webhook.Stored
+	}
+	m.answered.Add(ctx, 1, with(text("door", seen.Door), text("outcome", outcome)))
+	if seen.Effect != "" {
+		m.stored.Add(ctx, 1, with(text("door", seen.Door), text("effect", seen.Effect)))
+	}
+	if seen.Key.ID != "" {
+		m.signed.Add(ctx, 1, with(text("scheme", seen.Key.Scheme), text("merchant_account", seen.Key.MerchantAccount), text("signing_key_id", seen.Key.ID)))
+	}
+}
+
+func (m *measures) called(ctx context.Context, call server.Call) {
+	method := text("rpc.method", call.Method)
+	m.calls.Record(ctx, call.Duration.Seconds(), with(text("rpc.system.name", "grpc"), method, text("rpc.response.status_code", code.Code(call.Code).String())))
+	if !call.Stream {
+		m.klarnas.Record(ctx, call.AtKlarna.Seconds(), with(method))
+		m.ours.Record(ctx, (call.Duration - call.AtKlarna).Seconds(), with(method))
+	}
+}
+
+func (m *measures) sent(ctx context.Context, stream store.Stream, after time.Duration) {
+	m.watchLag.Record(ctx, after.Seconds(), with(text("stream", stream)))
+}
+
+// klarnaCalled counts what a merchant account's client does.
+func (m *measures) klarnaCalled(account string) func(context.Context, klarna.Call) {
+	return func(ctx context.Context, call klarna.Call) {
+		flaw := klarna.ErrorType(call)
+		m.klarnaCalls.Add(ctx, 1, with(text("merchant_account", account), text("outcome", outcomeOf(call, flaw))))
+		if call.Attempt == 0 {
+			return
+		}
+		attrs := []attribute.KeyValue{
+			text("http.request.method", call.Method), text("url.template", call.Path), attribute.Int("http.request.attempt", call.Attempt),
+		}
+		if call.Status != 0 {
+			attrs = append(attrs, attribute.Int("http.response.status_code", call.Status))
+		}
+		if flaw != "" {
+			attrs = append(attrs, text("error.type", flaw))
+		}
+		m.attempts.Record(ctx, call.Duration.Seconds(), with(attrs...))
+	}
+}
+
+// outcomeOf is what an operator wants to tell apart.
+func outcomeOf(call klarna.Call, flaw string) string {
+	var refused *klarna.Error
+	switch {
+	case flaw == "":
+		return "ok"
+	case flaw == "circuit_open", flaw == "rate_limited":
+		return "unsent_" + flaw
+	case call.Attempt == 0:
+		return "unsent"
+	case call.Status == 401 || errors.As(call.Err, &refused) && (refused.Code == "FORBIDDEN" || refused.Code == "MERCHANT_INACTIVE"):
+		return "credential"
+	case call.Status == 429:
+		return "too_many"
+	case call.Status >= 500:
+		return "failed"
+	case call.Status >= 300:
+		return "refused"
+	}
+	return "unanswered"
+}
+
+func (m *measures) committed(ctx context.Context, c store.Commit) {
+	result := "ok"
+	if c.Failed > 0 {
+		result = "failed"
+	}
+	m.commitUnits.Record(ctx, int64(c.Units))
+	m.commitTime.Record(ctx, c.Duration.Seconds(), with(text("result", result)))
+}

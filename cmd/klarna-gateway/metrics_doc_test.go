@@ -1,0 +1,62 @@
+package main
+
+import (
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// documented are the metrics that docs/observability.md lists, with their type and labels.
+type documentedMetric struct {
+	kind   string
+	labels []string
+}
+
+func documentedMetrics(t *testing.T) map[string]documentedMetric {
+	t.Helper()
+	text := string(must[[]byte](t)(os.ReadFile("../../docs/observability.md")))
+	row := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| ([a-z]+)[^|]*\\|([^|]*)\\|")
+	values := regexp.MustCompile(`\([^)]*\)`)
+	all := map[string]documentedMetric{}
+	for _, found := range row.FindAllStringSubmatch(text, -1) {
+		m := documentedMetric{kind: found[2]}
+		for label := range strings.FieldsFuncSeq(values.ReplaceAllString(found[3], ""), func(r rune) bool { return r == ',' || r == ' ' || r == '`' }) {
+			m.labels = append(m.labels, label)
+		}
+		all[found[1]] = m
+	}
+	return all
+}
+
+// family is the metric that a name of PromQL belongs to.
+func family(known map[string]documentedMetric, name string) (documentedMetric, bool) {
+	if m, exact := known[name]; exact {
+		return m, true
+	}
+	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+		if m, is := known[strings.TrimSuffix(name, suffix)]; is && strings.HasSuffix(name, suffix) && m.kind == "histogram" {
+			return m, true
+		}
+	}
+	return documentedMetric{}, false
+}
+
+// undocumented names what a scrape has that is not in the documentation.
+func undocumented(known map[string]documentedMetric, s scrape) (flaws []string) {
+	for _, one := range s.samples {
+		m, is := family(known, one.name)
+		if !is {
+			flaws = append(flaws, "metric "+one.name)
+			continue
+		}
+		for label := range one.labels {
+			if label != "le" && !slices.Contains(m.labels, label) {
+				flaws = append(flaws, "label "+label+" of "+one.name)
+			}
+		}
+	}
+	slices.Sort(flaws)
+	return slices.Compact(flaws)
+}

@@ -1,0 +1,215 @@
+package server
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/metadata"
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/descriptorpb"
+
+	"payments.internal/klarna-gateway/access"
+	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+)
+
+// wishFields are the fields by which a request asks for all personal data.
+var wishFields = []protoreflect.Name{"include_debtor_data", "include_raw"}
+
+// wish is which personal data a call asks for.
+type wish int
+
+// The wishes: what a request has no field for is asked for by calling, except bank accounts, which stand beside what is
+// asked for in many responses; and a watch that does not ask gets nothing.
+const (
+	wishNothing wish = iota
+	wishOwn
+	wishAll
+)
+
+// has tells whether a kind of personal data is asked for.
+func (w wish) has(kind gatewayv1.PersonalData) bool {
+	return w == wishAll || w == wishOwn && kind != gatewayv1.PersonalData_PERSONAL_DATA_BANK_ACCOUNT
+}
+
+// withheldKey is the header of a response from which personal data was left out, so that empty fields are not taken for
+// what is on record.
+const withheldKey = "gateway-personal-data"
+
+// hold is which fields of a message are not for everybody, and which messages in it have such fields.
+type hold struct {
+	personal, secret []protoreflect.FieldDescriptor
+	inside           []protoreflect.FieldDescriptor
+}
+
+var held sync.Map // of *hold by full name
+
+// holdOf finds out once per type of message what the options of its fields say.
+func holdOf(d protoreflect.MessageDescriptor) *hold {
+	if known, ok := held.Load(d.FullName()); ok {
+		return known.(*hold)
+	}
+	h := &hold{}
+	for i := range d.Fields().Len() {
+		field := d.Fields().Get(i)
+		switch kind := personalData(field); {
+		case secret(field):
+			h.secret = append(h.secret, field)
+		case kind == gatewayv1.PersonalData_PERSONAL_DATA_NONE:
+		case kind != gatewayv1.PersonalData_PERSONAL_DATA_UNSPECIFIED:
+			h.personal = append(h.personal, field)
+		case field.Message() != nil && holdsAny(field.Message(), map[protoreflect.FullName]bool{}):
+			h.inside = append(h.inside, field)
+		}
+	}
+	held.Store(d.FullName(), h)
+	return h
+}
+
+// holdsAny tells whether a message has such fields, at whatever depth.
+func holdsAny(d protoreflect.MessageDescriptor, seen map[protoreflect.FullName]bool) bool {
+	if seen[d.FullName()] {
+		return false
+	}
+	seen[d.FullName()] = true
+	for i := range d.Fields().Len() {
+		field := d.Fields().Get(i)
+		kind := personalData(field)
+		if secret(field) || kind > gatewayv1.PersonalData_PERSONAL_DATA_NONE {
+			return true
+		}
+		if field.Message() != nil && kind == gatewayv1.PersonalData_PERSONAL_DATA_UNSPECIFIED && holdsAny(field.Message(), seen) {
+			return true
+		}
+	}
+	return false
+}
+
+// personalData is the kind of personal data that a field holds by its option.
+func personalData(field protoreflect.FieldDescriptor) gatewayv1.PersonalData {
+	options, _ := field.Options().(*descriptorpb.FieldOptions)
+	kind, _ := proto.GetExtension(options, gatewayv1.E_Personal).(gatewayv1.PersonalData)
+	return kind
+}
+
+func secret(field protoreflect.FieldDescriptor) bool {
+	options, _ := field.Options().(*descriptorpb.FieldOptions)
+	return options.GetDebugRedact()
+}
+
+// eachHeld visits the fields of a message that are set and hold personal data or, if wanted, secrets.
+func eachHeld(m protoreflect.Message, secrets bool, visit func(protoreflect.Message, protoreflect.FieldDescriptor)) {
+	h := holdOf(m.Descriptor())
+	for _, field := range h.personal {
+		if m.Has(field) {
+			visit(m, field)
+		}
+	}
+	for _, field := range h.secret {
+		if secrets && m.Has(field) {
+			visit(m, field)
+		}
+	}
+	for _, field := range h.inside {
+		switch {
+		case !m.Has(field) || field.IsMap(): // the API has no maps of its own
+		case field.IsList():
+			for list, i := m.Get(field).List(), 0; i < list.Len(); i++ {
+				eachHeld(list.Get(i).Message(), secrets, visit)
+			}
+		default:
+			eachHeld(m.Get(field).Message(), secrets, visit)
+		}
+	}
+}
+
+// withhold empties the fields of a message that hold other personal data than may be seen, and tells whether there were
+// any.
+func withhold(m proto.Message, seen wish) (any bool) {
+	if seen == wishAll {
+		return false
+	}
+	eachHeld(m.ProtoReflect(), false, func(in protoreflect.Message, field protoreflect.FieldDescriptor) {
+		if !seen.has(personalData(field)) {
+			in.Clear(field)
+			any = true
+		}
+	})
+	return any
+}
+
+// asks notes whether the call asks for personal data.
+func (d *decision) asks(req proto.Message, watch bool) {
+	if d == nil {
+		return
+	}
+	d.wish = wishOwn
+	if watch {
+		d.wish = wishNothing
+	}
+	m := req.ProtoReflect()
+	for _, name := range wishFields {
+		if field := m.Descriptor().Fields().ByName(name); field != nil && m.Get(field).Bool() {
+			d.wish = wishAll
+		}
+	}
+}
+
+// sees is which personal data the call's answer may hold: what is asked for and permitted.
+func (d *decision) sees() wish {
+	if d == nil || d.ticket != nil {
+		return wishNothing
+	}
+	grant := d.grant
+	if d.account != "" {
+		grant = grant.For(d.account)
+	}
+	permitted := grant.Scope(access.PersonalData)
+	for _, partner := range d.partners {
+		permitted = permitted && grant.ForPartner(partner).Scope(access.PersonalData)
+	}
+	if !permitted {
+		return wishNothing
+	}
+	return d.wish
+}
+
+// show leaves personal data out of a response that is not for the caller to see it in, and says so in a header.
+func show(ctx context.Context, res any) {
+	m, ok := res.(proto.Message)
+	if !ok || !withhold(m, decisionOf(ctx).sees()) {
+		return
+	}
+	_ = grpc.SetHeader(ctx, metadata.Pairs(withheldKey, "withheld")) // a watch has sent its headers
+}
+
+// redacted is a message as it may stand in logs: what is personal or secret in it is left out or ***.
+type redacted struct{ proto.Message }
+
+// LogValue implements slog.LogValuer.
+func (r redacted) LogValue() slog.Value {
+	m := proto.Clone(r.Message)
+	eachHeld(m.ProtoReflect(), true, func(in protoreflect.Message, field protoreflect.FieldDescriptor) {
+		if field.Kind() == protoreflect.StringKind && !field.IsList() {
+			in.Set(field, protoreflect.ValueOfString("***"))
+			return
+		}
+		in.Clear(field)
+	})
+	text, err := protojson.MarshalOptions{UseProtoNames: true}.Marshal(m)
+	if err != nil { // strings that are not UTF-8
+		return slog.StringValue(string(m.ProtoReflect().Descriptor().FullName()))
+	}
+	return slog.StringValue(string(text))
+}
+
+// RedactAttr is for slog.HandlerOptions.ReplaceAttr: messages of the API are logged without what is personal or secret.
+func RedactAttr(_ []string, a slog.Attr) slog.Attr {
+	if m, ok := a.Value.Any().(proto.Message); ok && a.Value.Kind() == slog.KindAny {
+		a.Value = redacted{m}.LogValue()
+	}
+	return a
+}
