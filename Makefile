@@ -8,7 +8,7 @@ BASE     ?= main
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help all build run demo test race contract fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
+.PHONY: help all build run demo test race bench contract fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +29,11 @@ test: ## every test, with the race detector
 
 race: ## every test with the race detector, three times over, nothing from the cache
 	$(GO) test -race -count=3 ./...
+
+# BENCH=webhook,capture runs rows by name; BENCH_FLAGS=-full takes the largest logs, -quick is a smoke.
+bench: build ## the gateway against what it could be instead: docs/performance.md, about 8 minutes
+	@mkdir -p .build && $(GO) build -trimpath -o .build/bench-program ./bench
+	.build/bench-program -only '$(BENCH)' -write docs $(BENCH_FLAGS)
 
 # The table needs the tests of the whole server; without Klarna's documents there is none.
 contract: ## every operation of Klarna's: which client method and RPC reach it, and whether what passes is as described

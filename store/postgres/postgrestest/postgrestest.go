@@ -34,8 +34,8 @@ var shared struct {
 	err    error
 }
 
-// errMissing says that there is no server to test with.
-var errMissing = errors.New("PostgreSQL is not installed, and " + variable + " names none")
+// ErrMissing says that there is no server to test with.
+var ErrMissing = errors.New("PostgreSQL is not installed, and " + variable + " names none")
 
 // Tests are the tests of a package, for its TestMain: a server that they have started ends with them.
 type Tests struct{ *testing.M }
@@ -68,7 +68,7 @@ func URL(t testing.TB) string {
 
 func missing(t testing.TB, err error) {
 	t.Helper()
-	if errors.Is(err, errMissing) && os.Getenv("CI") == "" {
+	if errors.Is(err, ErrMissing) && os.Getenv("CI") == "" {
 		t.Skipf("skipped: %v", err)
 	}
 	if err != nil {
@@ -121,13 +121,16 @@ func bin() (string, error) {
 			return dir, nil
 		}
 	}
-	return "", errMissing
+	return "", ErrMissing
 }
 
-// Private starts a server for one test, which may stop and start it. It waits for the disk, as a server in use does.
+// Durable starts a server that waits for the disk, as one in use does.
+func Durable() (*Server, error) { return start("-c", "fsync=on") }
+
+// Private starts a server for one test, which may stop and start it. It waits for the disk.
 func Private(t testing.TB) *Server {
 	t.Helper()
-	s, err := start("-c", "fsync=on")
+	s, err := Durable()
 	missing(t, err)
 	t.Cleanup(s.Stop)
 	return s
