@@ -8,7 +8,7 @@ BASE     ?= main
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help all build run demo test race bench contract fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
+.PHONY: help all build run demo test race bench contract chaos fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,13 @@ contract: ## every operation of Klarna's: which client method and RPC reach it, 
 	$(GO) test -count=1 ./klarna/klarnatest/... ./operation
 	@mkdir -p .build && rm -f .build/contract.md
 	@$(GO) test -count=1 ./server -args -contract=$(CURDIR)/.build/contract.md; code=$$?; cat .build/contract.md && exit $$code
+
+# Columns of the table that the two tests add their rows to.
+CHAOS_COLUMNS := | Over | What happened under load | Webhooks sent, not answered, on record though the answer was lost | Sales with all their answers | Calls, failed, effects at Klarna | Events taken, in watches | Missing, twice, out of order, done twice | Took |
+chaos: ## 200 kills over SQLite and 50 troubles over PostgreSQL, under load: what was lost, doubled or out of order; minutes
+	@mkdir -p .build && printf '%s\n|---|---|---|---|---|---|---|---|\n' '$(CHAOS_COLUMNS)' > .build/chaos.md
+	@CI=true $(GO) test -count=1 -timeout=20m -run='^(TestKill_WebhooksThatWereAnswered|TestReplicas_LoseNothing)' ./cmd/klarna-gateway \
+		-args -kill-cycles=200 -replica-cycles=50 -leases -figures=$(CURDIR)/.build/chaos.md; code=$$?; cat .build/chaos.md; exit $$code
 
 # go test fuzzes one target at a time.
 fuzz: ## every fuzz target for FUZZTIME

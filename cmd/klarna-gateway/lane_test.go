@@ -2,15 +2,10 @@ package main
 
 import (
 	"bytes"
-	"cmp"
-	"context"
 	"errors"
 	"io"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -19,13 +14,12 @@ import (
 	"payments.internal/klarna-gateway/klarna/klarnatest"
 )
 
-// lane is a merchant account with its own Klarna, which sends one webhook after the other, and its own watcher. Lanes
-// send beside one another, so commits are shared.
+// lane is a merchant account with its own Klarna, which sends one webhook after the other. Lanes send beside one another,
+// so commits are shared.
 type lane struct {
 	name    string
 	sim     *klarnatest.Server
 	account string
-	watcher watcher
 
 	mu       sync.Mutex
 	attempts []attempted
@@ -53,10 +47,16 @@ func (l *lane) onboard(t *testing.T, p *process) {
 	}
 }
 
-// load has Klarna send webhooks until one is not answered or the gateway is gone, those first that it has to repeat.
-func (l *lane) load(t *testing.T, p *process) {
+// load has Klarna send webhooks until it is over, those first that it has to repeat. It goes on after one that is not
+// answered, which comes again with the next load.
+func (l *lane) load(t *testing.T, over <-chan struct{}) {
 	l.sim.Advance(2 * time.Minute)
-	for started := time.Now(); !p.gone() && !l.failedSince(started); {
+	for {
+		select {
+		case <-over:
+			return
+		default:
+		}
 		turn := l.sim.DisableProduct
 		if state, _ := l.sim.Account(l.account); state.ProductState == "DISABLED" {
 			turn = l.sim.EnableProduct
@@ -65,84 +65,26 @@ func (l *lane) load(t *testing.T, p *process) {
 			t.Error(err)
 			return
 		}
-	}
-}
-
-// failedSince tells whether the newest webhook began later and was not answered 200.
-func (l *lane) failedSince(started time.Time) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	newest := l.attempts[len(l.attempts)-1]
-	return !newest.ok && newest.began.After(started)
-}
-
-// watch follows from where the watcher left off until the gateway is gone or the watcher leaves.
-func (l *lane) watch(ctx context.Context, p *process) {
-	conn := p.connect()
-	defer conn.Close()
-	request := &gatewayv1.WatchAccountStateRequest{
-		MerchantAccount: l.name, From: &gatewayv1.WatchAccountStateRequest_Start{Start: gatewayv1.WatchStart_WATCH_START_EARLIEST},
-	}
-	if token := l.watcher.token; token != "" {
-		request.From = &gatewayv1.WatchAccountStateRequest_ResumeToken{ResumeToken: token}
-	}
-	stream, err := gatewayv1.NewPartnerServiceClient(conn).WatchAccountState(ctx, request)
-	for err == nil {
-		var res *gatewayv1.WatchAccountStateResponse
-		if res, err = stream.Recv(); err == nil {
-			l.watcher.take(res)
+		if l.newest().ok {
+			continue
 		}
-		for l.watcher.hang.Load() && !p.gone() {
-			<-p.ended // and then reads what had come
+		select {
+		case <-over:
+		case <-time.After(100 * time.Millisecond):
 		}
 	}
-	l.watcher.ended = err
 }
 
-// watcher is a caller who keeps what came and the token behind it.
-type watcher struct {
-	// For the one who watches.
-	token string                     // of the last response taken
-	why   gatewayv1.StreamEnd_Reason // what the last response said of the end
-	ended error                      // io.EOF if the watch was not cut off
-	hang  atomic.Bool
-
-	mu     sync.Mutex
-	events []*gatewayv1.AccountEvent
-	seen   map[string]int // notifications by Klarna's event id
-}
-
-func (w *watcher) take(res *gatewayv1.WatchAccountStateResponse) {
-	w.token, w.why = res.GetResumeToken(), res.GetStreamEnd().GetReason()
-	ev := res.GetEvent()
-	if ev == nil {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.seen == nil {
-		w.seen = map[string]int{}
-	}
-	w.events = append(w.events, ev)
-	w.seen[klarnaID(ev)]++
-}
-
-// klarnaID is the last part of an event's id; for a notification it is Klarna's.
-func klarnaID(ev *gatewayv1.AccountEvent) string {
-	return ev.GetEventId()[strings.LastIndexByte(ev.GetEventId(), ':')+1:]
-}
-
-// complete tells whether everything that was answered 200 has come to the watcher.
-func (l *lane) complete() bool {
+func (l *lane) newest() attempted {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.watcher.mu.Lock()
-	defer l.watcher.mu.Unlock()
-	return !slices.ContainsFunc(l.attempts, func(a attempted) bool { return a.ok && l.watcher.seen[a.event] == 0 })
+	return l.attempts[len(l.attempts)-1]
 }
 
 // unanswered are the webhooks that never got their 200.
 func (l *lane) unanswered() map[string]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	open := map[string]bool{}
 	for _, a := range l.attempts {
 		open[a.event] = true
@@ -155,26 +97,27 @@ func (l *lane) unanswered() map[string]bool {
 	return open
 }
 
-// unheard counts the webhooks that were on record before the attempt began that got its answer: the gateway was killed
-// between the two.
-func (l *lane) unheard() (n int) {
+// unheard counts the webhooks that were on record before the attempt began that got its answer: whoever should have
+// answered was gone between the two.
+func (l *lane) unheard(w *watcher) (n int) {
 	answered := map[string]time.Time{}
 	for _, a := range l.attempts {
 		if a.ok {
 			answered[a.event] = a.began
 		}
 	}
-	for _, ev := range l.watcher.events {
-		if began, ok := answered[klarnaID(ev)]; ok && ev.GetRecordTime().AsTime().Before(began) {
+	for _, ev := range w.events {
+		if began, ok := answered[ev.klarnaID()]; ok && ev.recorded.Before(began) {
 			n++
 		}
 	}
 	return n
 }
 
-// check holds what came against what Klarna sent.
-func (l *lane) check(t *testing.T) {
+// check holds what came to a watcher against what Klarna sent.
+func (l *lane) check(t *testing.T, w *watcher) flaws {
 	t.Helper()
+	f := w.check(t)
 	began, answered := map[string]time.Time{}, map[string]time.Time{}
 	for _, a := range l.attempts {
 		if _, again := began[a.event]; !again {
@@ -184,63 +127,38 @@ func (l *lane) check(t *testing.T) {
 			answered[a.event] = a.ended
 		}
 	}
-	ids := map[string]bool{}
-	var last int64
 	var newest time.Time // when the sending of anything that came so far began
-	for _, ev := range l.watcher.events {
-		if ids[ev.GetEventId()] {
-			t.Errorf("%s: event %s came twice", l.name, ev.GetEventId())
-		}
-		ids[ev.GetEventId()] = true
-		if ev.GetPosition() <= last {
-			t.Errorf("%s: position %d came behind %d", l.name, ev.GetPosition(), last)
-		}
-		last = ev.GetPosition()
-		sent, notification := began[klarnaID(ev)]
+	for _, ev := range w.events {
+		sent, notification := began[ev.klarnaID()]
 		if !notification {
 			continue
 		}
-		if answered[klarnaID(ev)].Before(newest) {
-			t.Errorf("%s: event %s was answered before another was sent that came before it", l.name, ev.GetEventId())
+		if answered[ev.klarnaID()].Before(newest) {
+			t.Errorf("%s: event %s was answered before another was sent that came before it", l.name, ev.id)
+			f.disordered++
 		}
 		if sent.After(newest) {
 			newest = sent
 		}
 	}
 	for id := range began {
-		if n := l.watcher.seen[id]; n != 1 {
+		switch n := w.seen[id]; {
+		case n == 0:
+			t.Errorf("%s: webhook %s did not come", l.name, id)
+			f.missing++
+		case n > 1:
 			t.Errorf("%s: webhook %s came %d times", l.name, id, n)
+			f.twice++
 		}
 	}
-}
-
-// checkLog compares what came bit by bit with the log read in one go.
-func (l *lane) checkLog(t *testing.T, p *process) {
-	t.Helper()
-	whole := &lane{name: l.name}
-	ctx, leave := context.WithCancel(t.Context())
-	var watching sync.WaitGroup
-	watching.Go(func() { whole.watch(ctx, p) })
-	until(t, "the whole log", func() bool {
-		whole.watcher.mu.Lock()
-		defer whole.watcher.mu.Unlock()
-		return len(whole.watcher.events) >= len(l.watcher.events)
-	})
-	leave()
-	watching.Wait()
-	same := func(a, b *gatewayv1.AccountEvent) int {
-		return cmp.Or(cmp.Compare(a.GetPosition(), b.GetPosition()), cmp.Compare(a.GetEventId(), b.GetEventId()))
-	}
-	if slices.CompareFunc(whole.watcher.events, l.watcher.events, same) != 0 {
-		t.Errorf("%s: the log holds other events, or in another order, than came to the watcher", l.name)
-	}
+	return f
 }
 
 // witness notes what Klarna posts and what it is answered.
 type witness struct {
-	next     http.RoundTripper
-	lane     *lane
-	answered *countdown
+	next             http.RoundTripper
+	lane             *lane
+	answered, failed *countdown
 }
 
 func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -262,6 +180,41 @@ func (w *witness) RoundTrip(req *http.Request) (*http.Response, error) {
 	w.lane.mu.Unlock()
 	if a.ok {
 		w.answered.count()
+	} else {
+		w.failed.count()
 	}
 	return res, err
+}
+
+// countdown does something at one of the occasions to come, before anybody else hears of it.
+type countdown struct {
+	mu   sync.Mutex
+	left int
+	then func()
+}
+
+func (c *countdown) start(n int, then func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.left, c.then = n, then
+}
+
+func (c *countdown) count() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.left--; c.left == 0 {
+		c.then()
+	}
+}
+
+// await waits for the nth occasion from now on.
+func (c *countdown) await(t *testing.T, what string, n int) {
+	t.Helper()
+	came := make(chan struct{})
+	c.start(n, func() { close(came) })
+	select {
+	case <-came:
+	case <-time.After(patience):
+		t.Fatalf("still waiting for %s", what)
+	}
 }

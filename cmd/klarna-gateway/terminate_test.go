@@ -31,38 +31,41 @@ import (
 func TestTerminate_WatchesEndWithATokenThatTheNextGatewayTakes(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, 10*time.Second)
-	l := &lane{name: "acquirer-1"}
-	var answers countdown
-	l.sim = s.acquirer(l.name, &witness{next: s.posts, lane: l, answered: &answers})
+	l, w := &lane{name: "acquirer-1"}, &watcher{account: "acquirer-1"}
+	var answers, failures countdown
+	l.sim = s.acquirer(l.name, &witness{next: s.posts, lane: l, answered: &answers, failed: &failures})
 	p := s.start()
 	l.onboard(t, p)
 	var overREST []string
 	from := "start=WATCH_START_EARLIEST"
 	for range 3 {
 		var running sync.WaitGroup
-		running.Go(func() { l.watch(t.Context(), p) })
-		until(t, "what was answered before", l.complete)
+		running.Go(func() { w.watch(t.Context(), p) })
+		until(t, "what was answered before", func() bool { return w.complete(l) })
 		lines := openREST(t, p, from)
 		answers.start(10, func() { p.signal(syscall.SIGTERM) })
-		running.Go(func() { l.load(t, p) })
+		running.Go(func() { l.load(t, p.ended) })
 		events, last, err := readREST(lines)
 		running.Wait()
 		if err != nil || last.Result.StreamEnd == nil || last.Result.StreamEnd.Reason != "REASON_DRAINING" {
 			t.Fatalf("the watch over REST ended with %+v, %v", last, err)
 		}
 		overREST, from = append(overREST, events...), "resumeToken="+url.QueryEscape(last.Result.ResumeToken)
-		if l.watcher.why != gatewayv1.StreamEnd_REASON_DRAINING || !errors.Is(l.watcher.ended, io.EOF) {
-			t.Fatalf("the watch ended with %v, %v", l.watcher.why, l.watcher.ended)
+		if w.why != gatewayv1.StreamEnd_REASON_DRAINING || !errors.Is(w.ended, io.EOF) {
+			t.Fatalf("the watch ended with %v, %v", w.why, w.ended)
 		}
 		p.terminate(t)
 		p = s.start()
 	}
-	finish(t, p, []*lane{l})
-	l.check(t)
-	l.checkLog(t, p)
+	l.sim.Advance(24 * time.Hour)
+	w.follow(t.Context(), func() *process { return p })
+	until(t, "everything that was answered", func() bool { return len(l.unanswered()) == 0 && w.complete(l) })
+	w.goAway()
+	l.check(t, w)
+	w.checkLog(t, p)
 	var overGRPC []string
-	for _, ev := range l.watcher.events {
-		overGRPC = append(overGRPC, ev.GetEventId())
+	for _, ev := range w.events {
+		overGRPC = append(overGRPC, ev.id)
 	}
 	for lines := openREST(t, p, from); len(overREST) < len(overGRPC); {
 		line, err := nextREST(lines)
