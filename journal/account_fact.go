@@ -154,7 +154,27 @@ func (j *Journal) appendAccount(ctx context.Context, tx store.Tx, subject store.
 	if err != nil {
 		return rec, fmt.Errorf("append account event: %w", err)
 	}
+	if before.State != after.State && after.State != AccountPartial && after.AccountID != "" {
+		if err := j.EndIn(ctx, tx, after.matterID(), fact.Cause); err != nil {
+			return rec, err
+		}
+	}
 	return rec, j.followAccount(ctx, tx, after, late, fact)
+}
+
+func (a *Account) matterID() string {
+	return MatterID(a.MerchantAccount, AccountNotOperational, a.AccountID)
+}
+
+// NotOperational raises an account that does not become operational as a matter for a person.
+func (j *Journal) NotOperational(ctx context.Context, a Account) error {
+	return j.store.Do(ctx, func(tx store.Tx) error {
+		return j.RaiseAgainIn(ctx, tx, Matter{
+			ID: a.matterID(), MerchantAccount: a.MerchantAccount, Reason: AccountNotOperational,
+			Message: "still " + a.State + " since " + a.CreatedAt.UTC().Format(time.RFC3339) + "; Klarna sends a lost notification again for 21 hours at most",
+			About:   MatterSubject{PartnerAccountID: a.AccountID, Work: Work{Kind: JobReadAccount, Key: a.AccountID}},
+		}, Clock, a.CreatedAt)
+	})
 }
 
 // followAccount reads the account when it does not become operational in time, and when what we were told and what

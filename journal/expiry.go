@@ -1,6 +1,9 @@
 package journal
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // ExpiryWarnings are how long before something runs out its watchers are told, the longest first.
 var ExpiryWarnings = []time.Duration{7 * 24 * time.Hour, 24 * time.Hour}
@@ -35,7 +38,7 @@ func ExpiryWarning(now, expires time.Time) (within time.Duration, due bool) {
 }
 
 // expiry takes that something runs out. What was told about the same end is not told again, nor what comes before it.
-func (c *change) expiry(p *Payment, e *ExpiryFacts) {
+func (c *change) expiry(p *Payment, e *ExpiryFacts, now time.Time) {
 	if p.Expiry != nil && p.Expiry.At.Equal(e.At) && p.Expiry.Within <= e.Within {
 		return
 	}
@@ -46,6 +49,11 @@ func (c *change) expiry(p *Payment, e *ExpiryFacts) {
 		c.kind = KindExpired
 	case e.Within <= 24*time.Hour:
 		c.kind = KindExpiresInOneDay
+		if p.hasOrder() && p.RemainingAmount > 0 {
+			p.attend(AuthorizationExpiring, fmt.Sprintf("the authorisation runs out at %s, and %d minor units of %s are not captured",
+				e.At.UTC().Format(time.RFC3339), p.RemainingAmount, p.Currency), now)
+			c.attention = AuthorizationExpiring
+		}
 	default:
 		c.kind = KindExpiresInSevenDays
 	}

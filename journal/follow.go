@@ -22,10 +22,14 @@ const (
 	JobReadAccount        = "read_account"       // the notification may be lost: read the account
 	JobResolve            = "resolve_request"    // find out what became of a request; the key is its operation and id
 	JobExpireToken        = "expire_token"       // tell that an authorisation ran out before there was an order
+	JobAwaitPayment       = "await_payment"      // raise attention if a payment status was told to be open, and then nothing
+	JobEndOrphan          = "end_orphan"         // what nobody has has lapsed
 	TokenLife             = 60 * time.Minute     // Klarna: an authorisation token is good for 60 minutes
 	acknowledgeReminderAt = -8 * time.Hour       // before acknowledgeWithin ends: 40 h of the 48
 	firstOrderRead        = 24 * time.Hour       // after an order was placed: the answer does not tell when it runs out
 	expiryGrace           = 5 * time.Minute      // how long after an expiry Klarna is asked
+	fraudRead             = time.Hour            // how often an order is read that Klarna has not decided on
+	orphanLife            = 48 * time.Hour       // Klarna: a session lives for 48 hours, and its pages with it
 )
 
 // followPayment adds the work that follows from a change, in the same commit.
@@ -62,9 +66,13 @@ func (j *Journal) followPayment(ctx context.Context, tx store.Tx, before, after 
 		}
 	}
 	follow(after.OrderID != "" && before.OrderID == "", JobReadOrder, after.OrderID, after.expiry(now), time.Time{})
-	follow(after.Checkout && !before.Checkout && !after.Acknowledged && policy.AcknowledgeOrders, JobAcknowledge, after.OrderID, now, time.Time{})
-	follow(after.Checkout && !before.Checkout && !after.Acknowledged && !policy.AcknowledgeOrders, JobRemindAcknowledge, after.OrderID, after.AcknowledgeBy.Add(acknowledgeReminderAt), time.Time{})
-	follow(after.AcknowledgeWanted && !before.AcknowledgeWanted && !after.Acknowledged, JobAcknowledge, after.OrderID, now, time.Time{})
+	follow(after.FraudStatus == fraudPending && before.FraudStatus != fraudPending && after.OrderID != "", JobReadOrder, after.OrderID, now.Add(fraudRead), time.Time{})
+	follow(after.Status == StatusUnpaid && before.Status != StatusUnpaid && after.OrderID != "", JobAwaitPayment, after.OrderID, now.Add(j.silentAfter), time.Time{})
+	follow(fact.Orphan != "" && after.SessionID != "", JobEndOrphan, after.SessionID, now.Add(orphanLife), time.Time{})
+	overdue := after.AcknowledgeBy.Add(acknowledgeReminderAt)
+	follow(after.Checkout && !before.Checkout && !after.Acknowledged && policy.AcknowledgeOrders, JobAcknowledge, after.OrderID, now, overdue)
+	follow(after.Checkout && !before.Checkout && !after.Acknowledged && !policy.AcknowledgeOrders, JobRemindAcknowledge, after.OrderID, overdue, time.Time{})
+	follow(after.AcknowledgeWanted && !before.AcknowledgeWanted && !after.Acknowledged, JobAcknowledge, after.OrderID, now, overdue)
 	follow(len(after.Attentions) > len(before.Attentions) && fact.Cause == Notification && after.OrderID != "", JobReadOrder, after.OrderID, now, time.Time{})
 	j.followNetwork(follow, before, after, fact)
 	return errors.Join(errs...)

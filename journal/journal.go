@@ -66,6 +66,9 @@ type Config struct {
 	SessionReadDelay time.Duration
 	// AccountReadDelay is how long an account may take to become operational before it is read; 0 means 5 minutes.
 	AccountReadDelay time.Duration
+	// SilentPaymentAfter is how long an order may stay UNPAID without another word of Klarna's before that needs attention;
+	// 0 means 7 days.
+	SilentPaymentAfter time.Duration
 	// CorrelationID is Klarna's, of the call under ctx that taught a fact; it is kept with the event. Nil: there is none.
 	CorrelationID func(ctx context.Context) string
 }
@@ -76,7 +79,7 @@ type Journal struct {
 	policy func(string) Policy
 	log    *slog.Logger
 
-	sessionReadDelay, accountReadDelay time.Duration
+	sessionReadDelay, accountReadDelay, silentAfter time.Duration
 
 	correlationID func(context.Context) string
 }
@@ -85,7 +88,7 @@ type Journal struct {
 func New(cfg Config) *Journal {
 	j := &Journal{
 		store: cfg.Store, policy: cfg.Policy, log: cfg.Logger,
-		sessionReadDelay: cfg.SessionReadDelay, accountReadDelay: cfg.AccountReadDelay,
+		sessionReadDelay: cfg.SessionReadDelay, accountReadDelay: cfg.AccountReadDelay, silentAfter: cfg.SilentPaymentAfter,
 		correlationID: cfg.CorrelationID,
 	}
 	if j.policy == nil {
@@ -99,6 +102,9 @@ func New(cfg Config) *Journal {
 	}
 	if j.sessionReadDelay == 0 {
 		j.sessionReadDelay = 2 * time.Minute
+	}
+	if j.silentAfter == 0 {
+		j.silentAfter = 7 * 24 * time.Hour
 	}
 	if j.accountReadDelay == 0 {
 		j.accountReadDelay = 5 * time.Minute

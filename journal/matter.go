@@ -119,6 +119,15 @@ func (j *Journal) raise(ctx context.Context, tx store.Tx, m Matter, cause Cause,
 	return j.appendMatter(ctx, tx, subject, m, kind, cause, "")
 }
 
+// RaiseAgainIn is RaiseIn, unless a person has put the matter aside since a time: what goes on is no new matter.
+func (j *Journal) RaiseAgainIn(ctx context.Context, tx store.Tx, m Matter, cause Cause, began time.Time) error {
+	_, known, err := j.matter(ctx, tx, m.ID)
+	if err != nil || known.State == MatterDismissed && !known.EndedAt.Before(began) {
+		return err
+	}
+	return j.raise(ctx, tx, m, cause, j.store.Now())
+}
+
 // EndIn ends a matter, if it is open, because its cause is gone.
 func (j *Journal) EndIn(ctx context.Context, tx store.Tx, id string, cause Cause) error {
 	subject, m, err := j.matter(ctx, tx, id)
@@ -144,14 +153,14 @@ func (j *Journal) matter(ctx context.Context, tx store.Tx, id string) (subject s
 	return subject, m, err
 }
 
-// appendMatter appends what happened to a matter. Without an id of its own the event is named by the one before it.
+// appendMatter appends what happened to a matter.
 func (j *Journal) appendMatter(ctx context.Context, tx store.Tx, subject store.Subject, m Matter, kind string, cause Cause, eventID string) error {
 	body, err := json.Marshal(m)
 	if err != nil {
 		return fmt.Errorf("encode matter: %w", err)
 	}
 	if eventID == "" {
-		eventID = fmt.Sprintf("attention:%s:%d", m.ID, subject.Latest)
+		eventID = "attention:" + uuid.NewString()
 	}
 	_, err = tx.Append(ctx, store.Event{
 		ID: eventID, Stream: store.Attentions, MerchantAccount: m.MerchantAccount, Subject: m.ID, Kind: kind, Cause: string(cause),

@@ -2,9 +2,10 @@ package journal
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -53,39 +54,46 @@ func (j *Journal) indexPayments(ctx context.Context) error {
 		if err != nil || len(found) == 0 {
 			return err
 		}
-		for _, subject := range found {
-			var entry struct {
-				Payment struct {
-					Attentions []json.RawMessage `json:"attentions"`
-				} `json:"payment"`
+		err = j.store.Do(ctx, func(tx store.Tx) error {
+			for _, subject := range found {
+				if err := j.indexPayment(ctx, tx, subject); err != nil {
+					return err
+				}
 			}
-			if err := json.Unmarshal(subject.Body, &entry); err != nil {
-				return fmt.Errorf("decode payment: %w", err)
-			}
-			if len(entry.Payment.Attentions) == 0 {
-				continue
-			}
-			if err := j.store.Do(ctx, func(tx store.Tx) error { return j.indexPayment(ctx, tx, subject.ID) }); err != nil {
-				return err
-			}
+			return nil
+		})
+		if err != nil {
+			return err
 		}
 		q.After = found[len(found)-1].Latest
 	}
 }
 
-// indexPayment reads the payment again: it may have changed since the page was read.
-func (j *Journal) indexPayment(ctx context.Context, tx store.Tx, id string) error {
-	subject, err := tx.Subject(ctx, id)
-	if err != nil {
-		return err
-	}
+// indexPayment raises the matters of a payment, and has an order read within a day that nothing would be heard of otherwise.
+func (j *Journal) indexPayment(ctx context.Context, tx store.Tx, subject store.Subject) error {
 	entry, err := DecodePaymentEntry(subject.Body)
 	if err != nil {
 		return err
 	}
+	if p := &entry.Payment; p.OrderID != "" && !p.State.Final() {
+		err := tx.AddJob(ctx, store.Job{
+			Kind: JobReadOrder, MerchantAccount: p.MerchantAccount, Key: p.OrderID, RunAt: j.store.Now().Add(rand.N(24 * time.Hour)),
+		})
+		if err != nil {
+			return fmt.Errorf("add job %s: %w", JobReadOrder, err)
+		}
+	}
+	if len(entry.Payment.Attentions) == 0 {
+		return nil
+	}
+	if subject, err = tx.Subject(ctx, subject.ID); err != nil { // it may have changed since the page was read
+		return err
+	}
+	if entry, err = DecodePaymentEntry(subject.Body); err != nil {
+		return err
+	}
 	for _, a := range entry.Payment.Attentions {
-		m := entry.Payment.matterOf(a)
-		if err := j.raise(ctx, tx, m, Clock, a.At); err != nil {
+		if err := j.raise(ctx, tx, entry.Payment.matterOf(a), Clock, a.At); err != nil {
 			return err
 		}
 	}

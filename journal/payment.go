@@ -40,6 +40,9 @@ const (
 	orderExpired   = "EXPIRED"
 )
 
+// fraudPending is Klarna's word for an order that it has not decided on yet.
+const fraudPending = "PENDING"
+
 // OrderPolicy says who places the order of a session; empty means the merchant account's policy.
 type OrderPolicy string
 
@@ -106,6 +109,9 @@ const (
 	OrphanSession    OrphanKind = "SESSION"
 	OrphanHostedPage OrphanKind = "HOSTED_PAGE"
 )
+
+// orphanNames are for people.
+var orphanNames = map[OrphanKind]string{OrphanSession: "session", OrphanHostedPage: "hosted page"}
 
 // Orphan is something that Klarna may have made in an attempt whose answer was lost, where it takes no idempotency key: it
 // cannot be looked for, nobody has its id, and it expires by itself.

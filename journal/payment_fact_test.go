@@ -152,7 +152,7 @@ func TestJournal_AddsTheWorkThatFollows(t *testing.T) {
 		"the session may want it placed": {
 			Policy{}, []PaymentFact{automatic, authorized("cb", token, 0)}, []work{{JobPlaceOrder, session, noon}, read, lapse},
 		},
-		"an order is read to learn when it runs out": {Policy{}, []PaymentFact{told("n1", StatusUnpaid, 0)}, []work{expiry}},
+		"an order is read to learn when it runs out": {Policy{}, []PaymentFact{told("n1", StatusUnpaid, 0)}, []work{expiry, {JobAwaitPayment, order, noon.Add(7 * 24 * time.Hour)}}},
 		"a token after the order is given back": {
 			Policy{}, []PaymentFact{opened(), placed(), authorized("cb", token, 0)}, []work{{JobReleaseToken, TokenKey(token), noon}, read, expiry},
 		},

@@ -35,6 +35,7 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 	}
 	if f.Orphan != "" {
 		p.Orphans = append(slices.Clone(p.Orphans), Orphan{Kind: f.Orphan, At: f.At})
+		p.attend(OrphanPossible, "an answer was lost: at Klarna there may be another "+orphanNames[f.Orphan]+", which nobody has; it lapses by itself", now)
 	}
 	if f.Token != "" {
 		c.token(p, f)
@@ -51,7 +52,7 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 		c.tokenExpired(p, f)
 	}
 	if f.Expiry != nil {
-		c.expiry(p, f.Expiry)
+		c.expiry(p, f.Expiry, now)
 	}
 	if f.Order != nil {
 		c.order(p, f, before)
@@ -88,6 +89,7 @@ func fold(p *Payment, f *PaymentFact, now time.Time) (c change) {
 		c.kind, c.attention = KindAttention, f.Attention.Reason
 	}
 	c.advance(p, before)
+	p.mend()
 	if f.opaque() {
 		c.kind = "" // a notification of a type we do not know: streamed as it is
 	}
@@ -267,6 +269,21 @@ func (c *change) advance(p *Payment, before Payment) {
 		c.kind = KindRefunded
 	case p.CapturedAmount > before.CapturedAmount:
 		c.kind = KindCaptured
+	}
+}
+
+// mend ends what needed attention and does not any more.
+func (p *Payment) mend() {
+	over := p.State.Final()
+	for reason, mended := range map[AttentionReason]bool{
+		AcknowledgeOverdue:    p.Acknowledged,
+		FraudPending:          p.FraudStatus != fraudPending,
+		SilentPayment:         p.Status != StatusUnpaid,
+		AuthorizationExpiring: p.RemainingAmount == 0 || p.Expiry == nil || p.Expiry.Within == 0 || p.ExpiresAt.After(p.Expiry.At),
+	} {
+		if over || mended {
+			p.settle(reason)
+		}
 	}
 }
 

@@ -112,7 +112,7 @@ func (c *Client) admit(ctx context.Context, k call) (probe bool, err error) {
 	if c.breaker.shut() {
 		return false, unsent(errCircuitOpen)
 	}
-	switch late, err := c.rates[k.category()].take(ctx, k.lane(), c.timeFor); {
+	switch late, err := c.rates[k.category()].take(ctx, k.lane(ctx), c.timeFor); {
 	case err != nil:
 		return false, unsent(err)
 	case late > 0:

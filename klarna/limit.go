@@ -76,6 +76,7 @@ const (
 	laneMoney lane = iota
 	laneWrite
 	laneRead
+	laneBackground // reads that nobody waits for
 	laneReport
 	lanes
 )
@@ -109,11 +110,20 @@ func (k call) paymentCategory() Category {
 	return PaymentTransactions
 }
 
-func (k call) lane() lane {
+type backgroundKey struct{}
+
+// Background marks reads that nobody waits for: they go behind all others, save reports.
+func Background(ctx context.Context) context.Context {
+	return context.WithValue(ctx, backgroundKey{}, true)
+}
+
+func (k call) lane(ctx context.Context) lane {
 	last := k.path[strings.LastIndexByte(k.path, '/')+1:]
 	switch {
 	case strings.HasPrefix(k.path, "/settlements/"):
 		return laneReport
+	case k.method == http.MethodGet && ctx.Value(backgroundKey{}) != nil:
+		return laneBackground
 	case k.method == http.MethodGet:
 		return laneRead
 	case slices.Contains(moneyPaths, last):

@@ -337,9 +337,13 @@ func TestRate_EveryCallHasItsPlace(t *testing.T) {
 		{"POST", "/v2/distribution/onboard", Network, "onboard", Onboarding, laneWrite},
 		{"GET", "/v2/accounts/{partner_account_id}", Network, "readPartnerAccount", Management, laneRead},
 	} {
+		ctx := t.Context()
 		k := call{method: test.method, path: test.path, family: test.family, operation: test.operation}
-		if k.category() != test.category || k.lane() != test.lane {
-			t.Errorf("%s %s: %s, lane %d", test.method, test.path, k.category(), k.lane())
+		if behind := k.lane(Background(ctx)); behind != test.lane && (test.lane != laneRead || behind != laneBackground) || test.lane == laneRead && behind == laneRead {
+			t.Errorf("%s %s: lane %d where nobody waits for it", test.method, test.path, behind)
+		}
+		if k.category() != test.category || k.lane(ctx) != test.lane {
+			t.Errorf("%s %s: %s, lane %d", test.method, test.path, k.category(), k.lane(ctx))
 		}
 	}
 }

@@ -57,7 +57,7 @@ func (o *Operations) resolveSoon(ctx context.Context, tx store.Tx, row store.Req
 	kind, key, _ := strings.Cut(row.Subject, " ")
 	switch {
 	case o.resolvable(row):
-		kind, key = journal.JobResolve, row.Operation+" "+row.ID
+		kind, key = journal.JobResolve, resolveKey(row)
 	case row.Operation == "placeOrder": // SettlePlacing does
 	default: // nothing can be looked for, or it is another record's matter: a repeat is as good as any
 		row.State = store.RequestUndone
@@ -70,6 +70,9 @@ func (o *Operations) resolveSoon(ctx context.Context, tx store.Tx, row store.Req
 		Kind: kind, MerchantAccount: row.MerchantAccount, Key: key, RunAt: now.Add(after), CreatedAt: now,
 	})
 }
+
+// resolveKey is the key of the job that finds out what became of a request.
+func resolveKey(row store.Request) string { return row.Operation + " " + row.ID }
 
 // Resolve looks at Klarna for what became of a request whose outcome is unknown, and once it is known settles the
 // request: a repeat gets the true answer, or may try again, and what was reserved is given back. What the reading taught
@@ -219,7 +222,7 @@ func (o *Operations) doubt(ctx context.Context, row store.Request) error {
 	}
 	message := fmt.Sprintf("it is not known whether %s under request_id %s was done at Klarna", row.Operation, row.ID)
 	_, err := o.journal.RecordPayment(ctx, o.aboutRequest(row, "doubt", journal.PaymentFact{
-		Cause: journal.Clock, Attention: &journal.Attention{Reason: journal.OutcomeUnknown, Message: message},
+		Cause: journal.Clock, Attention: &journal.Attention{Reason: journal.OutcomeUnknown, Ref: resolveKey(row), Message: message},
 	}))
 	return err
 }
@@ -232,10 +235,13 @@ func (o *Operations) assure(ctx context.Context, row store.Request) error {
 		key = fact.Network.Address()
 	}
 	payment, err := o.paymentBy(ctx, row.MerchantAccount, key.Kind, key.Value)
-	open := slices.ContainsFunc(payment.Attentions, func(a journal.Attention) bool { return a.Reason == journal.OutcomeUnknown })
-	if err != nil || !open {
+	i := slices.IndexFunc(payment.Attentions, func(a journal.Attention) bool {
+		return a.Reason == journal.OutcomeUnknown && (a.Ref == resolveKey(row) || a.Ref == "") // versions before had one for all
+	})
+	if err != nil || i < 0 {
 		return ignoreNotFound(err)
 	}
+	fact.SettledRef = payment.Attentions[i].Ref
 	_, err = o.journal.RecordPayment(ctx, fact)
 	return err
 }

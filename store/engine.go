@@ -163,7 +163,7 @@ type Tx interface {
 	// FinishJob removes a job; a no-op if it is gone.
 	FinishJob(ctx context.Context, id int64) error
 	// RetryJob gives a leased job back to run again at runAt. If another one of its kind and key waits already,
-	// that one stays and runs no later than runAt. A no-op if the job is gone or waits.
+	// that one stays and runs no later than runAt. A no-op if the job is gone or waits. FailingSince follows lastError.
 	RetryJob(ctx context.Context, id int64, runAt time.Time, lastError string) error
 
 	// Request returns a recorded request. ErrNotFound if unknown.

@@ -16,6 +16,7 @@ type Job struct {
 	Attempt         int       // how often it was leased
 	LeasedUntil     time.Time // zero while waiting; a lease that ran out puts the job up again
 	LastError       string    // what stopped the last attempt; never payloads or personal data
+	FailingSince    time.Time // when the first of the attempts was due that have failed in a row; zero if the last one has not
 	CreatedAt       time.Time // set by the Store if zero
 	TraceParent     string    // W3C trace context of whoever added it last; that of AddJob's ctx if empty
 }

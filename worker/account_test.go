@@ -36,7 +36,7 @@ func TestReadAccount_PollsUntilTheAccountIsOperational(t *testing.T) {
 	if len(events) != 2 || last.State != journal.AccountOperational || last.Cause != string(journal.Reconciled) {
 		t.Errorf("events %v, the last %s by %s", w.Kinds(store.Accounts), last.State, last.Cause)
 	}
-	if jobs := w.Jobs(""); len(jobs) != 0 {
+	if jobs := w.Jobs(""); len(jobs) != 1 || jobs[0].RunAt.Sub(w.Store.Now()) < 20*time.Hour {
 		t.Errorf("jobs %+v", jobs)
 	}
 }

@@ -10,9 +10,13 @@ import (
 	"payments.internal/klarna-gateway/klarna/klarnatest"
 	. "payments.internal/klarna-gateway/operation/operationtest"
 	"payments.internal/klarna-gateway/store"
+	"payments.internal/klarna-gateway/worker"
 )
 
 const day = 24 * time.Hour
+
+// unreconciled leaves out readings for silence.
+func unreconciled(cfg *worker.Config) { cfg.Reconcile.After = -1 }
 
 // happened is when each event of a kind was recorded, after the start of the World.
 func happened(w *World, kind journal.PaymentKind) (after []time.Duration) {
@@ -36,7 +40,7 @@ func times(w *World, kind journal.PaymentKind, want ...time.Duration) {
 func TestExpiry_OfAnOrderIsToldAWeekAndADayBeforeAndWhenItIsOver(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
-	pool(w)
+	pool(w, unreconciled)
 	order := w.Placed()
 	pass(w, 30*day, 3*time.Hour)
 	times(w, journal.KindExpiresInSevenDays, 21*day)
@@ -55,7 +59,7 @@ func TestExpiry_OfAnOrderIsToldAWeekAndADayBeforeAndWhenItIsOver(t *testing.T) {
 func TestExpiry_OfWhatIsLeftOfAnOrderIsTold(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
-	pool(w)
+	pool(w, unreconciled)
 	order := w.Placed()
 	_, err := w.Operations.Capture(t.Context(), Request("c-1", "x"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 5000})
 	w.Must(err)
@@ -73,7 +77,7 @@ func TestExpiry_OfWhatIsLeftOfAnOrderIsTold(t *testing.T) {
 func TestExpiry_FollowsKlarnasOwnTimes(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
-	pool(w)
+	pool(w, unreconciled)
 	captured, extended := w.Placed(), w.Checkout()
 	_, err := w.Operations.Capture(t.Context(), Request("c-1", "x"), captured, "EUR", klarna.CaptureRequest{CapturedAmount: Amount})
 	w.Must(err)
@@ -89,7 +93,7 @@ func TestExpiry_FollowsKlarnasOwnTimes(t *testing.T) {
 func TestExpiry_IsPutOffByPolicyOnTheLastDay(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{Policy: journal.Policy{ExtendAuthorizations: true}})
-	pool(w)
+	pool(w, unreconciled)
 	order := w.Placed()
 	w.Fail(klarnatest.Fault{Operation: "extendAuthorization", LoseAnswer: true})
 	pass(w, 50*day, 6*time.Hour)
@@ -112,7 +116,7 @@ func TestExpiry_IsPutOffByPolicyOnTheLastDay(t *testing.T) {
 func TestExpiry_OfASessionIsToldADayBefore(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
-	pool(w)
+	pool(w, unreconciled)
 	w.Session(journal.OrderByCaller)
 	pass(w, 50*time.Hour, 10*time.Minute)
 	times(w, journal.KindExpiresInOneDay, day)
@@ -125,7 +129,7 @@ func TestExpiry_OfASessionIsToldADayBefore(t *testing.T) {
 func TestExpiry_OfAnAuthorisationIsTold(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
-	pool(w)
+	pool(w, unreconciled)
 	session := w.Session(journal.OrderByCaller)
 	first := w.Authorize(session)
 	w.Tell(session, first)

@@ -19,6 +19,10 @@ const (
 	sessionReadMin = 2 * time.Minute
 	sessionReadMax = 30 * time.Minute
 	accountReads   = 15 * time.Minute
+	accountDoubt   = 24 * time.Hour // then Klarna has given up telling: it is read less often, and needs attention
+	accountSlow    = time.Hour
+	fraudReads     = time.Hour
+	fraudDoubt     = 24 * time.Hour // Klarna: most decisions take no longer
 	expiryGrace    = 5 * time.Minute
 )
 
@@ -33,7 +37,7 @@ func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err 
 	case journal.JobPlaceOrder:
 		return again, p.placeOrder(ctx, job)
 	case journal.JobReadOrder:
-		return p.readOrder(ctx, job)
+		return p.readOrder(klarna.Background(ctx), job)
 	case journal.JobReadPushed:
 		_, err := p.operations.Order(ctx, job.MerchantAccount, job.Key, journal.Push)
 		return again, p.unlessGone(ctx, job, err)
@@ -47,7 +51,7 @@ func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err 
 	case journal.JobReleaseToken:
 		return again, p.operations.ReleaseToken(ctx, job.MerchantAccount, string(job.Payload))
 	case journal.JobReadAccount:
-		return p.readAccount(ctx, job)
+		return p.readAccount(klarna.Background(ctx), job)
 	case journal.JobExpireToken:
 		return p.operations.ExpireToken(ctx, job.MerchantAccount, job.Key)
 	case journal.JobResolve:
@@ -55,7 +59,11 @@ func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err 
 	case journal.JobReadRequest:
 		return p.readRequest(ctx, job)
 	case journal.JobReadTransaction:
-		return p.readTransaction(ctx, job)
+		return p.readTransaction(klarna.Background(ctx), job)
+	case journal.JobAwaitPayment:
+		return again, p.awaitPayment(ctx, job)
+	case journal.JobEndOrphan:
+		return again, p.endOrphan(ctx, job)
 	default:
 		return p.store.Now().Add(time.Hour), nil // a newer version's work: leave it to that one
 	}
@@ -134,13 +142,25 @@ func (p *Pool) placeOrder(ctx context.Context, job store.Job) error {
 	return err
 }
 
-// readOrder reads the truth about an order, and comes back as its authorisation runs out.
+// readOrder reads the truth about an order. It comes back as the authorisation runs out, while Klarna has not decided on
+// it, and for as long as a silent one is reconciled.
 func (p *Pool) readOrder(ctx context.Context, job store.Job) (again time.Time, err error) {
 	order, err := p.operations.Order(ctx, job.MerchantAccount, job.Key, journal.Reconciled)
 	if err != nil {
 		return again, p.unlessGone(ctx, job, err)
 	}
-	return p.operations.Expiry(ctx, job.MerchantAccount, order)
+	if again, err = p.operations.Expiry(ctx, job.MerchantAccount, order); err != nil {
+		return again, err
+	}
+	payment, err := p.journal.PaymentBy(ctx, job.MerchantAccount, journal.KeyOrder, job.Key)
+	if err != nil || payment.State.Final() {
+		return again, err
+	}
+	if order.FraudStatus == klarna.FraudPending {
+		again = sooner(again, p.store.Now().Add(fraudReads))
+		err = p.undecided(ctx, payment)
+	}
+	return sooner(again, p.reconcile.next(p.store.Now(), payment.UpdatedAt)), err
 }
 
 // remind raises attention for a checkout order that nobody has acknowledged.
@@ -166,37 +186,29 @@ func (p *Pool) readAccount(ctx context.Context, job store.Job) (again time.Time,
 		return again, p.unlessGone(ctx, job, err)
 	}
 	account, err := p.journal.AccountBy(ctx, job.MerchantAccount, journal.KeyAccount, job.Key)
-	if err == nil && account.State == journal.AccountPartial {
-		again = p.store.Now().Add(accountReads)
+	now := p.store.Now()
+	switch {
+	case err != nil:
+		return again, err
+	case account.State != journal.AccountPartial:
+		return p.reconcile.account(now, account.UpdatedAt), nil
+	case now.Sub(account.CreatedAt) < accountDoubt:
+		return now.Add(accountReads), nil
 	}
-	return again, err
-}
-
-// giveUp ends a job whose deadline has passed and says so on the stream.
-func (p *Pool) giveUp(ctx context.Context, job store.Job) error {
-	return p.store.Do(ctx, func(tx store.Tx) error {
-		if job.Kind == journal.JobPlaceOrder {
-			_, err := p.journal.PaymentIn(ctx, tx, journal.PaymentFact{
-				EventID:         fmt.Sprintf("clock:%s:given_up:%d", job.MerchantAccount, job.ID),
-				MerchantAccount: job.MerchantAccount, Cause: journal.Clock, At: p.store.Now(), SessionID: job.Key,
-				Attention: &journal.Attention{Reason: journal.WorkGivenUp, Message: "no order could be placed before the authorisation ran out"},
-			})
-			if err != nil {
-				return err
-			}
-		}
-		return tx.FinishJob(ctx, job.ID)
-	})
+	return now.Add(accountSlow), p.journal.NotOperational(ctx, account)
 }
 
 // unlessGone ends a job about something that Klarna does not know, or does not show any more: an unsigned push may name
-// anything.
+// anything. What is on record here and unknown there needs attention.
 func (p *Pool) unlessGone(ctx context.Context, job store.Job, err error) error {
-	if gone(err) {
-		p.log.WarnContext(ctx, "klarna does not know it", "job", job.Kind, "key", job.Key)
+	if !gone(err) {
+		return err
+	}
+	p.log.WarnContext(ctx, "klarna does not know it", "job", job.Kind, "key", job.Key)
+	if errors.Is(err, klarna.ErrNotOffered) {
 		return nil
 	}
-	return err
+	return p.missing(ctx, job)
 }
 
 // gone tells that reading something will not help: Klarna does not know it, or the merchant account's profile does not

@@ -57,10 +57,19 @@ func (p *Pool) readTransaction(ctx context.Context, job store.Job) (again time.T
 	switch end := transaction.ExpiresAt.Add(expiryGrace); {
 	case err != nil:
 		return again, p.unlessGone(ctx, job, err)
-	case transaction.State == klarna.TransactionCompleted || transaction.State == klarna.TransactionClosed:
+	case transaction.State == klarna.TransactionClosed:
 		return again, nil
+	case transaction.State == klarna.TransactionCompleted: // refunds, chargebacks and disputes may follow
 	case transaction.State == klarna.TransactionAuthorized && end.After(now):
-		return p.operations.TransactionExpiry(ctx, job.MerchantAccount, partnerID, transaction)
+		if again, err = p.operations.TransactionExpiry(ctx, job.MerchantAccount, partnerID, transaction); err != nil {
+			return again, err
+		}
+	default:
+		again = now.Add(transactionReads)
 	}
-	return now.Add(transactionReads), nil
+	payment, err := p.journal.PaymentBy(ctx, job.MerchantAccount, journal.KeyTransaction, id)
+	if err != nil || payment.State.Final() {
+		return again, err
+	}
+	return sooner(again, p.reconcile.next(now, payment.UpdatedAt)), nil
 }

@@ -38,7 +38,10 @@ type Config struct {
 	Retention store.Retention
 	// RetainEvery is about how often that is looked after; 0 means an hour.
 	RetainEvery time.Duration
-	Logger      *slog.Logger
+	// FailingAfter is how long the attempts at a job may fail in a row before that needs attention; 0 means 6 hours.
+	FailingAfter time.Duration
+	Reconcile    Reconcile
+	Logger       *slog.Logger
 	// Tracer makes a span of every attempt at a job, linked to what added the job; nil means none.
 	Tracer trace.Tracer
 }
@@ -54,6 +57,8 @@ type Pool struct {
 	jitter      func(time.Duration) time.Duration
 	retention   store.Retention
 	retainEvery time.Duration
+	failing     time.Duration
+	reconcile   Reconcile
 	log         *slog.Logger
 	tracer      trace.Tracer
 }
@@ -64,6 +69,7 @@ func New(cfg Config) *Pool {
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
 		parallel: cfg.Parallel, lease: cfg.Lease, poll: cfg.Poll, jitter: cfg.Jitter, log: cfg.Logger, tracer: cfg.Tracer,
 		retention: cfg.Retention, retainEvery: cmp.Or(cfg.RetainEvery, time.Hour),
+		failing: cmp.Or(cfg.FailingAfter, 6*time.Hour), reconcile: cfg.Reconcile.orDefault(),
 	}
 	if p.parallel == 0 {
 		p.parallel = 8
@@ -171,16 +177,22 @@ func (p *Pool) Work(ctx context.Context, job store.Job) {
 	failed = err
 	switch {
 	case err != nil && p.late(job):
-		log.ErrorContext(ctx, "job given up", "error", err)
-		err = p.giveUp(ctx, job)
+		log.ErrorContext(ctx, "job is past its deadline", "error", err)
+		err = p.giveUp(ctx, job, short(err))
 	case err != nil:
 		wait := p.jitter(longestWait(job.Attempt))
 		log.WarnContext(ctx, "job postponed", "error", err, "retry_in", wait)
-		err = p.store.Do(ctx, func(tx store.Tx) error { return tx.RetryJob(ctx, job.ID, p.store.Now().Add(wait), short(err)) })
-	case !again.IsZero():
-		err = p.store.Do(ctx, func(tx store.Tx) error { return tx.RetryJob(ctx, job.ID, again, "") })
+		err = p.postpone(ctx, job, wait, short(err))
 	default:
-		err = p.store.Do(ctx, func(tx store.Tx) error { return tx.FinishJob(ctx, job.ID) })
+		err = p.store.Do(ctx, func(tx store.Tx) error {
+			if err := p.worked(ctx, tx, job); err != nil {
+				return err
+			}
+			if !again.IsZero() {
+				return tx.RetryJob(ctx, job.ID, again, "")
+			}
+			return tx.FinishJob(ctx, job.ID)
+		})
 	}
 	if err != nil {
 		log.ErrorContext(ctx, "put down job; it comes up again when its lease ends", "error", err)

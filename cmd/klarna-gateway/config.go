@@ -45,6 +45,8 @@ type config struct {
 	accessConfig `yaml:",inline"`
 	// Where traces, metrics and logs go.
 	telemetryConfig `yaml:",inline"`
+	// What silence and failure lead to.
+	attentionConfig `yaml:",inline"`
 	// Tokens are the callers' bearer tokens.
 	Tokens []tokenConfig `yaml:"tokens"`
 	// DebtorData shows debtors' data to callers that ask for it where nobody has to authenticate.
@@ -247,6 +249,7 @@ func (c *config) check() (flaws []error) {
 		}
 	}
 	flaws = append(flaws, c.Retention.check()...)
+	flaws = append(flaws, c.attentionConfig.check()...)
 	if c.KeepAnswers > 0 && c.KeepAnswers < 48*time.Hour {
 		flaw("keep_answers: %s is less than 48h; a repeat of a request that is forgotten is a new request", c.KeepAnswers)
 	}

@@ -81,6 +81,12 @@ func TestLoadConfig_NamesEveryMistake(t *testing.T) {
 			`log_level: "chatty" is none of debug, info, warn, error`,
 			"webhook_tls: cert_file and key_file belong together",
 		}},
+		{"silence", shopYAML + "silent_payment_after: -1h\nfailing_work_after: -2h\nreconcile: {after: 1m, until: -1h}\n", []string{
+			"silent_payment_after: -1h0m0s is negative",
+			"failing_work_after: -2h0m0s is negative",
+			"reconcile.until: -1h0m0s is negative",
+			"reconcile.after: 1m0s is less than 1h; Klarna's quota is for those who wait",
+		}},
 		{"answers that are forgotten too soon", shopYAML + "keep_answers: 24h\n", []string{
 			"keep_answers: 24h0m0s is less than 48h; a repeat of a request that is forgotten is a new request",
 		}},

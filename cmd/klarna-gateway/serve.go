@@ -95,7 +95,7 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 	book := journal.New(journal.Config{
 		CorrelationID: klarna.CorrelationID,
 		Store:         g.store, Policy: func(name string) journal.Policy { return v.policies[name] }, Logger: log,
-		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay,
+		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay, SilentPaymentAfter: cfg.SilentPaymentAfter,
 	})
 	if err := book.IndexMatters(ctx); err != nil {
 		return g, err
@@ -105,7 +105,10 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		CallbackURL: cfg.callbackURL(), HostedPageURL: cfg.doorURL("hosted-page"), NotificationURL: cfg.doorURL("notification"),
 		PushURL: cfg.pushURL, NetworkURL: cfg.networkURL(), SigningKeys: cfg.signingKeys(),
 	})
-	g.pool = worker.New(worker.Config{Journal: book, Operations: operations, Poll: with.poll, Retention: cfg.Retention.store(), Logger: log, Tracer: g.telemetry.tracer()})
+	g.pool = worker.New(worker.Config{
+		Journal: book, Operations: operations, Poll: with.poll, Retention: cfg.Retention.store(), FailingAfter: cfg.FailingWorkAfter,
+		Reconcile: cfg.reconcile(), Logger: log, Tracer: g.telemetry.tracer(),
+	})
 	api := server.Config{
 		Journal: book, Operations: operations, Accounts: v.apis, Defaults: v.defaults,
 		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, UnreadLimit: cfg.WatchUnreadLimit, Logger: log,

@@ -177,7 +177,7 @@ func (w *world) start(n int) error {
 			{Name: acquirer, API: operation.NetworkAPI, Klarna: client(klarna.Config{APIKey: apiKey})},
 		},
 	})
-	p.pool = worker.New(worker.Config{Journal: p.journal, Operations: p.ops, Logger: log, Jitter: func(d time.Duration) time.Duration { return d }})
+	p.pool = worker.New(worker.Config{Journal: p.journal, Operations: p.ops, Logger: log, Reconcile: worker.Reconcile{Until: 20 * 24 * time.Hour}, Jitter: func(d time.Duration) time.Duration { return d }})
 	door, e := webhook.New(webhook.Config{
 		Journal: p.journal, Logger: log,
 		Accounts: map[string]webhook.Account{

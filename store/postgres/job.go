@@ -12,12 +12,12 @@ import (
 )
 
 const jobColumns = `j.id, j.kind, j.merchant_account, j.key, j.payload, j.run_at, j.deadline, j.attempt, j.leased_until, j.last_error,
-	j.created_at, j.trace_parent`
+	j.failing_since, j.created_at, j.trace_parent`
 
 func scanJob(row scanner) (store.Job, error) {
 	var j store.Job
 	err := row.Scan(&j.ID, &j.Kind, &j.MerchantAccount, &j.Key, &j.Payload, instant{&j.RunAt}, instant{&j.Deadline},
-		&j.Attempt, instant{&j.LeasedUntil}, &j.LastError, instant{&j.CreatedAt}, &j.TraceParent)
+		&j.Attempt, instant{&j.LeasedUntil}, &j.LastError, instant{&j.FailingSince}, instant{&j.CreatedAt}, &j.TraceParent)
 	return j, err
 }
 
@@ -53,7 +53,8 @@ func (t *tx) RetryJob(_ context.Context, id int64, runAt time.Time, lastError st
 			UPDATE jobs AS j SET run_at = least(j.run_at, $2) FROM mine WHERE j.kind = mine.kind
 			AND j.merchant_account = mine.merchant_account AND j.key = mine.key AND j.leased_until = 0 RETURNING j.id),
 		gone AS (DELETE FROM jobs WHERE id = $1 AND leased_until <> 0 AND EXISTS (SELECT 1 FROM waits))
-		UPDATE jobs SET run_at = $2, leased_until = 0, last_error = $3
+		UPDATE jobs SET run_at = $2, leased_until = 0, last_error = $3,
+		failing_since = CASE WHEN $3 = '' THEN 0 WHEN failing_since = 0 THEN run_at ELSE failing_since END
 		WHERE id = $1 AND leased_until <> 0 AND NOT EXISTS (SELECT 1 FROM waits)`, id, micros(runAt), lastError)
 }
 

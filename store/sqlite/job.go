@@ -11,12 +11,12 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
-const jobColumns = `id, kind, merchant_account, key, payload, run_at, deadline, attempt, leased_until, last_error, created_at, trace_parent`
+const jobColumns = `id, kind, merchant_account, key, payload, run_at, deadline, attempt, leased_until, last_error, failing_since, created_at, trace_parent`
 
 func scanJob(row scanner) (store.Job, error) {
 	var j store.Job
 	err := row.Scan(&j.ID, &j.Kind, &j.MerchantAccount, &j.Key, &j.Payload, instant{&j.RunAt}, instant{&j.Deadline},
-		&j.Attempt, instant{&j.LeasedUntil}, &j.LastError, instant{&j.CreatedAt}, &j.TraceParent)
+		&j.Attempt, instant{&j.LeasedUntil}, &j.LastError, instant{&j.FailingSince}, instant{&j.CreatedAt}, &j.TraceParent)
 	return j, err
 }
 
@@ -64,7 +64,8 @@ func (t *tx) RetryJob(ctx context.Context, id int64, runAt time.Time, lastError 
 	if waits > 0 {
 		return t.FinishJob(ctx, id)
 	}
-	_, err = t.exec(ctx, `UPDATE jobs SET run_at = ?, leased_until = 0, last_error = ? WHERE id = ?`, micros(runAt), lastError, id)
+	_, err = t.exec(ctx, `UPDATE jobs SET run_at = ?1, leased_until = 0, last_error = ?2,
+		failing_since = CASE WHEN ?2 = '' THEN 0 WHEN failing_since = 0 THEN run_at ELSE failing_since END WHERE id = ?3`, micros(runAt), lastError, id)
 	if err != nil {
 		return fmt.Errorf("retry job %d: %w", id, err)
 	}

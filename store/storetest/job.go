@@ -19,6 +19,7 @@ var jobPromises = []promise{
 	{"LeaseRunsOut", leaseRunsOut},
 	{"RetryGivesBack", retryGivesBack},
 	{"RetryYieldsToWaitingJob", retryYieldsToWaitingJob},
+	{"FailingSinceCountsFailuresInARow", failingSinceCountsFailuresInARow},
 	{"FinishedJobIsGone", finishedJobIsGone},
 	{"ConcurrentLeasesShareNothing", concurrentLeasesShareNothing},
 }
@@ -145,7 +146,7 @@ func retryGivesBack(t *testing.T, e store.Engine) {
 	job := lease(t, e, at(1), at(30), 1)[0]
 	retry(t, e, job.ID, at(10))
 	equal(t, "too early", collect(lease(t, e, at(9), at(60), 10), jobKey), ids())
-	job.RunAt, job.LastError, job.LeasedUntil = at(10), "klarna was busy", time.Time{}
+	job.RunAt, job.LastError, job.LeasedUntil, job.FailingSince = at(10), "klarna was busy", time.Time{}, at(1)
 	sameJobs(t, "waiting", allJobs(t, e), job)
 	retry(t, e, job.ID, at(2)) // it waits already
 	retry(t, e, job.ID+100, at(2))
@@ -168,6 +169,23 @@ func retryYieldsToWaitingJob(t *testing.T, e store.Engine) {
 	addJobs(t, e, refresh("k1", at(11)))
 	retry(t, e, job.ID, at(50))
 	sameJobs(t, "no sooner than needed", allJobs(t, e), refresh("k1", at(11)))
+}
+
+func failingSinceCountsFailuresInARow(t *testing.T, e store.Engine) {
+	addJobs(t, e, refresh("k1", at(1)))
+	for i, c := range []struct {
+		failed bool
+		want   time.Time
+	}{{true, at(1)}, {true, at(1)}, {false, time.Time{}}, {true, at(31)}} {
+		job := lease(t, e, at(100), at(200), 1)[0]
+		lastError := ""
+		if c.failed {
+			lastError = "klarna was busy"
+		}
+		commit(t, e, func(tx store.Tx) error { return tx.RetryJob(t.Context(), job.ID, at(10*(i+1)+1), lastError) })
+		equal(t, numbered("failing since after attempt ", i), allJobs(t, e)[0].FailingSince, c.want)
+	}
+	equal(t, "as it is handed out", lease(t, e, at(100), at(200), 1)[0].FailingSince, at(31))
 }
 
 func finishedJobIsGone(t *testing.T, e store.Engine) {
