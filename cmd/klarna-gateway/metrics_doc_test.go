@@ -12,18 +12,24 @@ import (
 type documentedMetric struct {
 	kind   string
 	labels []string
+	values map[string][]string // of labels that list them
 }
 
 func documentedMetrics(t *testing.T) map[string]documentedMetric {
 	t.Helper()
 	text := string(must[[]byte](t)(os.ReadFile("../../docs/observability.md")))
 	row := regexp.MustCompile("(?m)^\\| `([a-z0-9_]+)` \\| ([a-z]+)[^|]*\\|([^|]*)\\|")
-	values := regexp.MustCompile(`\([^)]*\)`)
-	all := map[string]documentedMetric{}
+	label := regexp.MustCompile("`([a-z_]+)`(?: \\(([^)]*)\\))?")
+	all := map[string]documentedMetric{"up": {kind: "gauge"}} // Prometheus' own
 	for _, found := range row.FindAllStringSubmatch(text, -1) {
-		m := documentedMetric{kind: found[2]}
-		for label := range strings.FieldsFuncSeq(values.ReplaceAllString(found[3], ""), func(r rune) bool { return r == ',' || r == ' ' || r == '`' }) {
-			m.labels = append(m.labels, label)
+		m := documentedMetric{kind: found[2], values: map[string][]string{}}
+		for _, l := range label.FindAllStringSubmatch(found[3], -1) {
+			m.labels = append(m.labels, l[1])
+			for value := range strings.SplitSeq(strings.ReplaceAll(l[2], "`", ""), ", ") {
+				if value != "" {
+					m.values[l[1]] = append(m.values[l[1]], value)
+				}
+			}
 		}
 		all[found[1]] = m
 	}
@@ -51,9 +57,12 @@ func undocumented(known map[string]documentedMetric, s scrape) (flaws []string) 
 			flaws = append(flaws, "metric "+one.name)
 			continue
 		}
-		for label := range one.labels {
+		for label, value := range one.labels {
 			if label != "le" && !slices.Contains(m.labels, label) {
 				flaws = append(flaws, "label "+label+" of "+one.name)
+			}
+			if listed := m.values[label]; len(listed) > 0 && !slices.Contains(listed, value) {
+				flaws = append(flaws, "value "+value+" of label "+label+" of "+one.name)
 			}
 		}
 	}
