@@ -76,6 +76,11 @@ const (
 	DoorPendingOrder  Door = "pending_order"
 )
 
+// Doors are all doors.
+func Doors() []Door {
+	return []Door{DoorPaymentStatus, DoorNetwork, DoorAuthorization, DoorPush, DoorHostedPage, DoorPendingOrder}
+}
+
 // Outcome says what became of a delivery. Every delivery to a door has exactly one, so what was received is their sum.
 type Outcome string
 

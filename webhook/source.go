@@ -43,7 +43,7 @@ func (s Sources) Check() error {
 	if !slices.Contains([]SourceMode{"", SourcesOff, SourcesReport, SourcesEnforce}, s.Mode) {
 		flaws = append(flaws, fmt.Errorf("mode: %q is none of off, report, enforce", s.Mode))
 	}
-	known := []Door{DoorPaymentStatus, DoorNetwork, DoorAuthorization, DoorPush, DoorHostedPage, DoorPendingOrder}
+	known := Doors()
 	for _, door := range slices.Sorted(maps.Keys(s.Doors)) {
 		if !slices.Contains(known, door) {
 			flaws = append(flaws, fmt.Errorf("doors: %q is none of %q", door, known))

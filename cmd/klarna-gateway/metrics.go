@@ -8,6 +8,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"google.golang.org/genproto/googleapis/rpc/code"
+	"google.golang.org/grpc/codes"
 
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/server"
@@ -21,10 +22,11 @@ type measures struct {
 	received, answered, stored, signed metric.Int64Counter
 	calls, ours, klarnas               metric.Float64Histogram
 	attempts                           metric.Float64Histogram
-	klarnaCalls                        metric.Int64Counter
+	failures, klarnaCalls              metric.Int64Counter
 	watchLag                           metric.Float64Histogram
 	commitUnits                        metric.Int64Histogram
 	commitTime                         metric.Float64Histogram
+	commitFailures                     metric.Int64Counter
 }
 
 // Bounds of histograms, in seconds. A call to Klarna takes up to a minute, a commit some milliseconds.
@@ -42,12 +44,14 @@ func newMeasures(meter metric.Meter) (*measures, error) {
 	m.stored = make.counter("klarna_gateway.webhook.stored", "{delivery}", "Deliveries that are kept, by effect; the effects of a door add up to its outcome stored.")
 	m.signed = make.counter("klarna_gateway.webhook.signing_key.used", "{delivery}", "Deliveries with a good signature, by key.")
 	m.calls = make.histogram("rpc.server.call.duration", "Time from a call's arrival to its answer.", callSeconds)
+	m.failures = make.counter("klarna_gateway.rpc.failures", "{call}", "Calls that failed by our own fault: INTERNAL and UNKNOWN.")
 	m.ours = make.histogram("klarna_gateway.rpc.own.duration", "Part of unary calls that the gateway itself took: all but what was at Klarna.", callSeconds)
 	m.klarnas = make.histogram("klarna_gateway.rpc.klarna.duration", "Part of unary calls during which a call to Klarna was under way.", callSeconds)
 	m.attempts = make.histogram("http.client.request.duration", "Time of an attempt at a call to Klarna, from sending to the whole answer.", callSeconds)
 	m.klarnaCalls = make.counter("klarna_gateway.klarna.calls", "{attempt}", "Attempts at calls to Klarna and calls that were not sent, by merchant account and outcome.")
 	m.watchLag = make.histogram("klarna_gateway.watch.lag", "Time from an event's commit until it was handed to a watch's client.", lagSeconds)
 	m.commitTime = make.histogram("klarna_gateway.commit.duration", "Time of a commit, the wait for the disk included.", shortSeconds)
+	m.commitFailures = make.counter("klarna_gateway.commit.failures", "{commit}", "Commits that the engine did not take.")
 	if make.err == nil {
 		m.commitUnits, make.err = meter.Int64Histogram("klarna_gateway.commit.units", metric.WithUnit("{unit}"),
 			metric.WithDescription("Units of work that were committed together."), unitsInCommit)
@@ -102,6 +106,9 @@ func (m *measures) webhookAnswered(ctx context.Context, seen webhook.Seen) {
 func (m *measures) called(ctx context.Context, call server.Call) {
 	method := text("rpc.method", call.Method)
 	m.calls.Record(ctx, call.Duration.Seconds(), with(text("rpc.system.name", "grpc"), method, text("rpc.response.status_code", code.Code(call.Code).String())))
+	if call.Code == codes.Internal || call.Code == codes.Unknown {
+		m.failures.Add(ctx, 1, with(method))
+	}
 	if !call.Stream {
 		m.klarnas.Record(ctx, call.AtKlarna.Seconds(), with(method))
 		m.ours.Record(ctx, (call.Duration - call.AtKlarna).Seconds(), with(method))
@@ -133,6 +140,11 @@ func (m *measures) klarnaCalled(account string) func(context.Context, klarna.Cal
 	}
 }
 
+// klarnaOutcomes are all that outcomeOf returns.
+var klarnaOutcomes = []string{
+	"ok", "refused", "credential", "too_many", "failed", "unanswered", "unsent", "unsent_circuit_open", "unsent_rate_limited",
+}
+
 // outcomeOf is what an operator wants to tell apart.
 func outcomeOf(call klarna.Call, flaw string) string {
 	var refused *klarna.Error
@@ -156,10 +168,32 @@ func outcomeOf(call klarna.Call, flaw string) string {
 }
 
 func (m *measures) committed(ctx context.Context, c store.Commit) {
-	result := "ok"
-	if c.Failed > 0 {
-		result = "failed"
-	}
 	m.commitUnits.Record(ctx, int64(c.Units))
-	m.commitTime.Record(ctx, c.Duration.Seconds(), with(text("result", result)))
+	m.commitTime.Record(ctx, c.Duration.Seconds())
+	if c.Failed > 0 {
+		m.commitFailures.Add(ctx, 1)
+	}
+}
+
+// begin tells what counters there will be. One that first shows with its first increase has not increased, to Prometheus,
+// and no alarm would be raised.
+func (m *measures) begin(ctx context.Context, accounts []accountConfig) {
+	m.commitFailures.Add(ctx, 0)
+	for _, rpc := range server.RPCs() {
+		m.failures.Add(ctx, 0, with(text("rpc.method", "gateway.v1."+rpc)))
+	}
+	for _, door := range webhook.Doors() {
+		m.received.Add(ctx, 0, with(text("door", door)))
+		for _, outcome := range []webhook.Outcome{webhook.Stored, webhook.Duplicate, webhook.Rejected, webhook.Failed} {
+			m.answered.Add(ctx, 0, with(text("door", door), text("outcome", outcome)))
+		}
+		for _, effect := range []webhook.Effect{webhook.EffectApplied, webhook.EffectSuperseded, webhook.EffectQuarantined} {
+			m.stored.Add(ctx, 0, with(text("door", door), text("effect", effect)))
+		}
+	}
+	for _, a := range accounts {
+		for _, outcome := range klarnaOutcomes {
+			m.klarnaCalls.Add(ctx, 0, with(text("merchant_account", a.Name), text("outcome", outcome)))
+		}
+	}
 }

@@ -96,8 +96,11 @@ func (w window) function(e *metricsql.FuncExpr) (series, error) {
 			was[one.name+identity(one.labels)] = one.value
 		}
 		grown := w.after.match(metric)
-		for i, one := range grown {
-			grown[i].value = (one.value - was[one.name+identity(one.labels)]) / over
+		for i, one := range grown { // what was not there before has not grown
+			grown[i].value = 0
+			if before, there := was[one.name+identity(one.labels)]; there {
+				grown[i].value = (one.value - before) / over
+			}
 		}
 		return grown, nil
 	case "histogram_quantile":

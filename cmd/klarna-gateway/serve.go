@@ -143,7 +143,9 @@ func (g *gatewayProcess) tell(ctx context.Context, with parts) (err error) {
 		return err
 	}
 	g.log = g.telemetry.log
-	g.measures, err = newMeasures(g.telemetry.meter)
+	if g.measures, err = newMeasures(g.telemetry.meter); err == nil {
+		g.measures.begin(ctx, g.cfg.MerchantAccounts)
+	}
 	return err
 }
 
