@@ -38,7 +38,22 @@ type telemetry struct {
 	meter    metric.Meter
 	scraped  http.Handler // nil without an admin listener
 	log      *slog.Logger
-	shutdown []func(context.Context) error
+	shutdown []shutdown
+}
+
+// shutdown exports what is left until ctx ends.
+type shutdown func(ctx context.Context) error
+
+// after is a provider's shutdown and then its exporter's, which ends an export that still goes on: the provider does not
+// wait for it longer than ctx, and would leave it behind.
+func (last shutdown) after(first shutdown) shutdown {
+	return func(ctx context.Context) error {
+		err := first(ctx)
+		if last != nil {
+			_ = last(ctx) // mostly ended already
+		}
+		return err
+	}
 }
 
 // lastExport bounds the export of what is left at the end: a collector that is away does not hold up a shutdown.
@@ -74,6 +89,7 @@ func newTelemetry(ctx context.Context, cfg config, with parts, log *slog.Logger)
 }
 
 func (t *telemetry) exportTraces(ctx context.Context, to otlpTarget, res *resource.Resource, with parts) error {
+	var last shutdown
 	options := []sdktrace.TracerProviderOption{sdktrace.WithResource(res)}
 	if with.spans != nil {
 		options = append(options, sdktrace.WithSpanProcessor(with.spans))
@@ -83,19 +99,20 @@ func (t *telemetry) exportTraces(ctx context.Context, to otlpTarget, res *resour
 		if err != nil {
 			return err
 		}
-		options = append(options, sdktrace.WithBatcher(exporter))
+		options, last = append(options, sdktrace.WithBatcher(exporter)), exporter.Shutdown
 	}
 	if len(options) == 1 {
 		return nil
 	}
 	provider := sdktrace.NewTracerProvider(options...)
 	t.traces = provider
-	t.shutdown = append(t.shutdown, provider.Shutdown)
+	t.shutdown = append(t.shutdown, last.after(provider.Shutdown))
 	return nil
 }
 
 // measure makes the meter, for scraping where there is an admin listener, and for a collector.
 func (t *telemetry) measure(ctx context.Context, cfg config, res *resource.Resource) error {
+	var last shutdown
 	options := []sdkmetric.Option{sdkmetric.WithResource(res)}
 	if cfg.admin() {
 		registry := prometheus.NewRegistry()
@@ -111,14 +128,14 @@ func (t *telemetry) measure(ctx context.Context, cfg config, res *resource.Resou
 		if err != nil {
 			return err
 		}
-		options = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter)))
+		options, last = append(options, sdkmetric.WithReader(sdkmetric.NewPeriodicReader(exporter))), exporter.Shutdown
 	}
 	if len(options) == 1 {
 		t.meter = noop.Meter{}
 		return nil
 	}
 	provider := sdkmetric.NewMeterProvider(options...)
-	t.shutdown = append(t.shutdown, provider.Shutdown)
+	t.shutdown = append(t.shutdown, last.after(provider.Shutdown))
 	t.meter = provider.Meter(instrumentation)
 	return runtime.Start(runtime.WithMeterProvider(provider))
 }
@@ -133,7 +150,7 @@ func (t *telemetry) exportLogs(ctx context.Context, to otlpTarget, res *resource
 		return err
 	}
 	provider := sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
-	t.shutdown = append(t.shutdown, provider.Shutdown)
+	t.shutdown = append(t.shutdown, shutdown(exporter.Shutdown).after(provider.Shutdown))
 	bridge := otelslog.NewHandler(instrumentation, otelslog.WithLoggerProvider(provider))
 	t.log = slog.New(slog.NewMultiHandler(tracedLog{log.Handler()}, leveled{bridge, log.Handler()}))
 	return nil
