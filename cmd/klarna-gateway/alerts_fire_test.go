@@ -21,72 +21,72 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
-// trouble makes an alarm's condition come true, in a gateway and a Klarna of its own.
-type trouble struct {
+// alarming makes an alarm's condition come true, in a gateway and a Klarna of its own.
+type alarming struct {
 	*local
 	*traveller
 	t *testing.T
 }
 
 // Each alarm is tried: its own expression, evaluated over what the gateway tells before and after.
-func TestAlerts_FireWhenThereIsTrouble(t *testing.T) {
+func TestAlerts_FireWhenThereIsCause(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		alerts string
-		cause  func(trouble)
+		cause  func(alarming)
 	}{
-		{"KlarnaCredentialRefused", func(x trouble) {
+		{"KlarnaCredentialRefused", func(x alarming) {
 			x.fail(klarnatest.Fault{Operation: "createSession", Status: http.StatusUnauthorized})
 			x.session()
 		}},
-		{"KlarnaCircuitOpen KlarnaCallsFail", func(x trouble) {
+		{"KlarnaCircuitOpen KlarnaCallsFail", func(x alarming) {
 			x.fail(klarnatest.Fault{Operation: "createSession", Status: http.StatusServiceUnavailable, Times: -1})
 			for range 10 {
 				x.session()
 			}
 		}},
-		{"KlarnaRateSpent", func(x trouble) {
+		{"KlarnaRateSpent", func(x alarming) {
 			x.fail(klarnatest.Fault{Operation: "createSession", Status: http.StatusTooManyRequests})
 			x.session()
 		}},
-		{"WebhooksNotRecorded CallsFail CommitsFail", func(x trouble) {
+		{"WebhooksNotRecorded CallsFail CommitsFail", func(x alarming) {
 			if err := x.gateway.data.engine.Close(); err != nil { // the disk is gone
 				x.t.Error(err)
 			}
 			knock(x.t, x.local, "/klarna/network", "{}", signedNetwork(x.local, "{}")...)
 			x.session()
 		}},
-		{"WebhooksRejected", func(x trouble) {
+		{"WebhooksRejected", func(x alarming) {
 			for range 11 {
 				knock(x.t, x.local, "/klarna/network", "{}")
 			}
 		}},
-		{"WebhooksQuarantined AttentionNeeded", func(x trouble) {
+		{"WebhooksQuarantined AttentionNeeded", func(x alarming) {
 			const unreadable = "not what it says"
 			knock(x.t, x.local, "/klarna/network", unreadable, signedNetwork(x.local, unreadable)...)
 		}},
-		{"WebhooksSilent", func(x trouble) {
+		{"WebhooksSilent", func(x alarming) {
 			for range 21 {
 				x.session()
 			}
 		}},
-		{"JobsLate", func(x trouble) {
+		{"JobsLate", func(x alarming) {
 			x.fail(klarnatest.Fault{Operation: "readOrder", Delay: 2 * time.Second, Times: -1}) // all hands wait
 			x.push(24)
 			x.sim.Advance(6 * time.Minute)
 		}},
-		{"JobsFail", func(x trouble) {
+		{"JobsFail", func(x alarming) {
 			x.fail(klarnatest.Fault{Operation: "readOrder", Status: http.StatusInternalServerError, Times: -1})
 			x.push(25)
 		}},
-		{"ReservationsStuck", trouble.captureInDoubt},
-		{"WatchNotRead", trouble.readNothing},
+		{"ReservationsStuck", alarming.captureInDoubt},
+		{"WatchNotRead", alarming.readNothing},
 		// What takes too long is told to the metrics rather than lived through.
-		{"CallsSlow", func(x trouble) {
+		{"CallsSlow", func(x alarming) {
 			x.gateway.measures.called(x.t.Context(), server.Call{Method: "gateway.v1.PaymentService/CreatePaymentSession", Duration: 5 * time.Second, AtKlarna: time.Second})
 		}},
-		{"WatchLate", func(x trouble) { x.gateway.measures.sent(x.t.Context(), store.Payments, 20*time.Second) }},
-		{"CommitsSlow", func(x trouble) {
+		{"WatchLate", func(x alarming) { x.gateway.measures.sent(x.t.Context(), store.Payments, 20*time.Second) }},
+		{"CommitsSlow", func(x alarming) {
 			for range 20 {
 				x.gateway.measures.committed(x.t.Context(), store.Commit{Units: 1, Duration: time.Second})
 			}
@@ -95,7 +95,7 @@ func TestAlerts_FireWhenThereIsTrouble(t *testing.T) {
 		t.Run(strings.Fields(c.alerts)[0], func(t *testing.T) {
 			t.Parallel()
 			l := runLocalWith(t, -1, slog.New(slog.DiscardHandler), parts{statsKept: time.Nanosecond})
-			x := trouble{l, travel(t, l), t}
+			x := alarming{l, travel(t, l), t}
 			x.session() // all that is timed has been
 			l.gateway.measures.sent(t.Context(), store.Payments, time.Millisecond)
 			before, all := scraped(t, l), rules(t)
@@ -133,7 +133,7 @@ func TestAlerts_AreQuietWhenAllIsWell(t *testing.T) {
 	}
 	for deadline := time.Now().Add(10 * time.Second); !quiet(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("alarms without trouble: %v", firing)
+			t.Fatalf("alarms without cause: %v", firing)
 		}
 	}
 	down := scrape{samples: []sample{{name: "up", labels: map[string]string{"job": "klarna-gateway", "instance": "a"}}}}
@@ -156,7 +156,7 @@ func TestAlerts_AreAllTried(t *testing.T) {
 	}
 }
 
-func (x trouble) fail(f klarnatest.Fault) {
+func (x alarming) fail(f klarnatest.Fault) {
 	x.t.Helper()
 	if err := x.sim.Fail(f); err != nil {
 		x.t.Fatal(err)
@@ -165,12 +165,12 @@ func (x trouble) fail(f klarnatest.Fault) {
 }
 
 // session asks for a session and does not mind what comes of it.
-func (x trouble) session() {
+func (x alarming) session() {
 	_, _ = x.payments.CreatePaymentSession(x.t.Context(), sessionRequest("SO-"+uuid.NewString()[:8], gatewayv1.OrderPolicy_ORDER_POLICY_BY_CALLER))
 }
 
 // push tells of orders that Klarna does not know.
-func (x trouble) push(n int) {
+func (x alarming) push(n int) {
 	x.t.Helper()
 	for range n {
 		var secret string
@@ -186,7 +186,7 @@ func (x trouble) push(n int) {
 }
 
 // captureInDoubt claims money and does not hear what became of it.
-func (x trouble) captureInDoubt() {
+func (x alarming) captureInDoubt() {
 	x.t.Helper()
 	ctx := x.t.Context()
 	made := must[*gatewayv1.CreatePaymentSessionResponse](x.t)(x.payments.CreatePaymentSession(ctx, sessionRequest("SO-1", gatewayv1.OrderPolicy_ORDER_POLICY_BY_CALLER)))
@@ -202,7 +202,7 @@ func (x trouble) captureInDoubt() {
 }
 
 // readNothing opens a watch that does not read, while much happens.
-func (x trouble) readNothing() {
+func (x alarming) readNothing() {
 	x.t.Helper()
 	conn := must[*grpc.ClientConn](x.t)(grpc.NewClient(x.gateway.grpcListener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
 		grpc.WithStaticStreamWindowSize(64<<10), grpc.WithStaticConnWindowSize(64<<10)))
