@@ -31,12 +31,15 @@ import (
 	"payments.internal/klarna-gateway/klarna/klarnatest/contract"
 	"payments.internal/klarna-gateway/operation"
 	"payments.internal/klarna-gateway/store"
+	"payments.internal/klarna-gateway/store/postgres/postgrestest"
 	"payments.internal/klarna-gateway/store/sqlite"
 	"payments.internal/klarna-gateway/webhook"
 	"payments.internal/klarna-gateway/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.Cleanup(contractTable)) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(postgrestest.Tests{M: m}, goleak.Cleanup(contractTable))
+}
 
 // The merchant accounts of every stack: two for payments, the first one being the default, and one for partners.
 const (
