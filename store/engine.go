@@ -77,6 +77,8 @@ type Engine interface {
 	Subjects(ctx context.Context, q Query) ([]Subject, error)
 	// Subject returns one subject by id, following merges to the one that took over. ErrNotFound if unknown.
 	Subject(ctx context.Context, id string) (Subject, error)
+	// Erasures returns subjects that were erased, by id, with ids greater than after.
+	Erasures(ctx context.Context, after string, limit int) ([]Erasure, error)
 	// Request returns a recorded request. ErrNotFound if unknown.
 	Request(ctx context.Context, id RequestID) (Request, error)
 	// Abandoned returns open requests whose lease ran out before the given time, longest ago first: whoever worked on
@@ -150,13 +152,20 @@ type Tx interface {
 	Subject(ctx context.Context, id string) (Subject, error)
 	// SubjectsByKeys returns every live subject that at least one of the keys addresses, oldest first.
 	SubjectsByKeys(ctx context.Context, stream Stream, merchantAccount string, keys []Key) ([]Subject, error)
-	// Append numbers and stores an event, and makes its Body, State and Keys those of its subject, which is created
-	// if new. The event's id must be new, and its subject not merged away.
+	// Append numbers and stores an event, and makes its Body, Lasting, State and Keys those of its subject, which is created
+	// if new. A DataKey becomes that of the subject, which must have none. The event's id must be new, and its subject not merged away.
 	Append(ctx context.Context, ev Event) (Position, error)
 	// Merge marks from as taken over by into; from's keys address into from now on. Events stay where they are.
 	// Both stand for whoever took them over already; merging a subject into itself does nothing. ErrNotFound if one
 	// is unknown.
 	Merge(ctx context.Context, from, into string) error
+
+	// DataKey returns the data key of a subject, which is not followed through merges. ErrNotFound if it has none.
+	DataKey(ctx context.Context, subject string) (DataKey, error)
+	// Erase destroys the data keys of a subject, following merges, and of all that were merged into it, and puts on
+	// record when; those that had none get none any more. It returns the subjects. ErrNotFound if it is unknown. Once
+	// the unit is committed no key is left anywhere that the engine has a say in, its write-ahead log included.
+	Erase(ctx context.Context, subject string, at time.Time) ([]string, error)
 
 	// AddJob adds a job, or pulls a waiting one forward: see Job. ID, Attempt, LeasedUntil and LastError are ignored.
 	AddJob(ctx context.Context, job Job) error

@@ -48,9 +48,14 @@ type Event struct {
 	RecordedAt      time.Time // set by the Store, to the microsecond
 	Keys            []Key     // everything that addresses the subject as of this event
 	Body            []byte    // the state after the event; sealed at rest
-	Raw             []byte    // Klarna's bytes as received, nil if none; sealed at rest
+	Lasting         []byte    // what of Body outlives an erasure of the subject, nil if all of it does; not set by reads
+	Raw             []byte    // Klarna's bytes as received, nil if none or erased; sealed at rest
 	Fingerprint     []byte    // keyed digest of Raw, tells a repeat from an id used twice; set by the Store
 	TraceParent     string    // W3C trace context of whoever learned the fact; that of Append's ctx if empty
+
+	// DataKey is the subject's, sealed. An engine keeps what Append brings, and returns what it has.
+	DataKey []byte
+	Erased  bool // the subject's personal data was erased, by now: Body is what lasts
 
 	memo *memo // what its readers share; nil where they do not
 }
@@ -63,6 +68,8 @@ type Subject struct {
 	MerchantAccount string
 	State           string
 	Body            []byte    // as in the newest event; sealed at rest
+	Lasting         []byte    // as in the newest event; not set by the Store
+	DataKey         DataKey   // for engines and the Store
 	Latest          Position  // newest event of the subject
 	MergedInto      string    // set when another subject took this one over; empty otherwise
 	CreatedAt       time.Time // RecordedAt of the first event

@@ -189,7 +189,11 @@ func (s *Store) ring(commit func() written) {
 
 // tell makes events known that lie behind all that was told; order is held.
 func (s *Store) tell(events []Event, upTo Position) {
-	s.recent.extend(events, upTo)
+	if slices.ContainsFunc(events, func(ev Event) bool { return ev.Erased }) {
+		s.recent.restart(upTo) // events before may be of the same person, in clear
+	} else {
+		s.recent.extend(events, upTo)
+	}
 	s.hub.seen = upTo
 	s.hub.wake(events)
 	s.hub.rung.Store(int64(upTo))

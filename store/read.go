@@ -55,6 +55,11 @@ func (s *Store) Subject(ctx context.Context, id string) (Subject, error) {
 	return found, nil
 }
 
+// Erasures returns subjects that were erased: see Engine.Erasures.
+func (s *Store) Erasures(ctx context.Context, after string, limit int) ([]Erasure, error) {
+	return s.engine.Erasures(ctx, after, limit)
+}
+
 // Request returns a recorded request. ErrNotFound if unknown.
 func (s *Store) Request(ctx context.Context, id RequestID) (Request, error) {
 	r, err := s.engine.Request(ctx, id)

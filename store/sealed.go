@@ -2,30 +2,49 @@ package store
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
 // What seals a field names where it belongs. A body belongs to its subject, not to its event: the subject's row holds
 // the newest one too.
 
-func (k *Keyring) sealEvent(ev *Event) (err error) {
-	if ev.Body, err = k.Seal(ev.Body, "body", string(ev.Stream), ev.MerchantAccount, ev.Subject); err != nil {
+func (k *Keyring) sealEvent(ev *Event, key []byte) (err error) {
+	ev.Body, ev.Lasting, err = k.sealBody(ev.Body, ev.Lasting, key, string(ev.Stream), ev.MerchantAccount, ev.Subject)
+	if err != nil {
 		return err
 	}
-	ev.Raw, err = k.Seal(ev.Raw, "raw", ev.ID)
+	ev.Raw, err = sealData(key, ev.Raw, "raw", ev.ID)
 	return err
 }
 
 func (k *Keyring) openEvent(ev *Event) (err error) {
-	if ev.Body, err = k.Open(ev.Body, "body", string(ev.Stream), ev.MerchantAccount, ev.Subject); err != nil {
+	key := dataKey{sealed: ev.DataKey, erased: ev.Erased}
+	ev.Body, err = k.openBody(ev.Body, ev.Lasting, &key, ev.Subject, string(ev.Stream), ev.MerchantAccount, ev.Subject)
+	if err != nil {
 		return err
 	}
-	ev.Raw, err = k.Open(ev.Raw, "raw", ev.ID)
+	ev.Lasting, ev.DataKey = nil, nil
+	switch {
+	case ev.Erased:
+		ev.Raw = nil
+		return nil
+	case !isDataSealed(ev.Raw):
+		ev.Raw, err = k.Open(ev.Raw, "raw", ev.ID)
+		return err
+	case key.sealed == nil:
+		return errNoDataKey
+	}
+	if err = k.openDataKey(&key, ev.Subject); err == nil {
+		ev.Raw, err = openData(key.plain, ev.Raw, "raw", ev.ID)
+	}
 	return err
 }
 
 func (k *Keyring) openSubject(s *Subject) (err error) {
-	s.Body, err = k.Open(s.Body, "body", string(s.Stream), s.MerchantAccount, s.ID)
+	key := dataKey{sealed: s.DataKey.Key, erased: !s.DataKey.ErasedAt.IsZero()}
+	s.Body, err = k.openBody(s.Body, s.Lasting, &key, s.ID, string(s.Stream), s.MerchantAccount, s.ID)
+	s.Lasting = nil
 	return err
 }
 
@@ -96,6 +115,7 @@ type sealedTx struct {
 	keys  *Keyring
 	now   func() time.Time
 	wrote written
+	held  map[string]*dataKey // of the subjects that the unit has seen; nil is one that has none
 }
 
 // written says what a unit did that others wait for.
@@ -109,7 +129,7 @@ func (t *sealedTx) Subject(ctx context.Context, id string) (Subject, error) {
 	if err != nil {
 		return Subject{}, err
 	}
-	err = t.keys.openSubject(&s)
+	err = t.openSubject(&s)
 	return s, err
 }
 
@@ -118,17 +138,72 @@ func (t *sealedTx) SubjectsByKeys(ctx context.Context, stream Stream, merchantAc
 	if err != nil {
 		return nil, err
 	}
-	return found, openAll(found, t.keys.openSubject)
+	return found, openAll(found, t.openSubject)
+}
+
+// openSubject opens a subject and remembers its key for what the unit appends.
+func (t *sealedTx) openSubject(s *Subject) error {
+	t.hold(s.ID, s.DataKey)
+	return t.keys.openSubject(s)
+}
+
+func (t *sealedTx) hold(subject string, key DataKey) *dataKey {
+	if known := t.held[subject]; known != nil {
+		return known // perhaps made in this unit
+	}
+	if t.held == nil {
+		t.held = map[string]*dataKey{}
+	}
+	held := &dataKey{sealed: key.Key, erased: !key.ErasedAt.IsZero()}
+	t.held[subject] = held
+	return held
+}
+
+// dataKey is the key that an event is sealed with, made if its subject has none and the event needs one.
+func (t *sealedTx) dataKey(ctx context.Context, ev *Event) (*dataKey, error) {
+	key := t.held[ev.Subject]
+	needed := ev.Lasting != nil || len(ev.Raw) > 0
+	if key == nil && needed {
+		kept, err := t.Tx.DataKey(ctx, ev.Subject)
+		if err != nil && !errors.Is(err, ErrNotFound) {
+			return nil, err
+		}
+		key = t.hold(ev.Subject, kept)
+	}
+	switch {
+	case key == nil:
+		return &dataKey{}, nil
+	case key.erased || !needed:
+		return key, nil
+	case key.sealed != nil:
+		return key, t.keys.openDataKey(key, ev.Subject)
+	}
+	made, err := t.keys.newDataKey(ev.Subject)
+	if err != nil {
+		return nil, err
+	}
+	*key, ev.DataKey = made, made.sealed
+	return key, nil
 }
 
 func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
 	ev.RecordedAt = t.now()
+	ev.Fingerprint = t.keys.Fingerprint(ev.Raw)
 	if ev.TraceParent == "" {
 		ev.TraceParent = traceParent(ctx)
 	}
-	ev.Fingerprint = t.keys.Fingerprint(ev.Raw)
+	key, err := t.dataKey(ctx, &ev)
+	if err != nil {
+		return 0, err
+	}
+	if key.erased { // nothing more is kept of who was erased
+		if ev.Lasting != nil {
+			ev.Body = ev.Lasting
+		}
+		ev.Lasting, ev.Raw, ev.Erased = nil, nil, true
+	}
 	clear := ev.asRead()
-	if err := t.keys.sealEvent(&ev); err != nil {
+	if err := t.keys.sealEvent(&ev, key.plain); err != nil {
 		return 0, err
 	}
 	position, err := t.Tx.Append(ctx, ev)
@@ -138,6 +213,42 @@ func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
 	clear.Position = position
 	t.wrote.events = append(t.wrote.events, clear)
 	return position, nil
+}
+
+// Merge erases both if one of them is erased: they were one person's all along.
+func (t *sealedTx) Merge(ctx context.Context, from, into string) error {
+	if err := t.Tx.Merge(ctx, from, into); err != nil {
+		return err
+	}
+	for _, id := range []string{from, into} {
+		key := t.held[id]
+		if key == nil {
+			kept, err := t.Tx.DataKey(ctx, id)
+			if err != nil && !errors.Is(err, ErrNotFound) {
+				return err
+			}
+			key = t.hold(id, kept)
+		}
+		if key.erased {
+			_, err := t.Erase(ctx, into, t.now())
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *sealedTx) Erase(ctx context.Context, subject string, at time.Time) ([]string, error) {
+	erased, err := t.Tx.Erase(ctx, subject, at)
+	if err != nil {
+		return nil, err
+	}
+	if t.held == nil {
+		t.held = map[string]*dataKey{}
+	}
+	for _, id := range erased {
+		t.held[id] = &dataKey{erased: true}
+	}
+	return erased, nil
 }
 
 func (t *sealedTx) AddJob(ctx context.Context, job Job) error {

@@ -99,6 +99,7 @@ func (e Event) asRead() Event {
 	if len(e.Body) == 0 {
 		e.Body = nil
 	}
+	e.Lasting, e.DataKey = nil, nil
 	if len(e.Keys) == 0 {
 		e.Keys = nil
 	}

@@ -27,15 +27,15 @@ func (t *tx) EventByID(_ context.Context, id string) (store.Event, error) {
 const appendEvents = `
 WITH ev AS MATERIALIZED (
 	SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-		$9::text[], $10::boolean[], $11::bigint[], $12::bigint[], $13::text[], $14::bytea[], $15::bytea[], $16::bytea[], $17::text[])
+		$9::text[], $10::boolean[], $11::bigint[], $12::bigint[], $13::text[], $14::bytea[], $15::bytea[], $16::bytea[], $17::text[], $21::bytea[])
 	AS ev (position, id, stream, merchant_account, subject, kind, cause, state, previous_state, superseded, occurred_at, recorded_at,
-		keys, body, raw, fingerprint, trace_parent)),
+		keys, body, raw, fingerprint, trace_parent, lasting)),
 had AS MATERIALIZED (SELECT s.id, s.keys <> ev.keys AS moves FROM ev JOIN subjects AS s ON s.id = ev.subject),
 numbered AS (INSERT INTO event_ids (id, position, subject, fingerprint) SELECT id, position, subject, fingerprint FROM ev),
 moved AS (
-	INSERT INTO subjects AS s (id, stream, merchant_account, state, keys, body, first, latest, merged_into, created_at, updated_at)
-	SELECT subject, stream, merchant_account, state, keys, body, position, position, '', recorded_at, recorded_at FROM ev
-	ON CONFLICT (id) DO UPDATE SET state = excluded.state, keys = excluded.keys, body = excluded.body, latest = excluded.latest,
+	INSERT INTO subjects AS s (id, stream, merchant_account, state, keys, body, lasting, first, latest, merged_into, created_at, updated_at)
+	SELECT subject, stream, merchant_account, state, keys, body, lasting, position, position, '', recorded_at, recorded_at FROM ev
+	ON CONFLICT (id) DO UPDATE SET state = excluded.state, keys = excluded.keys, body = excluded.body, lasting = excluded.lasting, latest = excluded.latest,
 		updated_at = excluded.updated_at
 	WHERE s.stream = excluded.stream AND s.merchant_account = excluded.merchant_account AND s.merged_into = '' RETURNING s.id),
 wanted AS MATERIALIZED (
@@ -52,9 +52,9 @@ keyed AS (
 	INSERT INTO event_keys (stream, kind, value, merchant_account, position)
 	SELECT stream, kind, value, merchant_account, position FROM wanted)
 INSERT INTO events (position, id, stream, merchant_account, subject, kind, cause, state, previous_state, superseded,
-	occurred_at, recorded_at, keys, body, raw, fingerprint, trace_parent)
+	occurred_at, recorded_at, keys, body, lasting, raw, fingerprint, trace_parent)
 SELECT position, ev.id, stream, merchant_account, moved.id, kind, cause, state, previous_state, superseded, occurred_at, recorded_at,
-	keys, body, raw, fingerprint, trace_parent
+	keys, body, lasting, raw, fingerprint, trace_parent
 FROM ev LEFT JOIN moved ON moved.id = ev.subject`
 
 // appends are events that one statement stores, in columns.
@@ -64,7 +64,7 @@ type appends struct {
 	ids, streams, accounts, subject, kinds, causes []string
 	states, previous, keys, traces                 []string
 	superseded                                     []bool
-	bodies, raws, fingerprints                     [][]byte
+	bodies, raws, fingerprints, lasting            [][]byte
 	keyPositions                                   []int64
 	keyKinds, keyValues                            []string
 }
@@ -79,6 +79,7 @@ func (a *appends) add(ev store.Event, keys string) {
 	a.occurred, a.recorded = append(a.occurred, micros(ev.OccurredAt)), append(a.recorded, micros(ev.RecordedAt))
 	a.keys, a.traces = append(a.keys, keys), append(a.traces, ev.TraceParent)
 	a.bodies, a.raws, a.fingerprints = append(a.bodies, blob(ev.Body)), append(a.raws, blob(ev.Raw)), append(a.fingerprints, blob(ev.Fingerprint))
+	a.lasting = append(a.lasting, blob(ev.Lasting))
 	for _, k := range ev.Keys {
 		a.keyPositions = append(a.keyPositions, int64(ev.Position))
 		a.keyKinds, a.keyValues = append(a.keyKinds, k.Kind), append(a.keyValues, k.Value)
@@ -88,7 +89,7 @@ func (a *appends) add(ev store.Event, keys string) {
 func (a *appends) statement() queued {
 	return queued{text: appendEvents, args: []any{
 		a.positions, a.ids, a.streams, a.accounts, a.subject, a.kinds, a.causes, a.states, a.previous, a.superseded, a.occurred, a.recorded,
-		a.keys, a.bodies, a.raws, a.fingerprints, a.traces, a.keyPositions, a.keyKinds, a.keyValues,
+		a.keys, a.bodies, a.raws, a.fingerprints, a.traces, a.keyPositions, a.keyKinds, a.keyValues, a.lasting,
 	}}
 }
 
@@ -138,5 +139,8 @@ func (t *tx) Append(_ context.Context, ev store.Event) (store.Position, error) {
 	t.ring()
 	t.wrote.add(slices.Concat(mark("event", ev.ID), mark("subject", ev.Subject), keyMarks(ev.Stream, ev.MerchantAccount, ev.Keys))...)
 	t.enqueue(queued{event: &ev, keys: keys})
+	if len(ev.DataKey) > 0 {
+		t.enqueue(queued{text: `INSERT INTO data_keys (subject, key, erased_at) VALUES ($1, $2, 0)`, args: []any{ev.Subject, ev.DataKey}})
+	}
 	return t.w.head, nil
 }

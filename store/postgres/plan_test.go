@@ -24,6 +24,7 @@ INSERT INTO event_ids (id, position, subject) SELECT id, position, subject FROM 
 INSERT INTO subjects (id, stream, merchant_account, state, keys, first, latest, merged_into, created_at, updated_at)
 SELECT DISTINCT ON (subject) subject, stream, merchant_account, state, keys, position, position, '', 1, 1 FROM events ORDER BY subject, position DESC;
 INSERT INTO subject_keys (stream, kind, value, merchant_account, subject) SELECT stream, 'order_id', substr(id, 2), merchant_account, id FROM subjects;
+INSERT INTO data_keys (subject, key, erased_at) SELECT id, 'k', 0 FROM subjects;
 INSERT INTO jobs (kind, merchant_account, key, run_at, deadline, attempt, leased_until, last_error, created_at, trace_parent)
 SELECT 'read', 'shop', 'k' || n, n, 0, 0, 0, '', 1, '' FROM generate_series(1, 20000) AS n;
 INSERT INTO requests (merchant_account, operation, id, caller, subject, klarna_key, state, first_sent, leased_until, updated_at)

@@ -8,12 +8,13 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
-const subjectColumns = `s.id, s.stream, s.merchant_account, s.state, s.body, s.latest, s.merged_into, s.created_at, s.updated_at`
+const subjectColumns = `s.id, s.stream, s.merchant_account, s.state, s.body, s.lasting, s.latest, s.merged_into, s.created_at, s.updated_at,
+	(SELECT d.key FROM data_keys AS d WHERE d.subject = s.id), coalesce((SELECT d.erased_at FROM data_keys AS d WHERE d.subject = s.id), 0)`
 
 func scanSubject(row scanner) (store.Subject, error) {
 	var s store.Subject
-	err := row.Scan(&s.ID, &s.Stream, &s.MerchantAccount, &s.State, &s.Body, &s.Latest, &s.MergedInto,
-		instant{&s.CreatedAt}, instant{&s.UpdatedAt})
+	err := row.Scan(&s.ID, &s.Stream, &s.MerchantAccount, &s.State, &s.Body, &s.Lasting, &s.Latest, &s.MergedInto,
+		instant{&s.CreatedAt}, instant{&s.UpdatedAt}, &s.DataKey.Key, instant{&s.DataKey.ErasedAt})
 	return s, err
 }
 

@@ -36,6 +36,11 @@ func (t *tx) Append(ctx context.Context, ev store.Event) (store.Position, error)
 	if err := t.insert(ctx, ev, keys); err != nil {
 		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
 	}
+	if len(ev.DataKey) > 0 {
+		if err := t.putDataKey(ctx, ev.Subject, ev.DataKey); err != nil {
+			return 0, fmt.Errorf("append %s: data key: %w", ev.ID, err)
+		}
+	}
 	t.rings = true
 	return ev.Position, nil
 }
@@ -60,10 +65,10 @@ func (t *tx) number(ctx context.Context, ev store.Event) (next store.Position, e
 
 func (t *tx) insert(ctx context.Context, ev store.Event, keys string) error {
 	_, err := t.exec(ctx, `INSERT INTO events (position, id, stream, merchant_account, subject, kind, cause, state,
-		previous_state, superseded, occurred_at, recorded_at, keys, body, raw, fingerprint, trace_parent)
-		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		previous_state, superseded, occurred_at, recorded_at, keys, body, lasting, raw, fingerprint, trace_parent)
+		VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		ev.Position, ev.ID, ev.Stream, ev.MerchantAccount, ev.Subject, ev.Kind, ev.Cause, ev.State,
-		ev.PreviousState, ev.Superseded, micros(ev.OccurredAt), micros(ev.RecordedAt), keys, blob(ev.Body), blob(ev.Raw),
+		ev.PreviousState, ev.Superseded, micros(ev.OccurredAt), micros(ev.RecordedAt), keys, blob(ev.Body), blob(ev.Lasting), blob(ev.Raw),
 		blob(ev.Fingerprint), ev.TraceParent)
 	if err != nil {
 		return err
@@ -95,8 +100,8 @@ func (t *tx) move(ctx context.Context, ev store.Event, keys string) error {
 	case mergedInto != "":
 		return t.note(fmt.Errorf("it was merged into %s", mergedInto))
 	}
-	_, err = t.exec(ctx, `UPDATE subjects SET state = ?, keys = ?, body = ?, latest = ?, updated_at = ? WHERE id = ?`,
-		ev.State, keys, blob(ev.Body), ev.Position, micros(ev.RecordedAt), ev.Subject)
+	_, err = t.exec(ctx, `UPDATE subjects SET state = ?, keys = ?, body = ?, lasting = ?, latest = ?, updated_at = ? WHERE id = ?`,
+		ev.State, keys, blob(ev.Body), blob(ev.Lasting), ev.Position, micros(ev.RecordedAt), ev.Subject)
 	if err != nil || before == keys {
 		return err
 	}
@@ -109,9 +114,9 @@ func (t *tx) move(ctx context.Context, ev store.Event, keys string) error {
 
 func (t *tx) create(ctx context.Context, ev store.Event, keys string) error {
 	recorded := micros(ev.RecordedAt)
-	_, err := t.exec(ctx, `INSERT INTO subjects (id, stream, merchant_account, state, keys, body, first, latest,
-		merged_into, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)`,
-		ev.Subject, ev.Stream, ev.MerchantAccount, ev.State, keys, blob(ev.Body), ev.Position, ev.Position, recorded, recorded)
+	_, err := t.exec(ctx, `INSERT INTO subjects (id, stream, merchant_account, state, keys, body, lasting, first, latest,
+		merged_into, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)`,
+		ev.Subject, ev.Stream, ev.MerchantAccount, ev.State, keys, blob(ev.Body), blob(ev.Lasting), ev.Position, ev.Position, recorded, recorded)
 	if err != nil {
 		return err
 	}

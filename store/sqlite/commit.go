@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"log/slog"
 	"runtime/debug"
 
 	"payments.internal/klarna-gateway/store"
@@ -13,18 +14,19 @@ import (
 // Commit implements store.Engine. Each unit runs under a savepoint of its own in one immediate transaction.
 func (e *Engine) Commit(ctx context.Context, units []func(store.Tx) error) []error {
 	results := make([]error, len(units))
-	ring := false
+	ring, erased := false, false
 	err := e.writer.transaction(ctx, func(inside context.Context) error {
 		for i, unit := range units {
 			if ctx.Err() != nil {
 				return context.Cause(ctx)
 			}
-			rings, refused, err := e.writer.run(inside, unit)
+			t, refused, err := e.writer.run(inside, unit)
 			if err != nil {
 				return err
 			}
 			results[i] = refused
-			ring = ring || rings
+			ring = ring || t.rings && refused == nil
+			erased = erased || t.erases && refused == nil
 		}
 		return nil
 	})
@@ -38,28 +40,33 @@ func (e *Engine) Commit(ctx context.Context, units []func(store.Tx) error) []err
 	if ring {
 		e.ring()
 	}
+	if erased {
+		if err := e.forget(ctx); err != nil { // it is committed, and done again with the next checkpoint
+			slog.WarnContext(ctx, "an erased key may still stand in the write-ahead log", slog.Any("error", err))
+		}
+	}
 	return results
 }
 
 // run runs one unit. refused is why the unit alone was undone, err why nothing can go on.
-func (w *writer) run(ctx context.Context, unit func(store.Tx) error) (rings bool, refused, err error) {
+func (w *writer) run(ctx context.Context, unit func(store.Tx) error) (t *tx, refused, err error) {
 	if err := w.exec(ctx, `SAVEPOINT unit`); err != nil {
-		return false, nil, fmt.Errorf("begin unit: %w", err)
+		return nil, nil, fmt.Errorf("begin unit: %w", err)
 	}
-	t := &tx{w: w}
+	t = &tx{w: w}
 	refused = attempt(unit, t)
 	if refused == nil {
 		refused = t.failed
 	}
 	if refused != nil {
 		if err := w.exec(ctx, `ROLLBACK TO unit`); err != nil {
-			return false, nil, fmt.Errorf("undo unit: %w", errors.Join(err, refused))
+			return nil, nil, fmt.Errorf("undo unit: %w", errors.Join(err, refused))
 		}
 	}
 	if err := w.exec(ctx, `RELEASE unit`); err != nil {
-		return false, nil, fmt.Errorf("end unit: %w", err)
+		return nil, nil, fmt.Errorf("end unit: %w", err)
 	}
-	return t.rings && refused == nil, refused, nil
+	return t, refused, nil
 }
 
 // attempt turns a panic of the unit into an error with its stack.
@@ -75,6 +82,7 @@ func attempt(unit func(store.Tx) error, t store.Tx) (err error) {
 // tx is a unit's view of the open transaction.
 type tx struct {
 	w      *writer
+	erases bool  // a data key: see forget
 	rings  bool  // listeners want to know of what it wrote
 	failed error // first statement that failed: the unit is undone even if it went on
 }

@@ -11,14 +11,15 @@ import (
 )
 
 const eventColumns = `e.position, e.id, e.stream, e.merchant_account, e.subject, e.kind, e.cause, e.state, e.previous_state,
-	e.superseded, e.occurred_at, e.recorded_at, e.keys, e.body, e.raw, e.fingerprint, e.trace_parent`
+	e.superseded, e.occurred_at, e.recorded_at, e.keys, e.body, e.lasting, e.raw, e.fingerprint, e.trace_parent,
+	(SELECT d.key FROM data_keys AS d WHERE d.subject = e.subject), EXISTS (SELECT 1 FROM data_keys AS d WHERE d.subject = e.subject AND d.erased_at <> 0)`
 
 func scanEvent(row scanner) (store.Event, error) {
 	var ev store.Event
 	var keys string
 	err := row.Scan(&ev.Position, &ev.ID, &ev.Stream, &ev.MerchantAccount, &ev.Subject, &ev.Kind, &ev.Cause, &ev.State,
-		&ev.PreviousState, &ev.Superseded, instant{&ev.OccurredAt}, instant{&ev.RecordedAt}, &keys, &ev.Body, &ev.Raw,
-		&ev.Fingerprint, &ev.TraceParent)
+		&ev.PreviousState, &ev.Superseded, instant{&ev.OccurredAt}, instant{&ev.RecordedAt}, &keys, &ev.Body, &ev.Lasting,
+		&ev.Raw, &ev.Fingerprint, &ev.TraceParent, &ev.DataKey, &ev.Erased)
 	if err != nil {
 		return store.Event{}, err
 	}

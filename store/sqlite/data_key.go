@@ -1,0 +1,90 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+// DataKey implements store.Tx.
+func (t *tx) DataKey(ctx context.Context, subject string) (key store.DataKey, err error) {
+	err = t.row(ctx, `SELECT key, erased_at FROM data_keys WHERE subject = ?`, []any{subject}, &key.Key, instant{&key.ErasedAt})
+	if err != nil {
+		return store.DataKey{}, fmt.Errorf("read data key: %w", err)
+	}
+	return key, nil
+}
+
+func (t *tx) putDataKey(ctx context.Context, subject string, key []byte) error {
+	_, err := t.exec(ctx, `INSERT INTO data_keys (subject, key, erased_at) VALUES (?, ?, 0)`, subject, key)
+	return err
+}
+
+// Erase implements store.Tx. secure_delete has SQLite overwrite the key in the file; see forget for the write-ahead log.
+func (t *tx) Erase(ctx context.Context, subject string, at time.Time) ([]string, error) {
+	live, err := t.Subject(ctx, subject)
+	if err != nil {
+		return nil, fmt.Errorf("erase %s: %w", subject, err)
+	}
+	one := func(row scanner) (id string, err error) { return id, row.Scan(&id) }
+	all, err := rows(context.WithoutCancel(ctx), t.w, `SELECT id FROM subjects WHERE merged_into = ? AND merged_into <> '' ORDER BY id`, []any{live.ID}, one)
+	if err != nil {
+		return nil, t.note(fmt.Errorf("erase %s: %w", subject, err))
+	}
+	all = append([]string{live.ID}, all...)
+	for _, id := range all {
+		_, err := t.exec(ctx, `INSERT INTO data_keys (subject, key, erased_at) VALUES (?, NULL, ?) ON CONFLICT (subject)
+			DO UPDATE SET key = NULL, erased_at = excluded.erased_at WHERE erased_at = 0`, id, micros(at))
+		if err != nil {
+			return nil, fmt.Errorf("erase %s: %w", subject, err)
+		}
+	}
+	t.erases = true
+	return all, nil
+}
+
+// forget brings the write-ahead log into the file and empties it, since pages with keys that were erased may stand there.
+// A reader may be in the way for a moment.
+func (e *Engine) forget(ctx context.Context) error {
+	const tries = 20
+	for range tries {
+		busy, err := e.writer.checkpoint(ctx)
+		if err != nil || !busy {
+			return err
+		}
+	}
+	return errors.New("readers are in the way")
+}
+
+// checkpoint waits for readers up to the busy timeout.
+func (w *writer) checkpoint(ctx context.Context) (busy bool, err error) {
+	select {
+	case w.turn <- struct{}{}:
+		defer func() { <-w.turn }()
+	case <-ctx.Done():
+		return false, context.Cause(ctx)
+	}
+	var pages, moved int
+	err = w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved)
+	return busy, err
+}
+
+// Erasures implements store.Engine.
+func (e *Engine) Erasures(ctx context.Context, after string, limit int) ([]store.Erasure, error) {
+	const query = `SELECT s.id, s.stream, s.merchant_account, s.keys, d.erased_at FROM data_keys AS d CROSS JOIN subjects AS s
+		WHERE d.erased_at <> 0 AND d.subject > ? AND s.id = d.subject ORDER BY d.subject LIMIT ?`
+	found, err := rows(ctx, e.reader, query, []any{after, limit}, func(row scanner) (one store.Erasure, err error) {
+		var keys string
+		if err = row.Scan(&one.Subject, &one.Stream, &one.MerchantAccount, &keys, instant{&one.ErasedAt}); err == nil {
+			one.Keys, err = decodeKeys(keys)
+		}
+		return one, err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("read erasures: %w", err)
+	}
+	return found, nil
+}
