@@ -34,6 +34,7 @@ type Account struct {
 	Products        []Product `json:"products,omitempty"`
 	Warnings        []Warning `json:"warnings,omitempty"`
 	Details         []byte    `json:"details,omitempty"` // Klarna's newest account resource
+	ErasedAt        time.Time `json:"erased_at,omitzero"` // personal data
 	CreatedAt       time.Time `json:"created_at"`
 	UpdatedAt       time.Time `json:"updated_at"`
 }

@@ -140,7 +140,7 @@ func (j *Journal) appendAccount(ctx context.Context, tx store.Tx, subject store.
 		rec.Outcome = Superseded
 	}
 	after.UpdatedAt = j.store.Now()
-	body, err := json.Marshal(AccountEntry{Account: after, Type: fact.Type, CorrelationID: cmp.Or(fact.CorrelationID, j.correlationID(ctx))})
+	body, lasting, err := AccountEntry{Account: after, Type: fact.Type, CorrelationID: cmp.Or(fact.CorrelationID, j.correlationID(ctx))}.encode()
 	if err != nil {
 		return rec, fmt.Errorf("encode account: %w", err)
 	}
@@ -148,7 +148,7 @@ func (j *Journal) appendAccount(ctx context.Context, tx store.Tx, subject store.
 	rec.Position, err = tx.Append(ctx, store.Event{
 		ID: fact.EventID, Stream: store.Accounts, MerchantAccount: fact.MerchantAccount, Subject: after.ID,
 		Kind: string(rec.Kind), Cause: string(fact.Cause), State: after.State, PreviousState: subject.State,
-		Superseded: rec.Outcome == Superseded, OccurredAt: fact.At, Keys: after.keys(), Body: body, Raw: fact.Raw,
+		Superseded: rec.Outcome == Superseded, OccurredAt: fact.At, Keys: after.keys(), Body: body, Lasting: lasting, Raw: fact.Raw,
 		TraceParent: fact.TraceParent,
 	})
 	if err != nil {

@@ -254,10 +254,10 @@ func (j *Journal) appendPayment(ctx context.Context, tx store.Tx, subject store.
 		rec.Outcome = Superseded
 	}
 	after.UpdatedAt = now
-	body, err := json.Marshal(PaymentEntry{
+	body, lasting, err := PaymentEntry{
 		Payment: after, PreviousStatus: entry.PreviousStatus, Type: fact.Type, Attention: change.attention,
 		CorrelationID: cmp.Or(fact.CorrelationID, j.correlationID(ctx)),
-	})
+	}.encode()
 	if err != nil {
 		return rec, fmt.Errorf("encode payment: %w", err)
 	}
@@ -265,7 +265,7 @@ func (j *Journal) appendPayment(ctx context.Context, tx store.Tx, subject store.
 	rec.Position, err = tx.Append(ctx, store.Event{
 		ID: fact.EventID, Stream: store.Payments, MerchantAccount: fact.MerchantAccount, Subject: after.ID,
 		Kind: string(rec.Kind), Cause: string(fact.Cause), State: string(after.State), PreviousState: subject.State,
-		Superseded: rec.Outcome == Superseded, OccurredAt: fact.At, Keys: after.keys(), Body: body, Raw: fact.Raw,
+		Superseded: rec.Outcome == Superseded, OccurredAt: fact.At, Keys: after.keys(), Body: body, Lasting: lasting, Raw: fact.Raw,
 		TraceParent: fact.TraceParent,
 	})
 	if err != nil {

@@ -35,6 +35,7 @@ func partnerFromJournal(a journal.Account, pos store.Position, withContact bool)
 		Warnings:         convertAll(a.Warnings, warningFromJournal),
 		CreateTime:       timestampOf(a.CreatedAt),
 		UpdateTime:       timestampOf(a.UpdatedAt),
+		EraseTime:        timestampOf(a.ErasedAt),
 		Position:         int64(pos),
 	}
 	if c := details.PartnerAccountContact; withContact && c != nil {

@@ -132,6 +132,7 @@ func paymentFromJournal(p journal.Payment, pos store.Position) *gatewayv1.Paymen
 		Position:                  int64(pos),
 		Final:                     p.State.Final(),
 		PartnerAccountId:          p.PartnerAccountID,
+		EraseTime:                 timestampOf(p.ErasedAt),
 		Network:                   networkFromJournal(p.Network, p.Currency),
 		Orphans:                   convertAll(p.Orphans, orphanFromJournal),
 	}

@@ -22,3 +22,12 @@ func (s *Store) Tail(stream Stream) (count, size int) {
 	part := s.recent.tail.Load().streams[stream]
 	return len(part.events), part.size
 }
+
+// OpensWith opens an event's body with a data key, sealed, of a subject.
+func (k *Keyring) OpensWith(sealed []byte, subject string, ev Event) ([]byte, error) {
+	key := dataKey{sealed: sealed}
+	if err := k.openDataKey(&key, subject); err != nil {
+		return nil, err
+	}
+	return openData(key.plain, ev.Body, "body", string(ev.Stream), ev.MerchantAccount, ev.Subject)
+}

@@ -44,7 +44,7 @@ func (k *Keyring) openEvent(ev *Event) (err error) {
 func (k *Keyring) openSubject(s *Subject) (err error) {
 	key := dataKey{sealed: s.DataKey.Key, erased: !s.DataKey.ErasedAt.IsZero()}
 	s.Body, err = k.openBody(s.Body, s.Lasting, &key, s.ID, string(s.Stream), s.MerchantAccount, s.ID)
-	s.Lasting = nil
+	s.Lasting, s.DataKey.Key = nil, nil
 	return err
 }
 

@@ -56,6 +56,7 @@ WITH live AS (
 	AND s.state = ANY ($3) ORDER BY s.latest LIMIT $4),
 ids AS (SELECT id FROM live UNION ALL SELECT m.id FROM subjects AS m JOIN live ON m.merged_into = live.id WHERE m.merged_into <> ''),
 gone AS (DELETE FROM subjects AS s USING ids WHERE s.id = ids.id RETURNING s.id, s.stream, s.merchant_account, s.latest, s.keys),
+unkeyed AS (DELETE FROM data_keys AS d USING ids WHERE d.subject = ids.id),
 named AS (DELETE FROM subject_keys AS k USING gone AS g, json_array_elements(g.keys::json) AS w
 	WHERE k.stream = g.stream AND k.kind = w ->> 0 AND k.value = w ->> 1 AND k.merchant_account = g.merchant_account AND k.subject = g.id),
 told AS (DELETE FROM events AS e USING gone AS g WHERE e.stream = g.stream AND e.position = g.latest RETURNING e.stream, e.merchant_account, e.position, e.keys),

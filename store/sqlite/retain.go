@@ -64,6 +64,7 @@ func (e *Engine) Forget(ctx context.Context, stream store.Stream, states []strin
 				FROM json_each(?) AS g CROSS JOIN subjects AS s ON s.id = g.value CROSS JOIN json_each(s.keys) AS k)`,
 			`DELETE FROM events WHERE position IN (SELECT s.latest FROM json_each(?) AS g CROSS JOIN subjects AS s ON s.id = g.value)`,
 			`DELETE FROM subjects WHERE id IN (SELECT value FROM json_each(?))`,
+			`DELETE FROM data_keys WHERE subject IN (SELECT value FROM json_each(?))`,
 		} {
 			if _, err := t.exec(ctx, text, listed(ids)); err != nil {
 				return err

@@ -1591,6 +1591,253 @@ func (x *VerifySignatureResponse) GetRetireTime() *timestamppb.Timestamp {
 	return nil
 }
 
+// ErasePersonalDataRequest says whose personal data is to be erased.
+type ErasePersonalDataRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account of the payment or partner account; empty means any.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller. A repeat, and any other request about what is erased already, changes nothing and gets the
+	// time of the first.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// What the person is known by.
+	//
+	// Types that are valid to be assigned to Subject:
+	//
+	//	*ErasePersonalDataRequest_PaymentId
+	//	*ErasePersonalDataRequest_OrderId
+	//	*ErasePersonalDataRequest_SessionId
+	//	*ErasePersonalDataRequest_PartnerAccountId
+	//	*ErasePersonalDataRequest_PaymentRequestId
+	//	*ErasePersonalDataRequest_PaymentTransactionId
+	Subject isErasePersonalDataRequest_Subject `protobuf_oneof:"subject"`
+	// Why, for the audit log, such as the number of the person's request; at most 255 characters, no personal data.
+	Note          string `protobuf:"bytes,9,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePersonalDataRequest) Reset() {
+	*x = ErasePersonalDataRequest{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePersonalDataRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePersonalDataRequest) ProtoMessage() {}
+
+func (x *ErasePersonalDataRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePersonalDataRequest.ProtoReflect.Descriptor instead.
+func (*ErasePersonalDataRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ErasePersonalDataRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ErasePersonalDataRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ErasePersonalDataRequest) GetSubject() isErasePersonalDataRequest_Subject {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *ErasePersonalDataRequest) GetPaymentId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ErasePersonalDataRequest_PaymentId); ok {
+			return x.PaymentId
+		}
+	}
+	return ""
+}
+
+func (x *ErasePersonalDataRequest) GetOrderId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ErasePersonalDataRequest_OrderId); ok {
+			return x.OrderId
+		}
+	}
+	return ""
+}
+
+func (x *ErasePersonalDataRequest) GetSessionId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ErasePersonalDataRequest_SessionId); ok {
+			return x.SessionId
+		}
+	}
+	return ""
+}
+
+func (x *ErasePersonalDataRequest) GetPartnerAccountId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ErasePersonalDataRequest_PartnerAccountId); ok {
+			return x.PartnerAccountId
+		}
+	}
+	return ""
+}
+
+func (x *ErasePersonalDataRequest) GetPaymentRequestId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ErasePersonalDataRequest_PaymentRequestId); ok {
+			return x.PaymentRequestId
+		}
+	}
+	return ""
+}
+
+func (x *ErasePersonalDataRequest) GetPaymentTransactionId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ErasePersonalDataRequest_PaymentTransactionId); ok {
+			return x.PaymentTransactionId
+		}
+	}
+	return ""
+}
+
+func (x *ErasePersonalDataRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+type isErasePersonalDataRequest_Subject interface {
+	isErasePersonalDataRequest_Subject()
+}
+
+type ErasePersonalDataRequest_PaymentId struct {
+	// A payment, by the gateway's id.
+	PaymentId string `protobuf:"bytes,3,opt,name=payment_id,json=paymentId,proto3,oneof"`
+}
+
+type ErasePersonalDataRequest_OrderId struct {
+	// A payment, by its order at Klarna.
+	OrderId string `protobuf:"bytes,4,opt,name=order_id,json=orderId,proto3,oneof"`
+}
+
+type ErasePersonalDataRequest_SessionId struct {
+	// A payment, by its session at Klarna.
+	SessionId string `protobuf:"bytes,5,opt,name=session_id,json=sessionId,proto3,oneof"`
+}
+
+type ErasePersonalDataRequest_PartnerAccountId struct {
+	// A partner account, by Klarna's id: its contact person and what was told of the people behind the business.
+	PartnerAccountId string `protobuf:"bytes,6,opt,name=partner_account_id,json=partnerAccountId,proto3,oneof"`
+}
+
+type ErasePersonalDataRequest_PaymentRequestId struct {
+	// A payment on the Klarna Network, by its payment request.
+	PaymentRequestId string `protobuf:"bytes,7,opt,name=payment_request_id,json=paymentRequestId,proto3,oneof"`
+}
+
+type ErasePersonalDataRequest_PaymentTransactionId struct {
+	// A payment on the Klarna Network, by its transaction.
+	PaymentTransactionId string `protobuf:"bytes,8,opt,name=payment_transaction_id,json=paymentTransactionId,proto3,oneof"`
+}
+
+func (*ErasePersonalDataRequest_PaymentId) isErasePersonalDataRequest_Subject() {}
+
+func (*ErasePersonalDataRequest_OrderId) isErasePersonalDataRequest_Subject() {}
+
+func (*ErasePersonalDataRequest_SessionId) isErasePersonalDataRequest_Subject() {}
+
+func (*ErasePersonalDataRequest_PartnerAccountId) isErasePersonalDataRequest_Subject() {}
+
+func (*ErasePersonalDataRequest_PaymentRequestId) isErasePersonalDataRequest_Subject() {}
+
+func (*ErasePersonalDataRequest_PaymentTransactionId) isErasePersonalDataRequest_Subject() {}
+
+// ErasePersonalDataResponse says when it was erased.
+type ErasePersonalDataResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// When it was erased: now, or before.
+	EraseTime *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=erase_time,json=eraseTime,proto3" json:"erase_time,omitempty"`
+	// Position in the log of the event that tells of it, or of a later one.
+	Position int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// True if it was erased before, and nothing changed.
+	Repeated      bool `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ErasePersonalDataResponse) Reset() {
+	*x = ErasePersonalDataResponse{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ErasePersonalDataResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ErasePersonalDataResponse) ProtoMessage() {}
+
+func (x *ErasePersonalDataResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ErasePersonalDataResponse.ProtoReflect.Descriptor instead.
+func (*ErasePersonalDataResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ErasePersonalDataResponse) GetEraseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EraseTime
+	}
+	return nil
+}
+
+func (x *ErasePersonalDataResponse) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *ErasePersonalDataResponse) GetRepeated() bool {
+	if x != nil {
+		return x.Repeated
+	}
+	return false
+}
+
 var File_gateway_v1_operator_service_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_operator_service_proto_rawDesc = "" +
@@ -1726,7 +1973,31 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\x15FLAW_HEADER_MALFORMED\x10\x02\x12\x14\n" +
 	"\x10FLAW_KEY_UNKNOWN\x10\x03\x12\x14\n" +
 	"\x10FLAW_KEY_REVOKED\x10\x04\x12\x1a\n" +
-	"\x16FLAW_SIGNATURE_DIFFERS\x10\x052\xbe\a\n" +
+	"\x16FLAW_SIGNATURE_DIFFERS\x10\x05\"\xe7\x03\n" +
+	"\x18ErasePersonalDataRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12)\n" +
+	"\n" +
+	"payment_id\x18\x03 \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01H\x00R\tpaymentId\x12'\n" +
+	"\border_id\x18\x04 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\aorderId\x12+\n" +
+	"\n" +
+	"session_id\x18\x05 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\tsessionId\x12:\n" +
+	"\x12partner_account_id\x18\x06 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10partnerAccountId\x12:\n" +
+	"\x12payment_request_id\x18\a \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10paymentRequestId\x12B\n" +
+	"\x16payment_transaction_id\x18\b \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x14paymentTransactionId\x12\x1c\n" +
+	"\x04note\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x04noteB\x10\n" +
+	"\asubject\x12\x05\xbaH\x02\b\x01\"\x8e\x01\n" +
+	"\x19ErasePersonalDataResponse\x129\n" +
+	"\n" +
+	"erase_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\teraseTime\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x1a\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated2\xc5\b\n" +
 	"\x0fOperatorService\x12k\n" +
 	"\rListAttention\x12 .gateway.v1.ListAttentionRequest\x1a!.gateway.v1.ListAttentionResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/attention\x12w\n" +
 	"\fGetAttention\x12\x1f.gateway.v1.GetAttentionRequest\x1a .gateway.v1.GetAttentionResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/attention/{attention_id}\x12\x84\x01\n" +
@@ -1736,7 +2007,8 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\bGetEvent\x12\x1b.gateway.v1.GetEventRequest\x1a\x1c.gateway.v1.GetEventResponse\"+\x82\xd3\xe4\x93\x02%Z\f\x12\n" +
 	"/v1/events\x12\x15/v1/events/{event_id}\x12r\n" +
 	"\x0fListQuarantined\x12\".gateway.v1.ListQuarantinedRequest\x1a#.gateway.v1.ListQuarantinedResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/quarantine\x12\x7f\n" +
-	"\x0eGetQuarantined\x12!.gateway.v1.GetQuarantinedRequest\x1a\".gateway.v1.GetQuarantinedResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/quarantine/{quarantine_id}\x12|\n" +
+	"\x0eGetQuarantined\x12!.gateway.v1.GetQuarantinedRequest\x1a\".gateway.v1.GetQuarantinedResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/quarantine/{quarantine_id}\x12\x84\x01\n" +
+	"\x11ErasePersonalData\x12$.gateway.v1.ErasePersonalDataRequest\x1a%.gateway.v1.ErasePersonalDataResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/personal-data:erase\x12|\n" +
 	"\x0fVerifySignature\x12\".gateway.v1.VerifySignatureRequest\x1a#.gateway.v1.VerifySignatureResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/signatures:verifyB\xaa\x01\n" +
 	"\x0ecom.gateway.v1B\x14OperatorServiceProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
@@ -1755,7 +2027,7 @@ func file_gateway_v1_operator_service_proto_rawDescGZIP() []byte {
 }
 
 var file_gateway_v1_operator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_gateway_v1_operator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 21)
+var file_gateway_v1_operator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
 var file_gateway_v1_operator_service_proto_goTypes = []any{
 	(VerifySignatureResponse_Flaw)(0), // 0: gateway.v1.VerifySignatureResponse.Flaw
 	(*ListAttentionRequest)(nil),      // 1: gateway.v1.ListAttentionRequest
@@ -1778,63 +2050,68 @@ var file_gateway_v1_operator_service_proto_goTypes = []any{
 	(*GetQuarantinedResponse)(nil),    // 18: gateway.v1.GetQuarantinedResponse
 	(*VerifySignatureRequest)(nil),    // 19: gateway.v1.VerifySignatureRequest
 	(*VerifySignatureResponse)(nil),   // 20: gateway.v1.VerifySignatureResponse
-	nil,                               // 21: gateway.v1.VerifySignatureRequest.HeadersEntry
-	(AttentionReason)(0),              // 22: gateway.v1.AttentionReason
-	(*durationpb.Duration)(nil),       // 23: google.protobuf.Duration
-	(*AttentionItem)(nil),             // 24: gateway.v1.AttentionItem
-	(AttentionAction)(0),              // 25: gateway.v1.AttentionAction
-	(*timestamppb.Timestamp)(nil),     // 26: google.protobuf.Timestamp
-	(*EventSummary)(nil),              // 27: gateway.v1.EventSummary
-	(*PaymentEvent)(nil),              // 28: gateway.v1.PaymentEvent
-	(*AccountEvent)(nil),              // 29: gateway.v1.AccountEvent
-	(SigningKey_Scheme)(0),            // 30: gateway.v1.SigningKey.Scheme
+	(*ErasePersonalDataRequest)(nil),  // 21: gateway.v1.ErasePersonalDataRequest
+	(*ErasePersonalDataResponse)(nil), // 22: gateway.v1.ErasePersonalDataResponse
+	nil,                               // 23: gateway.v1.VerifySignatureRequest.HeadersEntry
+	(AttentionReason)(0),              // 24: gateway.v1.AttentionReason
+	(*durationpb.Duration)(nil),       // 25: google.protobuf.Duration
+	(*AttentionItem)(nil),             // 26: gateway.v1.AttentionItem
+	(AttentionAction)(0),              // 27: gateway.v1.AttentionAction
+	(*timestamppb.Timestamp)(nil),     // 28: google.protobuf.Timestamp
+	(*EventSummary)(nil),              // 29: gateway.v1.EventSummary
+	(*PaymentEvent)(nil),              // 30: gateway.v1.PaymentEvent
+	(*AccountEvent)(nil),              // 31: gateway.v1.AccountEvent
+	(SigningKey_Scheme)(0),            // 32: gateway.v1.SigningKey.Scheme
 }
 var file_gateway_v1_operator_service_proto_depIdxs = []int32{
-	22, // 0: gateway.v1.ListAttentionRequest.reasons:type_name -> gateway.v1.AttentionReason
-	23, // 1: gateway.v1.ListAttentionRequest.min_age:type_name -> google.protobuf.Duration
-	24, // 2: gateway.v1.ListAttentionResponse.items:type_name -> gateway.v1.AttentionItem
-	24, // 3: gateway.v1.GetAttentionResponse.item:type_name -> gateway.v1.AttentionItem
-	25, // 4: gateway.v1.ActOnAttentionRequest.action:type_name -> gateway.v1.AttentionAction
-	24, // 5: gateway.v1.ActOnAttentionResponse.item:type_name -> gateway.v1.AttentionItem
-	26, // 6: gateway.v1.Job.due_time:type_name -> google.protobuf.Timestamp
-	26, // 7: gateway.v1.Job.deadline_time:type_name -> google.protobuf.Timestamp
-	26, // 8: gateway.v1.Job.leased_until_time:type_name -> google.protobuf.Timestamp
-	26, // 9: gateway.v1.Job.create_time:type_name -> google.protobuf.Timestamp
+	24, // 0: gateway.v1.ListAttentionRequest.reasons:type_name -> gateway.v1.AttentionReason
+	25, // 1: gateway.v1.ListAttentionRequest.min_age:type_name -> google.protobuf.Duration
+	26, // 2: gateway.v1.ListAttentionResponse.items:type_name -> gateway.v1.AttentionItem
+	26, // 3: gateway.v1.GetAttentionResponse.item:type_name -> gateway.v1.AttentionItem
+	27, // 4: gateway.v1.ActOnAttentionRequest.action:type_name -> gateway.v1.AttentionAction
+	26, // 5: gateway.v1.ActOnAttentionResponse.item:type_name -> gateway.v1.AttentionItem
+	28, // 6: gateway.v1.Job.due_time:type_name -> google.protobuf.Timestamp
+	28, // 7: gateway.v1.Job.deadline_time:type_name -> google.protobuf.Timestamp
+	28, // 8: gateway.v1.Job.leased_until_time:type_name -> google.protobuf.Timestamp
+	28, // 9: gateway.v1.Job.create_time:type_name -> google.protobuf.Timestamp
 	7,  // 10: gateway.v1.ListJobsResponse.jobs:type_name -> gateway.v1.Job
-	27, // 11: gateway.v1.LogEvent.summary:type_name -> gateway.v1.EventSummary
+	29, // 11: gateway.v1.LogEvent.summary:type_name -> gateway.v1.EventSummary
 	11, // 12: gateway.v1.LogEvent.keys:type_name -> gateway.v1.EventKey
-	28, // 13: gateway.v1.LogEvent.payment:type_name -> gateway.v1.PaymentEvent
-	29, // 14: gateway.v1.LogEvent.account:type_name -> gateway.v1.AccountEvent
-	24, // 15: gateway.v1.LogEvent.attention:type_name -> gateway.v1.AttentionItem
+	30, // 13: gateway.v1.LogEvent.payment:type_name -> gateway.v1.PaymentEvent
+	31, // 14: gateway.v1.LogEvent.account:type_name -> gateway.v1.AccountEvent
+	26, // 15: gateway.v1.LogEvent.attention:type_name -> gateway.v1.AttentionItem
 	10, // 16: gateway.v1.GetEventResponse.event:type_name -> gateway.v1.LogEvent
-	26, // 17: gateway.v1.QuarantinedNotification.receive_time:type_name -> google.protobuf.Timestamp
+	28, // 17: gateway.v1.QuarantinedNotification.receive_time:type_name -> google.protobuf.Timestamp
 	14, // 18: gateway.v1.ListQuarantinedResponse.quarantined:type_name -> gateway.v1.QuarantinedNotification
 	14, // 19: gateway.v1.GetQuarantinedResponse.quarantined:type_name -> gateway.v1.QuarantinedNotification
-	21, // 20: gateway.v1.VerifySignatureRequest.headers:type_name -> gateway.v1.VerifySignatureRequest.HeadersEntry
-	30, // 21: gateway.v1.VerifySignatureResponse.scheme:type_name -> gateway.v1.SigningKey.Scheme
+	23, // 20: gateway.v1.VerifySignatureRequest.headers:type_name -> gateway.v1.VerifySignatureRequest.HeadersEntry
+	32, // 21: gateway.v1.VerifySignatureResponse.scheme:type_name -> gateway.v1.SigningKey.Scheme
 	0,  // 22: gateway.v1.VerifySignatureResponse.flaw:type_name -> gateway.v1.VerifySignatureResponse.Flaw
-	26, // 23: gateway.v1.VerifySignatureResponse.retire_time:type_name -> google.protobuf.Timestamp
-	1,  // 24: gateway.v1.OperatorService.ListAttention:input_type -> gateway.v1.ListAttentionRequest
-	3,  // 25: gateway.v1.OperatorService.GetAttention:input_type -> gateway.v1.GetAttentionRequest
-	5,  // 26: gateway.v1.OperatorService.ActOnAttention:input_type -> gateway.v1.ActOnAttentionRequest
-	8,  // 27: gateway.v1.OperatorService.ListJobs:input_type -> gateway.v1.ListJobsRequest
-	12, // 28: gateway.v1.OperatorService.GetEvent:input_type -> gateway.v1.GetEventRequest
-	15, // 29: gateway.v1.OperatorService.ListQuarantined:input_type -> gateway.v1.ListQuarantinedRequest
-	17, // 30: gateway.v1.OperatorService.GetQuarantined:input_type -> gateway.v1.GetQuarantinedRequest
-	19, // 31: gateway.v1.OperatorService.VerifySignature:input_type -> gateway.v1.VerifySignatureRequest
-	2,  // 32: gateway.v1.OperatorService.ListAttention:output_type -> gateway.v1.ListAttentionResponse
-	4,  // 33: gateway.v1.OperatorService.GetAttention:output_type -> gateway.v1.GetAttentionResponse
-	6,  // 34: gateway.v1.OperatorService.ActOnAttention:output_type -> gateway.v1.ActOnAttentionResponse
-	9,  // 35: gateway.v1.OperatorService.ListJobs:output_type -> gateway.v1.ListJobsResponse
-	13, // 36: gateway.v1.OperatorService.GetEvent:output_type -> gateway.v1.GetEventResponse
-	16, // 37: gateway.v1.OperatorService.ListQuarantined:output_type -> gateway.v1.ListQuarantinedResponse
-	18, // 38: gateway.v1.OperatorService.GetQuarantined:output_type -> gateway.v1.GetQuarantinedResponse
-	20, // 39: gateway.v1.OperatorService.VerifySignature:output_type -> gateway.v1.VerifySignatureResponse
-	32, // [32:40] is the sub-list for method output_type
-	24, // [24:32] is the sub-list for method input_type
-	24, // [24:24] is the sub-list for extension type_name
-	24, // [24:24] is the sub-list for extension extendee
-	0,  // [0:24] is the sub-list for field type_name
+	28, // 23: gateway.v1.VerifySignatureResponse.retire_time:type_name -> google.protobuf.Timestamp
+	28, // 24: gateway.v1.ErasePersonalDataResponse.erase_time:type_name -> google.protobuf.Timestamp
+	1,  // 25: gateway.v1.OperatorService.ListAttention:input_type -> gateway.v1.ListAttentionRequest
+	3,  // 26: gateway.v1.OperatorService.GetAttention:input_type -> gateway.v1.GetAttentionRequest
+	5,  // 27: gateway.v1.OperatorService.ActOnAttention:input_type -> gateway.v1.ActOnAttentionRequest
+	8,  // 28: gateway.v1.OperatorService.ListJobs:input_type -> gateway.v1.ListJobsRequest
+	12, // 29: gateway.v1.OperatorService.GetEvent:input_type -> gateway.v1.GetEventRequest
+	15, // 30: gateway.v1.OperatorService.ListQuarantined:input_type -> gateway.v1.ListQuarantinedRequest
+	17, // 31: gateway.v1.OperatorService.GetQuarantined:input_type -> gateway.v1.GetQuarantinedRequest
+	21, // 32: gateway.v1.OperatorService.ErasePersonalData:input_type -> gateway.v1.ErasePersonalDataRequest
+	19, // 33: gateway.v1.OperatorService.VerifySignature:input_type -> gateway.v1.VerifySignatureRequest
+	2,  // 34: gateway.v1.OperatorService.ListAttention:output_type -> gateway.v1.ListAttentionResponse
+	4,  // 35: gateway.v1.OperatorService.GetAttention:output_type -> gateway.v1.GetAttentionResponse
+	6,  // 36: gateway.v1.OperatorService.ActOnAttention:output_type -> gateway.v1.ActOnAttentionResponse
+	9,  // 37: gateway.v1.OperatorService.ListJobs:output_type -> gateway.v1.ListJobsResponse
+	13, // 38: gateway.v1.OperatorService.GetEvent:output_type -> gateway.v1.GetEventResponse
+	16, // 39: gateway.v1.OperatorService.ListQuarantined:output_type -> gateway.v1.ListQuarantinedResponse
+	18, // 40: gateway.v1.OperatorService.GetQuarantined:output_type -> gateway.v1.GetQuarantinedResponse
+	22, // 41: gateway.v1.OperatorService.ErasePersonalData:output_type -> gateway.v1.ErasePersonalDataResponse
+	20, // 42: gateway.v1.OperatorService.VerifySignature:output_type -> gateway.v1.VerifySignatureResponse
+	34, // [34:43] is the sub-list for method output_type
+	25, // [25:34] is the sub-list for method input_type
+	25, // [25:25] is the sub-list for extension type_name
+	25, // [25:25] is the sub-list for extension extendee
+	0,  // [0:25] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_operator_service_proto_init() }
@@ -1852,13 +2129,21 @@ func file_gateway_v1_operator_service_proto_init() {
 		(*LogEvent_Account)(nil),
 		(*LogEvent_Attention)(nil),
 	}
+	file_gateway_v1_operator_service_proto_msgTypes[20].OneofWrappers = []any{
+		(*ErasePersonalDataRequest_PaymentId)(nil),
+		(*ErasePersonalDataRequest_OrderId)(nil),
+		(*ErasePersonalDataRequest_SessionId)(nil),
+		(*ErasePersonalDataRequest_PartnerAccountId)(nil),
+		(*ErasePersonalDataRequest_PaymentRequestId)(nil),
+		(*ErasePersonalDataRequest_PaymentTransactionId)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_operator_service_proto_rawDesc), len(file_gateway_v1_operator_service_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   21,
+			NumMessages:   23,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -19,14 +19,15 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	OperatorService_ListAttention_FullMethodName   = "/gateway.v1.OperatorService/ListAttention"
-	OperatorService_GetAttention_FullMethodName    = "/gateway.v1.OperatorService/GetAttention"
-	OperatorService_ActOnAttention_FullMethodName  = "/gateway.v1.OperatorService/ActOnAttention"
-	OperatorService_ListJobs_FullMethodName        = "/gateway.v1.OperatorService/ListJobs"
-	OperatorService_GetEvent_FullMethodName        = "/gateway.v1.OperatorService/GetEvent"
-	OperatorService_ListQuarantined_FullMethodName = "/gateway.v1.OperatorService/ListQuarantined"
-	OperatorService_GetQuarantined_FullMethodName  = "/gateway.v1.OperatorService/GetQuarantined"
-	OperatorService_VerifySignature_FullMethodName = "/gateway.v1.OperatorService/VerifySignature"
+	OperatorService_ListAttention_FullMethodName     = "/gateway.v1.OperatorService/ListAttention"
+	OperatorService_GetAttention_FullMethodName      = "/gateway.v1.OperatorService/GetAttention"
+	OperatorService_ActOnAttention_FullMethodName    = "/gateway.v1.OperatorService/ActOnAttention"
+	OperatorService_ListJobs_FullMethodName          = "/gateway.v1.OperatorService/ListJobs"
+	OperatorService_GetEvent_FullMethodName          = "/gateway.v1.OperatorService/GetEvent"
+	OperatorService_ListQuarantined_FullMethodName   = "/gateway.v1.OperatorService/ListQuarantined"
+	OperatorService_GetQuarantined_FullMethodName    = "/gateway.v1.OperatorService/GetQuarantined"
+	OperatorService_ErasePersonalData_FullMethodName = "/gateway.v1.OperatorService/ErasePersonalData"
+	OperatorService_VerifySignature_FullMethodName   = "/gateway.v1.OperatorService/VerifySignature"
 )
 
 // OperatorServiceClient is the client API for OperatorService service.
@@ -60,6 +61,12 @@ type OperatorServiceClient interface {
 	ListQuarantined(ctx context.Context, in *ListQuarantinedRequest, opts ...grpc.CallOption) (*ListQuarantinedResponse, error)
 	// GetQuarantined reads one of them. NOT_FOUND (QUARANTINED_NOT_FOUND). PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	GetQuarantined(ctx context.Context, in *GetQuarantinedRequest, opts ...grpc.CallOption) (*GetQuarantinedResponse, error)
+	// ErasePersonalData erases what is personal about one payment, or one partner account, from the gateway's record: names,
+	// account numbers, contacts, and the bytes that Klarna sent. The key that they are sealed with is destroyed. The log keeps
+	// its events and positions, with states, amounts and ids; an event of kind PERSONAL_DATA_ERASED tells watchers. What is
+	// learned later is kept without what is personal of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND
+	// (NOT_FOUND).
+	ErasePersonalData(ctx context.Context, in *ErasePersonalDataRequest, opts ...grpc.CallOption) (*ErasePersonalDataResponse, error)
 	// VerifySignature tells whether the webhooks' door would take a post for Klarna's, by which key, or why not. Nothing is
 	// kept of it.
 	VerifySignature(ctx context.Context, in *VerifySignatureRequest, opts ...grpc.CallOption) (*VerifySignatureResponse, error)
@@ -143,6 +150,16 @@ func (c *operatorServiceClient) GetQuarantined(ctx context.Context, in *GetQuara
 	return out, nil
 }
 
+func (c *operatorServiceClient) ErasePersonalData(ctx context.Context, in *ErasePersonalDataRequest, opts ...grpc.CallOption) (*ErasePersonalDataResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ErasePersonalDataResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ErasePersonalData_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) VerifySignature(ctx context.Context, in *VerifySignatureRequest, opts ...grpc.CallOption) (*VerifySignatureResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(VerifySignatureResponse)
@@ -184,6 +201,12 @@ type OperatorServiceServer interface {
 	ListQuarantined(context.Context, *ListQuarantinedRequest) (*ListQuarantinedResponse, error)
 	// GetQuarantined reads one of them. NOT_FOUND (QUARANTINED_NOT_FOUND). PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	GetQuarantined(context.Context, *GetQuarantinedRequest) (*GetQuarantinedResponse, error)
+	// ErasePersonalData erases what is personal about one payment, or one partner account, from the gateway's record: names,
+	// account numbers, contacts, and the bytes that Klarna sent. The key that they are sealed with is destroyed. The log keeps
+	// its events and positions, with states, amounts and ids; an event of kind PERSONAL_DATA_ERASED tells watchers. What is
+	// learned later is kept without what is personal of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND
+	// (NOT_FOUND).
+	ErasePersonalData(context.Context, *ErasePersonalDataRequest) (*ErasePersonalDataResponse, error)
 	// VerifySignature tells whether the webhooks' door would take a post for Klarna's, by which key, or why not. Nothing is
 	// kept of it.
 	VerifySignature(context.Context, *VerifySignatureRequest) (*VerifySignatureResponse, error)
@@ -217,6 +240,9 @@ func (UnimplementedOperatorServiceServer) ListQuarantined(context.Context, *List
 }
 func (UnimplementedOperatorServiceServer) GetQuarantined(context.Context, *GetQuarantinedRequest) (*GetQuarantinedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetQuarantined not implemented")
+}
+func (UnimplementedOperatorServiceServer) ErasePersonalData(context.Context, *ErasePersonalDataRequest) (*ErasePersonalDataResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ErasePersonalData not implemented")
 }
 func (UnimplementedOperatorServiceServer) VerifySignature(context.Context, *VerifySignatureRequest) (*VerifySignatureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifySignature not implemented")
@@ -368,6 +394,24 @@ func _OperatorService_GetQuarantined_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_ErasePersonalData_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ErasePersonalDataRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ErasePersonalData(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ErasePersonalData_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ErasePersonalData(ctx, req.(*ErasePersonalDataRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_VerifySignature_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifySignatureRequest)
 	if err := dec(in); err != nil {
@@ -420,6 +464,10 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetQuarantined",
 			Handler:    _OperatorService_GetQuarantined_Handler,
+		},
+		{
+			MethodName: "ErasePersonalData",
+			Handler:    _OperatorService_ErasePersonalData_Handler,
 		},
 		{
 			MethodName: "VerifySignature",

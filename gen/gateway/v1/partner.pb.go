@@ -50,6 +50,8 @@ const (
 	AccountEventKind_ACCOUNT_EVENT_KIND_LINKED AccountEventKind = 9
 	// Klarna was asked and something had changed.
 	AccountEventKind_ACCOUNT_EVENT_KIND_CHANGED AccountEventKind = 10
+	// Its personal data was erased here: erase your copy.
+	AccountEventKind_ACCOUNT_EVENT_KIND_PERSONAL_DATA_ERASED AccountEventKind = 11
 )
 
 // Enum value maps for AccountEventKind.
@@ -66,6 +68,7 @@ var (
 		8:  "ACCOUNT_EVENT_KIND_UPDATED",
 		9:  "ACCOUNT_EVENT_KIND_LINKED",
 		10: "ACCOUNT_EVENT_KIND_CHANGED",
+		11: "ACCOUNT_EVENT_KIND_PERSONAL_DATA_ERASED",
 	}
 	AccountEventKind_value = map[string]int32{
 		"ACCOUNT_EVENT_KIND_UNSPECIFIED":           0,
@@ -79,6 +82,7 @@ var (
 		"ACCOUNT_EVENT_KIND_UPDATED":               8,
 		"ACCOUNT_EVENT_KIND_LINKED":                9,
 		"ACCOUNT_EVENT_KIND_CHANGED":               10,
+		"ACCOUNT_EVENT_KIND_PERSONAL_DATA_ERASED":  11,
 	}
 )
 
@@ -317,7 +321,9 @@ type Partner struct {
 	// When its state last changed here.
 	UpdateTime *timestamppb.Timestamp `protobuf:"bytes,16,opt,name=update_time,json=updateTime,proto3" json:"update_time,omitempty"`
 	// Position of its newest event in the log.
-	Position      int64 `protobuf:"varint,17,opt,name=position,proto3" json:"position,omitempty"`
+	Position int64 `protobuf:"varint,17,opt,name=position,proto3" json:"position,omitempty"`
+	// When its personal data was erased; unset if it was not. What was learned since is kept without it.
+	EraseTime     *timestamppb.Timestamp `protobuf:"bytes,18,opt,name=erase_time,json=eraseTime,proto3" json:"erase_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -469,6 +475,13 @@ func (x *Partner) GetPosition() int64 {
 		return x.Position
 	}
 	return 0
+}
+
+func (x *Partner) GetEraseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EraseTime
+	}
+	return nil
 }
 
 // Contact is a contact person of a partner. All of it is personal data.
@@ -1954,7 +1967,7 @@ var File_gateway_v1_partner_proto protoreflect.FileDescriptor
 const file_gateway_v1_partner_proto_rawDesc = "" +
 	"\n" +
 	"\x18gateway/v1/partner.proto\x12\n" +
-	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x18gateway/v1/payment.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xab\a\n" +
+	"gateway.v1\x1a\x1bbuf/validate/validate.proto\x1a\x16gateway/v1/money.proto\x1a\x18gateway/v1/payment.proto\x1a\x1egateway/v1/personal_data.proto\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe6\a\n" +
 	"\aPartner\x12,\n" +
 	"\x12partner_account_id\x18\x01 \x01(\tR\x10partnerAccountId\x12)\n" +
 	"\x10merchant_account\x18\x02 \x01(\tR\x0fmerchantAccount\x12:\n" +
@@ -1977,7 +1990,9 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"createTime\x12;\n" +
 	"\vupdate_time\x18\x10 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
 	"updateTime\x12\x1a\n" +
-	"\bposition\x18\x11 \x01(\x03R\bposition\"j\n" +
+	"\bposition\x18\x11 \x01(\x03R\bposition\x129\n" +
+	"\n" +
+	"erase_time\x18\x12 \x01(\v2\x1a.google.protobuf.TimestampR\teraseTime\"j\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x1f\n" +
 	"\x1bSTATE_PARTIALLY_OPERATIONAL\x10\x01\x12\x15\n" +
@@ -2124,7 +2139,7 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"\bposition\x18\t \x01(\x03R\bposition\x12*\n" +
 	"\x11klarna_event_type\x18\n" +
 	" \x01(\tR\x0fklarnaEventType\x122\n" +
-	"\x15klarna_correlation_id\x18\v \x01(\tR\x13klarnaCorrelationId*\x9b\x03\n" +
+	"\x15klarna_correlation_id\x18\v \x01(\tR\x13klarnaCorrelationId*\xc8\x03\n" +
 	"\x10AccountEventKind\x12\"\n" +
 	"\x1eACCOUNT_EVENT_KIND_UNSPECIFIED\x10\x00\x12 \n" +
 	"\x1cACCOUNT_EVENT_KIND_ONBOARDED\x10\x01\x12\"\n" +
@@ -2137,7 +2152,8 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"\x1aACCOUNT_EVENT_KIND_UPDATED\x10\b\x12\x1d\n" +
 	"\x19ACCOUNT_EVENT_KIND_LINKED\x10\t\x12\x1e\n" +
 	"\x1aACCOUNT_EVENT_KIND_CHANGED\x10\n" +
-	"B\xa2\x01\n" +
+	"\x12+\n" +
+	"'ACCOUNT_EVENT_KIND_PERSONAL_DATA_ERASED\x10\vB\xa2\x01\n" +
 	"\x0ecom.gateway.v1B\fPartnerProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"
@@ -2194,36 +2210,37 @@ var file_gateway_v1_partner_proto_depIdxs = []int32{
 	21, // 6: gateway.v1.Partner.warnings:type_name -> gateway.v1.PartnerWarning
 	23, // 7: gateway.v1.Partner.create_time:type_name -> google.protobuf.Timestamp
 	23, // 8: gateway.v1.Partner.update_time:type_name -> google.protobuf.Timestamp
-	2,  // 9: gateway.v1.Product.state:type_name -> gateway.v1.Product.State
-	7,  // 10: gateway.v1.Product.payment_accounts:type_name -> gateway.v1.PaymentAccount
-	9,  // 11: gateway.v1.Brand.element:type_name -> gateway.v1.BrandElement
-	11, // 12: gateway.v1.StoreGroup.support_contact:type_name -> gateway.v1.SupportContact
-	12, // 13: gateway.v1.StoreGroup.social_media_links:type_name -> gateway.v1.SocialMediaLink
-	13, // 14: gateway.v1.StoreGroup.stores:type_name -> gateway.v1.Store
-	3,  // 15: gateway.v1.Store.type:type_name -> gateway.v1.Store.Type
-	24, // 16: gateway.v1.Store.address:type_name -> gateway.v1.Address
-	15, // 17: gateway.v1.BusinessEntity.supplementary_business_data:type_name -> gateway.v1.SupplementaryBusinessData
-	16, // 18: gateway.v1.SupplementaryBusinessData.legal_registration:type_name -> gateway.v1.LegalRegistration
-	24, // 19: gateway.v1.SupplementaryBusinessData.operating_addresses:type_name -> gateway.v1.Address
-	17, // 20: gateway.v1.SupplementaryBusinessData.stakeholders:type_name -> gateway.v1.Stakeholder
-	19, // 21: gateway.v1.SupplementaryBusinessData.partner_payouts_state:type_name -> gateway.v1.PartnerPayoutsState
-	24, // 22: gateway.v1.LegalRegistration.legal_registration_address:type_name -> gateway.v1.Address
-	24, // 23: gateway.v1.Stakeholder.address:type_name -> gateway.v1.Address
-	18, // 24: gateway.v1.Stakeholder.national_identification:type_name -> gateway.v1.NationalIdentification
-	23, // 25: gateway.v1.PartnerPayoutsState.payouts_enabled_time:type_name -> google.protobuf.Timestamp
-	20, // 26: gateway.v1.PartnerPayoutsState.bank_accounts:type_name -> gateway.v1.BankAccount
-	23, // 27: gateway.v1.PartnerWarning.occur_time:type_name -> google.protobuf.Timestamp
-	0,  // 28: gateway.v1.AccountEvent.kind:type_name -> gateway.v1.AccountEventKind
-	4,  // 29: gateway.v1.AccountEvent.partner:type_name -> gateway.v1.Partner
-	1,  // 30: gateway.v1.AccountEvent.previous_state:type_name -> gateway.v1.Partner.State
-	25, // 31: gateway.v1.AccountEvent.cause:type_name -> gateway.v1.EventCause
-	23, // 32: gateway.v1.AccountEvent.occur_time:type_name -> google.protobuf.Timestamp
-	23, // 33: gateway.v1.AccountEvent.record_time:type_name -> google.protobuf.Timestamp
-	34, // [34:34] is the sub-list for method output_type
-	34, // [34:34] is the sub-list for method input_type
-	34, // [34:34] is the sub-list for extension type_name
-	34, // [34:34] is the sub-list for extension extendee
-	0,  // [0:34] is the sub-list for field type_name
+	23, // 9: gateway.v1.Partner.erase_time:type_name -> google.protobuf.Timestamp
+	2,  // 10: gateway.v1.Product.state:type_name -> gateway.v1.Product.State
+	7,  // 11: gateway.v1.Product.payment_accounts:type_name -> gateway.v1.PaymentAccount
+	9,  // 12: gateway.v1.Brand.element:type_name -> gateway.v1.BrandElement
+	11, // 13: gateway.v1.StoreGroup.support_contact:type_name -> gateway.v1.SupportContact
+	12, // 14: gateway.v1.StoreGroup.social_media_links:type_name -> gateway.v1.SocialMediaLink
+	13, // 15: gateway.v1.StoreGroup.stores:type_name -> gateway.v1.Store
+	3,  // 16: gateway.v1.Store.type:type_name -> gateway.v1.Store.Type
+	24, // 17: gateway.v1.Store.address:type_name -> gateway.v1.Address
+	15, // 18: gateway.v1.BusinessEntity.supplementary_business_data:type_name -> gateway.v1.SupplementaryBusinessData
+	16, // 19: gateway.v1.SupplementaryBusinessData.legal_registration:type_name -> gateway.v1.LegalRegistration
+	24, // 20: gateway.v1.SupplementaryBusinessData.operating_addresses:type_name -> gateway.v1.Address
+	17, // 21: gateway.v1.SupplementaryBusinessData.stakeholders:type_name -> gateway.v1.Stakeholder
+	19, // 22: gateway.v1.SupplementaryBusinessData.partner_payouts_state:type_name -> gateway.v1.PartnerPayoutsState
+	24, // 23: gateway.v1.LegalRegistration.legal_registration_address:type_name -> gateway.v1.Address
+	24, // 24: gateway.v1.Stakeholder.address:type_name -> gateway.v1.Address
+	18, // 25: gateway.v1.Stakeholder.national_identification:type_name -> gateway.v1.NationalIdentification
+	23, // 26: gateway.v1.PartnerPayoutsState.payouts_enabled_time:type_name -> google.protobuf.Timestamp
+	20, // 27: gateway.v1.PartnerPayoutsState.bank_accounts:type_name -> gateway.v1.BankAccount
+	23, // 28: gateway.v1.PartnerWarning.occur_time:type_name -> google.protobuf.Timestamp
+	0,  // 29: gateway.v1.AccountEvent.kind:type_name -> gateway.v1.AccountEventKind
+	4,  // 30: gateway.v1.AccountEvent.partner:type_name -> gateway.v1.Partner
+	1,  // 31: gateway.v1.AccountEvent.previous_state:type_name -> gateway.v1.Partner.State
+	25, // 32: gateway.v1.AccountEvent.cause:type_name -> gateway.v1.EventCause
+	23, // 33: gateway.v1.AccountEvent.occur_time:type_name -> google.protobuf.Timestamp
+	23, // 34: gateway.v1.AccountEvent.record_time:type_name -> google.protobuf.Timestamp
+	35, // [35:35] is the sub-list for method output_type
+	35, // [35:35] is the sub-list for method input_type
+	35, // [35:35] is the sub-list for extension type_name
+	35, // [35:35] is the sub-list for extension extendee
+	0,  // [0:35] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_partner_proto_init() }

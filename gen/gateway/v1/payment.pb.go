@@ -189,6 +189,8 @@ const (
 	// A matter that needed attention is open no more, and nothing else changed: see attention_reason, and attentions for
 	// what is left.
 	PaymentEventKind_PAYMENT_EVENT_KIND_ATTENTION_ENDED PaymentEventKind = 27
+	// Its personal data was erased here: erase your copy. State and amounts are as they were.
+	PaymentEventKind_PAYMENT_EVENT_KIND_PERSONAL_DATA_ERASED PaymentEventKind = 28
 )
 
 // Enum value maps for PaymentEventKind.
@@ -219,6 +221,7 @@ var (
 		25: "PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY",
 		26: "PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED",
 		27: "PAYMENT_EVENT_KIND_ATTENTION_ENDED",
+		28: "PAYMENT_EVENT_KIND_PERSONAL_DATA_ERASED",
 	}
 	PaymentEventKind_value = map[string]int32{
 		"PAYMENT_EVENT_KIND_UNSPECIFIED":             0,
@@ -246,6 +249,7 @@ var (
 		"PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY":      25,
 		"PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED":   26,
 		"PAYMENT_EVENT_KIND_ATTENTION_ENDED":         27,
+		"PAYMENT_EVENT_KIND_PERSONAL_DATA_ERASED":    28,
 	}
 )
 
@@ -805,7 +809,9 @@ type Payment struct {
 	// Partner account that it is for, on the Network; else empty.
 	PartnerAccountId string `protobuf:"bytes,32,opt,name=partner_account_id,json=partnerAccountId,proto3" json:"partner_account_id,omitempty"`
 	// What else there is about a payment on the Klarna Network; unset for all others.
-	Network       *NetworkDetails `protobuf:"bytes,33,opt,name=network,proto3" json:"network,omitempty"`
+	Network *NetworkDetails `protobuf:"bytes,33,opt,name=network,proto3" json:"network,omitempty"`
+	// When its personal data was erased; unset if it was not. What was learned since is kept without it.
+	EraseTime     *timestamppb.Timestamp `protobuf:"bytes,34,opt,name=erase_time,json=eraseTime,proto3" json:"erase_time,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1067,6 +1073,13 @@ func (x *Payment) GetPartnerAccountId() string {
 func (x *Payment) GetNetwork() *NetworkDetails {
 	if x != nil {
 		return x.Network
+	}
+	return nil
+}
+
+func (x *Payment) GetEraseTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.EraseTime
 	}
 	return nil
 }
@@ -1638,7 +1651,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x06reason\x18\x01 \x01(\x0e2\x1b.gateway.v1.AttentionReasonR\x06reason\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12;\n" +
 	"\vcreate_time\x18\x03 \x01(\v2\x1a.google.protobuf.TimestampR\n" +
-	"createTime\"\xeb\x10\n" +
+	"createTime\"\xa6\x11\n" +
 	"\aPayment\x12\x1d\n" +
 	"\n" +
 	"payment_id\x18\x01 \x01(\tR\tpaymentId\x12)\n" +
@@ -1680,7 +1693,9 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\x05final\x18\x1e \x01(\bR\x05final\x12,\n" +
 	"\aorphans\x18\x1f \x03(\v2\x12.gateway.v1.OrphanR\aorphans\x12,\n" +
 	"\x12partner_account_id\x18  \x01(\tR\x10partnerAccountId\x124\n" +
-	"\anetwork\x18! \x01(\v2\x1a.gateway.v1.NetworkDetailsR\anetwork\"\xad\x02\n" +
+	"\anetwork\x18! \x01(\v2\x1a.gateway.v1.NetworkDetailsR\anetwork\x129\n" +
+	"\n" +
+	"erase_time\x18\" \x01(\v2\x1a.google.protobuf.TimestampR\teraseTime\"\xad\x02\n" +
 	"\x05State\x12\x15\n" +
 	"\x11STATE_UNSPECIFIED\x10\x00\x12\x19\n" +
 	"\x15STATE_SESSION_CREATED\x10\x01\x12\x14\n" +
@@ -1765,7 +1780,7 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"\vOrderPolicy\x12\x1c\n" +
 	"\x18ORDER_POLICY_UNSPECIFIED\x10\x00\x12\x1a\n" +
 	"\x16ORDER_POLICY_AUTOMATIC\x10\x01\x12\x1a\n" +
-	"\x16ORDER_POLICY_BY_CALLER\x10\x02*\xa4\a\n" +
+	"\x16ORDER_POLICY_BY_CALLER\x10\x02*\xd1\a\n" +
 	"\x10PaymentEventKind\x12\"\n" +
 	"\x1ePAYMENT_EVENT_KIND_UNSPECIFIED\x10\x00\x12&\n" +
 	"\"PAYMENT_EVENT_KIND_SESSION_CREATED\x10\x01\x12&\n" +
@@ -1792,7 +1807,8 @@ const file_gateway_v1_payment_proto_rawDesc = "" +
 	"(PAYMENT_EVENT_KIND_EXPIRES_IN_SEVEN_DAYS\x10\x18\x12)\n" +
 	"%PAYMENT_EVENT_KIND_EXPIRES_IN_ONE_DAY\x10\x19\x12,\n" +
 	"(PAYMENT_EVENT_KIND_AUTHORIZATION_EXPIRED\x10\x1a\x12&\n" +
-	"\"PAYMENT_EVENT_KIND_ATTENTION_ENDED\x10\x1b*\xda\x01\n" +
+	"\"PAYMENT_EVENT_KIND_ATTENTION_ENDED\x10\x1b\x12+\n" +
+	"'PAYMENT_EVENT_KIND_PERSONAL_DATA_ERASED\x10\x1c*\xda\x01\n" +
 	"\n" +
 	"EventCause\x12\x1b\n" +
 	"\x17EVENT_CAUSE_UNSPECIFIED\x10\x00\x12\x1c\n" +
@@ -1882,27 +1898,28 @@ var file_gateway_v1_payment_proto_depIdxs = []int32{
 	16, // 17: gateway.v1.Payment.update_time:type_name -> google.protobuf.Timestamp
 	10, // 18: gateway.v1.Payment.orphans:type_name -> gateway.v1.Orphan
 	11, // 19: gateway.v1.Payment.network:type_name -> gateway.v1.NetworkDetails
-	7,  // 20: gateway.v1.Orphan.kind:type_name -> gateway.v1.Orphan.Kind
-	16, // 21: gateway.v1.Orphan.create_time:type_name -> google.protobuf.Timestamp
-	17, // 22: gateway.v1.NetworkDetails.charged_back_amount:type_name -> gateway.v1.Money
-	12, // 23: gateway.v1.NetworkDetails.disputes:type_name -> gateway.v1.Dispute
-	16, // 24: gateway.v1.Dispute.update_time:type_name -> google.protobuf.Timestamp
-	17, // 25: gateway.v1.BankPayment.amount:type_name -> gateway.v1.Money
-	16, // 26: gateway.v1.BankPayment.receive_time:type_name -> google.protobuf.Timestamp
-	14, // 27: gateway.v1.BankPayment.debtor:type_name -> gateway.v1.Debtor
-	2,  // 28: gateway.v1.PaymentEvent.kind:type_name -> gateway.v1.PaymentEventKind
-	9,  // 29: gateway.v1.PaymentEvent.payment:type_name -> gateway.v1.Payment
-	5,  // 30: gateway.v1.PaymentEvent.previous_state:type_name -> gateway.v1.Payment.State
-	0,  // 31: gateway.v1.PaymentEvent.previous_payment_status:type_name -> gateway.v1.PaymentStatus
-	3,  // 32: gateway.v1.PaymentEvent.cause:type_name -> gateway.v1.EventCause
-	16, // 33: gateway.v1.PaymentEvent.occur_time:type_name -> google.protobuf.Timestamp
-	16, // 34: gateway.v1.PaymentEvent.record_time:type_name -> google.protobuf.Timestamp
-	4,  // 35: gateway.v1.PaymentEvent.attention_reason:type_name -> gateway.v1.AttentionReason
-	36, // [36:36] is the sub-list for method output_type
-	36, // [36:36] is the sub-list for method input_type
-	36, // [36:36] is the sub-list for extension type_name
-	36, // [36:36] is the sub-list for extension extendee
-	0,  // [0:36] is the sub-list for field type_name
+	16, // 20: gateway.v1.Payment.erase_time:type_name -> google.protobuf.Timestamp
+	7,  // 21: gateway.v1.Orphan.kind:type_name -> gateway.v1.Orphan.Kind
+	16, // 22: gateway.v1.Orphan.create_time:type_name -> google.protobuf.Timestamp
+	17, // 23: gateway.v1.NetworkDetails.charged_back_amount:type_name -> gateway.v1.Money
+	12, // 24: gateway.v1.NetworkDetails.disputes:type_name -> gateway.v1.Dispute
+	16, // 25: gateway.v1.Dispute.update_time:type_name -> google.protobuf.Timestamp
+	17, // 26: gateway.v1.BankPayment.amount:type_name -> gateway.v1.Money
+	16, // 27: gateway.v1.BankPayment.receive_time:type_name -> google.protobuf.Timestamp
+	14, // 28: gateway.v1.BankPayment.debtor:type_name -> gateway.v1.Debtor
+	2,  // 29: gateway.v1.PaymentEvent.kind:type_name -> gateway.v1.PaymentEventKind
+	9,  // 30: gateway.v1.PaymentEvent.payment:type_name -> gateway.v1.Payment
+	5,  // 31: gateway.v1.PaymentEvent.previous_state:type_name -> gateway.v1.Payment.State
+	0,  // 32: gateway.v1.PaymentEvent.previous_payment_status:type_name -> gateway.v1.PaymentStatus
+	3,  // 33: gateway.v1.PaymentEvent.cause:type_name -> gateway.v1.EventCause
+	16, // 34: gateway.v1.PaymentEvent.occur_time:type_name -> google.protobuf.Timestamp
+	16, // 35: gateway.v1.PaymentEvent.record_time:type_name -> google.protobuf.Timestamp
+	4,  // 36: gateway.v1.PaymentEvent.attention_reason:type_name -> gateway.v1.AttentionReason
+	37, // [37:37] is the sub-list for method output_type
+	37, // [37:37] is the sub-list for method input_type
+	37, // [37:37] is the sub-list for extension type_name
+	37, // [37:37] is the sub-list for extension extendee
+	0,  // [0:37] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_payment_proto_init() }

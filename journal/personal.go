@@ -1,0 +1,175 @@
+package journal
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"payments.internal/klarna-gateway/store"
+)
+
+// The kinds of the event that tells of an erasure.
+const (
+	KindPersonalDataErased        PaymentKind = "PERSONAL_DATA_ERASED"
+	KindAccountPersonalDataErased AccountKind = "PERSONAL_DATA_ERASED"
+)
+
+// Erasure is what became of a wish to erase personal data.
+type Erasure struct {
+	Subject  string
+	Position store.Position // of the event that tells of it
+	At       time.Time
+	Repeated bool // it was erased before
+}
+
+// EraseIn erases what is personal about a payment or a partner account, in the log and in the state: the key that it is
+// sealed with goes, and an event tells watchers. State, amounts and ids stay. What is learned later is kept without what is
+// personal of it. Erasing again changes nothing. store.ErrNotFound if the subject is unknown.
+func (j *Journal) EraseIn(ctx context.Context, tx store.Tx, subject string, at time.Time) (Erasure, error) {
+	s, err := tx.Subject(ctx, subject)
+	if err != nil {
+		return Erasure{}, fmt.Errorf("erase: %w", err)
+	}
+	if before := s.DataKey.ErasedAt; !before.IsZero() {
+		return Erasure{Subject: s.ID, Position: s.Latest, At: before, Repeated: true}, nil
+	}
+	ev := store.Event{
+		ID: "erased:" + s.ID, Stream: s.Stream, MerchantAccount: s.MerchantAccount, Subject: s.ID, Cause: string(Operator),
+		State: s.State, PreviousState: s.State, OccurredAt: at,
+	}
+	switch s.Stream {
+	case store.Payments:
+		err = erasePayment(&ev, s.Body, at)
+	case store.Accounts:
+		err = eraseAccount(&ev, s.Body, at)
+	default:
+		err = fmt.Errorf("%s: %w", s.ID, store.ErrNotFound)
+	}
+	if err != nil {
+		return Erasure{}, err
+	}
+	if _, err := tx.Erase(ctx, s.ID, at); err != nil {
+		return Erasure{}, err
+	}
+	position, err := tx.Append(ctx, ev)
+	return Erasure{Subject: s.ID, Position: position, At: at}, err
+}
+
+func erasePayment(ev *store.Event, body []byte, at time.Time) error {
+	entry, err := DecodePaymentEntry(body)
+	if err != nil {
+		return err
+	}
+	entry = PaymentEntry{Payment: entry.Payment.impersonal(), PreviousStatus: entry.Payment.Status}
+	entry.Payment.ErasedAt, entry.Payment.UpdatedAt = at, at
+	ev.Kind, ev.Keys = string(KindPersonalDataErased), entry.Payment.keys()
+	ev.Body, err = json.Marshal(entry)
+	return err
+}
+
+func eraseAccount(ev *store.Event, body []byte, at time.Time) error {
+	entry, err := DecodeAccountEntry(body)
+	if err != nil {
+		return err
+	}
+	entry = AccountEntry{Account: entry.Account.impersonal()}
+	entry.Account.ErasedAt, entry.Account.UpdatedAt = at, at
+	ev.Kind, ev.Keys = string(KindAccountPersonalDataErased), entry.Account.keys()
+	ev.Body, err = json.Marshal(entry)
+	return err
+}
+
+// impersonal is the payment without what is personal of it. It shares nothing with the payment that it changes.
+func (p Payment) impersonal() Payment {
+	p.Expected, p.Received = withoutDebtors(p.Expected), withoutDebtors(p.Received)
+	return p
+}
+
+func withoutDebtors(transfers []Transfer) []Transfer {
+	transfers = slices.Clone(transfers)
+	for i := range transfers {
+		transfers[i].Debtor = Debtor{}
+	}
+	return transfers
+}
+
+func (p *Payment) personal() bool {
+	has := func(t Transfer) bool { return t.Debtor != Debtor{} }
+	return slices.ContainsFunc(p.Expected, has) || slices.ContainsFunc(p.Received, has)
+}
+
+// encode makes the body of the entry, and of what outlives an erasure if that is less.
+func (e PaymentEntry) encode() (body, lasting []byte, err error) {
+	if body, err = json.Marshal(e); err != nil || !e.Payment.personal() {
+		return body, nil, err
+	}
+	e.Payment = e.Payment.impersonal()
+	lasting, err = json.Marshal(e)
+	return body, lasting, err
+}
+
+// impersonal is the account without what is personal of it.
+func (a Account) impersonal() Account {
+	a.Details, _ = withoutMembers(a.Details, personalMembers)
+	return a
+}
+
+// encode makes the body of the entry, and of what outlives an erasure if that is less.
+func (e AccountEntry) encode() (body, lasting []byte, err error) {
+	if body, err = json.Marshal(e); err != nil {
+		return nil, nil, err
+	}
+	var personal bool
+	if e.Account.Details, personal = withoutMembers(e.Account.Details, personalMembers); personal {
+		lasting, err = json.Marshal(e)
+	}
+	return body, lasting, err
+}
+
+// personalMembers are the members of Klarna's account resource that hold personal data, at whatever depth they stand.
+var personalMembers = map[string]bool{
+	"partner_account_contact": true, "supplementary_account_data": true, "supplementary_business_data": true,
+}
+
+// withoutMembers is a JSON text without some members, and whether there were any. A text that is no JSON is none of
+// Klarna's, and taken for personal as a whole.
+func withoutMembers(text []byte, names map[string]bool) (rest []byte, any bool) {
+	if len(text) == 0 {
+		return nil, false
+	}
+	var value interface{}
+	if json.Unmarshal(text, &value) != nil {
+		return nil, true
+	}
+	if !dropMembers(value, names) {
+		return text, false
+	}
+	rest, err := json.Marshal(value)
+	if err != nil { // it was decoded a moment ago
+		return nil, true
+	}
+	return rest, true
+}
+
+func dropMembers(value any, names map[string]bool) (dropped bool) {
+	switch value := value.(type) {
+	case map[string]any:
+		for name, inner := range value {
+			if names[name] {
+				delete(value, name)
+				dropped = true
+			} else if dropMembers(inner, names) {
+				dropped = true
+			}
+		}
+	case []any:
+		for _, inner := range value {
+			if dropMembers(inner, names) {
+				dropped = true
+			}
+		}
+	}
+	return dropped
+}
