@@ -33,7 +33,7 @@ type Account struct {
 	StateRead       bool      `json:"state_read,omitempty"` // the state was asked for, not told
 	Products        []Product `json:"products,omitempty"`
 	Warnings        []Warning `json:"warnings,omitempty"`
-	Details         []byte    `json:"details,omitempty"` // Klarna's newest account resource
+	Details         []byte    `json:"details,omitempty"`  // Klarna's newest account resource
 	ErasedAt        time.Time `json:"erased_at,omitzero"` // personal data
 	CreatedAt       time.Time `json:"created_at"`
 	UpdatedAt       time.Time `json:"updated_at"`

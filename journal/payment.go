@@ -96,7 +96,7 @@ type Payment struct {
 	Network           *Network     `json:"network,omitempty"` // of a payment on the Klarna Network, else nil
 	Expiry            *ExpiryFacts `json:"expiry,omitempty"`  // what watchers were told of ExpiresAt
 	Attentions        []Attention  `json:"attentions,omitempty"`
-	Orphans           []Orphan     `json:"orphans,omitempty"` // what may exist at Klarna beside it, and nobody uses
+	Orphans           []Orphan     `json:"orphans,omitempty"`  // what may exist at Klarna beside it, and nobody uses
 	ErasedAt          time.Time    `json:"erased_at,omitzero"` // personal data
 	CreatedAt         time.Time    `json:"created_at"`
 	UpdatedAt         time.Time    `json:"updated_at"`
