@@ -288,3 +288,18 @@ func newest(t *testing.T, j *Journal) PaymentEntry {
 	}
 	return entry
 }
+
+// Klarna told first of the end of an order: nothing is left to capture of it, and it is read once, as every order is.
+func TestJournal_OfAClosedOrderNothingIsLeft(t *testing.T) {
+	t.Parallel()
+	j := open(t, Policy{})
+	record(t, j, opened())
+	closed := told("n1", StatusClosed, 1)
+	closed.Order = &OrderFacts{Amount: 12995, Currency: "EUR"}
+	if p := record(t, j, closed).Payment; p.OrderAmount != 12995 || p.RemainingAmount != 0 || p.State != Closed {
+		t.Errorf("%s: of %d are left %d", p.State, p.OrderAmount, p.RemainingAmount)
+	}
+	if got := jobs(t, j, JobReadOrder); len(got) != 1 {
+		t.Errorf("to read: %+v", got)
+	}
+}

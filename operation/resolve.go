@@ -22,6 +22,8 @@ const (
 	effectTime = 10 * time.Minute
 	// doubtAfter is when a person is told that an outcome is still unknown.
 	doubtAfter = time.Hour
+	// unknownRead is how often it is looked whether somebody else has learned what cannot be asked for.
+	unknownRead = 24 * time.Hour
 )
 
 // finding is what looking into a request has shown.
@@ -101,8 +103,10 @@ func (o *Operations) Resolve(ctx context.Context, merchantAccount, key string) (
 		return again, err
 	case what == found, what == absent:
 		return o.settle(ctx, row, what, answer)
-	case what == unknowable:
-		return again, o.doubt(ctx, row)
+	case what == unknowable && now.Sub(row.FirstSent) > o.keepAnswers: // a repeat is a new request by now
+		return again, o.abandon(ctx, row)
+	case what == unknowable: // unless a repeat or a notification tells yet
+		return now.Add(unknownRead), o.doubt(ctx, row)
 	}
 	if now.Sub(row.FirstSent) > doubtAfter && !strings.HasPrefix(row.Subject, referenceSubject) { // else nothing would withdraw it
 		err = o.doubt(ctx, row)
@@ -212,6 +216,17 @@ func (o *Operations) lookForMovement(ctx context.Context, row store.Request, of 
 		return found, MovementAnswer{ID: made.ID, Currency: sent.Currency, Made: made}, nil
 	}
 	return o.late(row), nil, nil
+}
+
+// abandon ends a request whose outcome will never be known. What a person was told of it stays.
+func (o *Operations) abandon(ctx context.Context, row store.Request) error {
+	row.State, row.LeasedUntil = store.RequestUndone, time.Time{}
+	return o.store.Do(ctx, func(tx store.Tx) error {
+		if err := tx.PutRequest(ctx, row); err != nil {
+			return err
+		}
+		return tx.Unreserve(ctx, row.RequestID)
+	})
 }
 
 // doubt tells a person that it is not known what became of a request; once.

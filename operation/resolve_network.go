@@ -59,16 +59,23 @@ func (o *Operations) lookIntoNetwork(ctx context.Context, row store.Request) (wh
 // lookForTransaction looks for what an authorisation led to. Klarna has no way to look for a transaction: a notification
 // names it, or a repeat under the key, for as long as Klarna knows that.
 func (o *Operations) lookForTransaction(ctx context.Context, row store.Request, job, partnerID, id string) (what finding, answer any, err error) {
-	payment, told, err := o.earlier(ctx, row.MerchantAccount, partnerID, id, row.FirstSent)
+	requestID, reference := "", id
 	if job == journal.JobReadRequest {
-		payment, err = o.paymentBy(ctx, row.MerchantAccount, journal.KeyRequest, id)
-		told, err = err == nil, ignoreNotFound(err)
+		requestID, reference = id, row.ID
 	}
+	if len(row.Answer) > 0 {
+		var sent sentAuthorization
+		if err := decodeAnswer(row.Answer, &sent); err != nil {
+			return unsure, nil, err
+		}
+		reference = sent.Request.RequestPaymentTransaction.PaymentTransactionReference
+	}
+	payment, what, err := o.authorizedAs(ctx, row.MerchantAccount, partnerID, requestID, reference, row.FirstSent)
 	switch {
-	case err != nil:
-		return unsure, nil, err
-	case told && payment.Network.TransactionID != "":
-		made, err := o.approvedAs(ctx, payment)
+	case err != nil || what == absent:
+		return what, nil, err
+	case what == found:
+		made, err := o.approvedAs(ctx, payment, requestID)
 		return found, made, err
 	case o.store.Now().Sub(row.FirstSent) > keyLife:
 		return unknowable, nil, nil

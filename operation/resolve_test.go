@@ -184,7 +184,9 @@ func TestResolve_SaysWhatCannotBeKnown(t *testing.T) {
 	}
 	resolve(w, 28*time.Hour)
 	w.Attends(w.Payment(journal.KeyReference, "SUB-1"), journal.OutcomeUnknown)
-	if jobs := w.Jobs(journal.JobResolve); len(jobs) > 0 {
+	resolve(w, 29*24*time.Hour) // a repeat may tell yet, until it is a new request
+	w.Attends(w.Payment(journal.KeyReference, "SUB-1"), journal.OutcomeUnknown)
+	if jobs := w.Jobs(journal.JobResolve); len(jobs) > 0 || state(w, "chargeCustomerToken", "p-1") != store.RequestUndone {
 		t.Errorf("left to do: %+v", jobs)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
@@ -138,20 +139,53 @@ func (o *Operations) authorized(merchantAccount string, in NewAuthorization, mad
 
 // authorizedBefore answers a repeat whose key Klarna may have forgotten.
 func (o *Operations) authorizedBefore(ctx context.Context, account Account, in NewAuthorization, try attempt) (done effect[AuthorizationAnswer], err error) {
-	payment, told, err := o.earlier(ctx, account.Name, in.PartnerID, in.Request.RequestPaymentTransaction.PaymentTransactionReference, try.row.FirstSent)
-	if err == nil && (!told || payment.Network.TransactionID == "") {
+	payment, what, err := o.authorizedAs(ctx, account.Name, in.PartnerID, in.RequestID, in.Request.RequestPaymentTransaction.PaymentTransactionReference, try.row.FirstSent)
+	if err == nil && what != found {
 		err = tooLate()
 	}
 	if err == nil {
-		done.answer, err = o.approvedAs(ctx, payment)
+		done.answer, err = o.approvedAs(ctx, payment, in.RequestID)
 	}
 	return done, err
 }
 
-// approvedAs is the answer to an authorisation that led to a transaction, as Klarna shows it now.
-func (o *Operations) approvedAs(ctx context.Context, payment journal.Payment) (AuthorizationAnswer, error) {
-	read, err := o.Transaction(ctx, payment.MerchantAccount, payment.PartnerAccountID, payment.Network.TransactionID)
-	return AuthorizationAnswer{Result: string(klarna.AuthorizationApproved), RequestID: payment.Network.RequestID, Transaction: &read}, err
+// authorizedAs finds the payment whose transaction an authorisation led to, by what was told of its payment request or of
+// its reference. A payment request is good for one transaction: if there is another's, this authorisation led to none.
+func (o *Operations) authorizedAs(ctx context.Context, merchantAccount, partnerID, requestID, reference string, since time.Time) (payment journal.Payment, what finding, err error) {
+	if requestID != "" {
+		payment, err = o.paymentOf(ctx, merchantAccount, partnerID, journal.KeyRequest, requestID)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
+			return payment, unsure, err
+		}
+		if err == nil && payment.Network.TransactionID != "" {
+			if other := payment.Network.TransactionReference; other != "" && other != reference {
+				return payment, absent, nil
+			}
+			return payment, found, nil
+		}
+	}
+	payment, told, err := o.earlier(ctx, merchantAccount, partnerID, reference, since)
+	if err != nil || !told || payment.Network.TransactionID == "" {
+		return payment, unsure, err
+	}
+	return payment, found, nil
+}
+
+// approvedAs is the answer to an authorisation that led to a transaction, as Klarna shows it now. It was by a payment
+// request, if that is not empty; Klarna does not say so when it shows the transaction.
+func (o *Operations) approvedAs(ctx context.Context, payment journal.Payment, requestID string) (AuthorizationAnswer, error) {
+	account, partnerID, id := payment.MerchantAccount, payment.PartnerAccountID, payment.Network.TransactionID
+	if requestID != "" && payment.Network.RequestID == "" {
+		_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
+			EventID: fmt.Sprintf("found:%s:authorizePayment:%s", account, id), MerchantAccount: account, Cause: journal.Reconciled, At: o.store.Now(),
+			Network: &journal.NetworkFacts{PartnerAccountID: partnerID, Network: journal.Network{RequestID: requestID, TransactionID: id}},
+		})
+		if err != nil {
+			return AuthorizationAnswer{}, err
+		}
+	}
+	read, err := o.Transaction(ctx, account, partnerID, id)
+	return AuthorizationAnswer{Result: string(klarna.AuthorizationApproved), RequestID: cmp.Or(payment.Network.RequestID, requestID), Transaction: &read}, err
 }
 
 // Transaction reads a transaction from Klarna and records what is new.

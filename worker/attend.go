@@ -14,8 +14,8 @@ import (
 // No job is dropped without a word: it ends because it is done, because a clock has made it pointless, or with a matter for
 // a person.
 
-// giveUp puts down a job whose deadline has passed. Placing an order ends, and a person is told. Acknowledging goes on,
-// and a person is told. A token that was to be given back has run out by itself.
+// giveUp puts down a job whose deadline has passed. Placing an order ends, and a person is told unless somebody else has
+// placed it. Acknowledging goes on, and a person is told. A token that was to be given back has run out by itself.
 func (p *Pool) giveUp(ctx context.Context, job store.Job, why string) error {
 	fact := journal.PaymentFact{MerchantAccount: job.MerchantAccount, Cause: journal.Clock, At: p.store.Now()}
 	switch job.Kind {
@@ -33,8 +33,14 @@ func (p *Pool) giveUp(ctx context.Context, job store.Job, why string) error {
 		return p.postpone(ctx, job, p.jitter(longestWait(job.Attempt)), why)
 	}
 	return p.store.Do(ctx, func(tx store.Tx) error {
-		if _, err := p.journal.PaymentIn(ctx, tx, fact); err != nil {
+		payment, err := p.journal.PaymentByIn(ctx, tx, job.MerchantAccount, journal.KeySession, job.Key)
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
+		}
+		if payment.OrderID == "" {
+			if _, err := p.journal.PaymentIn(ctx, tx, fact); err != nil {
+				return err
+			}
 		}
 		return tx.FinishJob(ctx, job.ID)
 	})

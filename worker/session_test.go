@@ -258,3 +258,48 @@ func TestReadSession_OfAProfileThatHasEndedWaitsForTheEnd(t *testing.T) {
 	}
 	w.CalledTimes("readSession", 0)
 }
+
+// The answer to placing the order was lost, and the gateway was away until Klarna no longer showed the session. It does not
+// say that the payment ran out: there may be an order.
+func TestReadSession_AnOrderThatMayHaveBeenMadeUnseenNeedsAPerson(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	w.Authorize(session)
+	w.LoseAnswer("placeOrder")
+	_, err := w.Operations.CreateOrder(t.Context(), Request("o-1", "x"), operation.NewOrder{SessionID: session})
+	w.Unknown(err)
+	w.Klarna.Advance(72 * time.Hour)
+	pool(w)
+	w.Settle()
+	payment := w.Payment(journal.KeySession, session)
+	w.Attends(payment, journal.Conflict)
+	if payment.State.Final() {
+		t.Errorf("the payment is %s", payment.State)
+	}
+	if row, err := w.Store.Request(t.Context(), store.RequestID{MerchantAccount: Shop, Operation: "placeOrder", ID: session}); err != nil || row.State != store.RequestUndone {
+		t.Errorf("placing the order is %s, %v", row.State, err)
+	}
+	order := w.Klarna.Orders()[0]
+	_, err = w.Operations.Order(t.Context(), Shop, order, journal.Reconciled)
+	w.Must(err)
+	payment = w.Payment(journal.KeySession, session)
+	w.Attends(payment)
+	if payment.OrderID != order || payment.State != journal.Ordered {
+		t.Errorf("the payment is %s, by order %q", payment.State, payment.OrderID)
+	}
+}
+
+// Klarna does not find the session for a moment: the authorisation is still good, and its order is placed.
+func TestPlaceOrder_TriesAgainWhenTheSessionIsNotFound(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{Policy: journal.Policy{PlaceOrders: true}})
+	pool(w)
+	session := w.Session("")
+	w.Fail(klarnatest.Fault{Operation: "readSession", Status: 404, Times: 3})
+	w.Tell(session, w.Authorize(session))
+	pass(w, time.Minute, time.Second)
+	if payment := w.Payment(journal.KeySession, session); payment.State != journal.Ordered {
+		t.Errorf("the payment is %s", payment.State)
+	}
+}

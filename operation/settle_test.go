@@ -1,0 +1,123 @@
+package operation_test
+
+import (
+	"testing"
+	"time"
+
+	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/klarna/klarnatest"
+	"payments.internal/klarna-gateway/operation"
+	. "payments.internal/klarna-gateway/operation/operationtest"
+	"payments.internal/klarna-gateway/store"
+)
+
+// Every request comes to an end: what stands open has work that will settle it, or a person was told.
+
+// A crash cut the first attempt off, and the repeat found Klarna away: there is work to find out about the first.
+func TestRelease_OfARepeatThatWasNotSentLeavesWorkForTheAttemptBefore(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	order := w.Placed()
+	in := klarna.CaptureRequest{CapturedAmount: 400}
+	w.LoseAnswer("capture")
+	_, err := w.Operations.Capture(t.Context(), Request("c-1", "400"), order, "EUR", in)
+	w.Unknown(err)
+	w.Must(w.Store.Do(t.Context(), func(tx store.Tx) error { // as if the process had died there
+		for _, job := range w.Jobs(journal.JobResolve) {
+			if err := tx.FinishJob(t.Context(), job.ID); err != nil {
+				return err
+			}
+		}
+		row, err := tx.Request(t.Context(), store.RequestID{MerchantAccount: Shop, Operation: "captureOrder", ID: "c-1"})
+		if err != nil {
+			return err
+		}
+		row.LeasedUntil = w.Store.Now().Add(-time.Second)
+		return tx.PutRequest(t.Context(), row)
+	}))
+	w.Fail(klarnatest.Fault{Operation: "capture", Status: 401})
+	if _, err := w.Operations.Capture(t.Context(), Request("c-1", "400"), order, "EUR", in); err == nil {
+		t.Fatal("captured without credentials")
+	}
+	if jobs := w.Jobs(journal.JobResolve); len(jobs) != 1 || jobs[0].Key != "captureOrder c-1" {
+		t.Fatalf("left to do: %+v", jobs)
+	}
+	resolve(w, time.Hour)
+	if got := state(w, "captureOrder", "c-1"); got != store.RequestDone {
+		t.Errorf("the request is %s", got)
+	}
+}
+
+// What had no effect, or what nothing at Klarna can show, does not stay open: an open request is never trimmed.
+func TestRelease_EndsWhatCannotBeInDoubt(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	_, err := w.Operations.CreateOrder(t.Context(), Request("o-1", "x"), operation.NewOrder{SessionID: w.Session(journal.OrderByCaller)})
+	w.Refused(err, "NOT_AUTHORIZED", "")
+	w.LoseAnswer("createSession")
+	_, err = w.Operations.CreateSession(t.Context(), Request("s-2", "cart"), operation.NewSession{Session: Cart()})
+	w.Unknown(err)
+	order := w.Placed()
+	w.Fail(klarnatest.Fault{Operation: "capture", Status: 429})
+	if _, err = w.Operations.Capture(t.Context(), Request("c-1", "400"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 400}); err == nil {
+		t.Fatal("captured beyond the rate")
+	}
+	for operation, id := range map[string]string{"createOrder": "o-1", "createSession": "s-2", "captureOrder": "c-1"} {
+		if got := state(w, operation, id); got != store.RequestUndone {
+			t.Errorf("%s is %s", operation, got)
+		}
+	}
+	if held := reservedOf(w, store.Fund{MerchantAccount: Shop, Kind: "capture"}, order); len(held) != 0 {
+		t.Errorf("%v are reserved for what was not done", held)
+	}
+	if made, err := w.Operations.CreateSession(t.Context(), Request("s-2", "cart"), operation.NewSession{Session: Cart()}); err != nil || !made.Orphan {
+		t.Errorf("repeated: %+v, %v", made, err)
+	}
+}
+
+// A conflict says that Klarna may be at work on the attempt before; what that one reserved is kept.
+func TestRelease_AConflictIsNoWordOnAnEarlierAttempt(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	order := w.Placed()
+	in := klarna.CaptureRequest{CapturedAmount: 400}
+	w.LoseAnswer("capture")
+	_, err := w.Operations.Capture(t.Context(), Request("c-1", "400"), order, "EUR", in)
+	w.Unknown(err)
+	w.Fail(klarnatest.Fault{Operation: "capture", Status: 409})
+	if _, err := w.Operations.Capture(t.Context(), Request("c-1", "400"), order, "EUR", in); err == nil {
+		t.Fatal("a conflict is an answer")
+	}
+	if held := reservedOf(w, store.Fund{MerchantAccount: Shop, Kind: "capture"}, order); len(held) != 1 {
+		t.Errorf("%v are reserved while the outcome is unknown", held)
+	}
+	if got := state(w, "captureOrder", "c-1"); got != store.RequestOpen {
+		t.Errorf("the request is %s", got)
+	}
+}
+
+// A payment request is good for one transaction: of two authorisations whose answers were lost, each gets its own truth.
+func TestResolve_AnAuthorisationIsNotTakenForAnother(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	partner := w.Onboarded()
+	request := w.Asked(partner)
+	w.Complete(request)
+	w.LoseAnswer("authorizePayment")
+	_, err := authorize(w, "a-1", partner, request)
+	w.Unknown(err)
+	w.Fail(klarnatest.Fault{Operation: "authorizePayment", Cut: true})
+	_, err = authorize(w, "a-2", partner, request)
+	w.Unknown(err)
+	transaction := w.Klarna.Transactions(partner)[0]
+	_, err = w.Operations.Transaction(t.Context(), Acquirer, partner, transaction) // as a notification would
+	w.Must(err)
+	resolve(w, time.Hour)
+	for id, want := range map[string]store.RequestState{"a-1": store.RequestDone, "a-2": store.RequestUndone} {
+		row, err := w.Store.Request(t.Context(), store.RequestID{MerchantAccount: Acquirer, Operation: "authorizePayment", ID: id})
+		if err != nil || row.State != want {
+			t.Errorf("%s is %s, want %s (%v)", id, row.State, want, err)
+		}
+	}
+}
