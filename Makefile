@@ -8,7 +8,7 @@ BASE     ?= main
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help all build run demo test race bench contract chaos fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
+.PHONY: help all build run demo test race model bench contract chaos fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,10 @@ race: ## every test with the race detector, three times over, nothing from the c
 bench: build ## the gateway against what it could be instead: docs/performance.md, about 8 minutes
 	@mkdir -p .build && $(GO) build -trimpath -o .build/bench-program ./bench
 	.build/bench-program -only '$(BENCH)' -write docs $(BENCH_FLAGS)
+
+INTERLEAVINGS ?= 10000
+model: ## INTERLEAVINGS random ones of callers, Klarna, worker, clock, faults and crashes; FIRST is the first seed
+	$(GO) test -count=1 -timeout 0 ./operation/modeltest -run Model -v -interleavings $(INTERLEAVINGS) -first $(or $(FIRST),1)
 
 # The table needs the tests of the whole server; without Klarna's documents there is none.
 contract: ## every operation of Klarna's: which client method and RPC reach it, and whether what passes is as described

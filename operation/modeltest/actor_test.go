@@ -15,11 +15,22 @@ type action struct {
 	name   string
 	weight int
 	faults []faultKind
+	of     field
 	alone  bool // never at the same time as another
 	// plan makes all choices. It returns nil if there is nothing to do now; run may not choose any more, since others may
 	// act at the same time.
 	plan func(w *world) (label string, run func(ctx context.Context))
 }
+
+// field is where an action belongs; zero is everywhere.
+type field int
+
+const (
+	theShop field = iota + 1
+	theNetwork
+)
+
+const onboarding = "caller onboards a partner"
 
 // actorKey marks a context with who acts under it.
 type actorKey struct{}
@@ -72,9 +83,14 @@ func (w *world) choose(crowd bool) action {
 	panic("no action")
 }
 
-// weight makes one action more frequent in each seed, so that rare pairs are reached too.
+// weight makes one action more frequent in each seed, so that rare pairs are reached too, and has a partner first.
 func (w *world) weight(a action) int {
-	if a.name == w.focus {
+	switch {
+	case a.of == theShop && !w.shop || a.of == theNetwork && !w.network:
+		return 0
+	case a.name == onboarding && w.partner == "":
+		return 30
+	case a.name == w.focus:
 		return a.weight + 8
 	}
 	return a.weight
@@ -200,7 +216,7 @@ func (g *gate) next(pick func(int) int) bool {
 	return true
 }
 
-var longID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|K[0-9A-F]{6}|[A-Za-z0-9_-]{40,}`)
+var longID = regexp.MustCompile(`[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|K[0-9A-F]{6}|\b[0-9a-f]{32}\b|test:[0-9A-Z]{8}|[A-Za-z0-9_-]{40,}`)
 
 // readable gives ids short names in the order in which they come up, which are the same each time a seed is played.
 func readable(text string) string {

@@ -2,7 +2,7 @@
 // clock, faults and crashes come in random order, and after each step it looks whether what the gateway promises holds.
 //
 // One seed makes one interleaving. Everything runs in a bubble of testing/synctest on one clock, and where several act at
-// the same time the test says who goes on next, so a seed plays the same again. The store is a real SQLite database, the
+// the same time the test says whose call goes on next, so a seed plays the same again. The store is a real SQLite database, the
 // journal, operations, worker and webhook door are the real ones, signatures too; Klarna is klarnatest, called without a
 // socket between, so that every call may be refused, lost, late or the last one of its process.
 //

@@ -41,6 +41,7 @@ func (w *world) books(s *sale) klarnatest.Order {
 
 // meet looks which orders have come to be.
 func (w *world) meet() {
+	w.meetTransactions()
 	ids := w.sim.Orders()
 	if len(ids) == len(w.met) {
 		return

@@ -39,7 +39,7 @@ func (w *world) check() {
 // exposure is what the gateway has sent for Klarna to move.
 type exposure struct {
 	mu   sync.Mutex
-	seen map[string]bool // by key
+	seen map[string]bool // by key; true once it was done
 }
 
 // sent looks, when a capture or refund leaves, whether there is enough for it even if all that is on its way arrives.
@@ -50,11 +50,11 @@ func (e *exposure) sent(w *world, r *http.Request, body []byte) {
 	}
 	key := r.Header.Get("Klarna-Idempotency-Key")
 	e.mu.Lock()
-	known := e.seen[key]
+	_, known := e.seen[key]
 	if e.seen == nil {
 		e.seen = map[string]bool{}
 	}
-	e.seen[key] = true
+	e.seen[key] = e.seen[key]
 	e.mu.Unlock()
 	order := strings.Split(r.URL.Path, "/")[4]
 	i := slices.IndexFunc(w.sales, func(s *sale) bool { return s.order == order })
@@ -67,7 +67,7 @@ func (e *exposure) sent(w *world, r *http.Request, body []byte) {
 		left = book.Captured - book.Refunded
 	}
 	for _, l := range w.late {
-		if other, also := moves(l.r, l.body); also == what && strings.Contains(l.r.URL.Path, order) && l.r.Header.Get("Klarna-Idempotency-Key") != key {
+		if other, also := moves(l.r, l.body); also == what && strings.Contains(l.r.URL.Path, order) && !e.made(l.r) {
 			left -= other
 		}
 	}
@@ -76,7 +76,20 @@ func (e *exposure) sent(w *world, r *http.Request, body []byte) {
 	}
 }
 
-func (e *exposure) refused(*http.Request) {}
+// done says that Klarna has made the movement: the same again moves nothing.
+func (e *exposure) done(r *http.Request) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if key := r.Header.Get("Klarna-Idempotency-Key"); e.seen != nil && key != "" {
+		e.seen[key] = true
+	}
+}
+
+func (e *exposure) made(r *http.Request) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.seen[r.Header.Get("Klarna-Idempotency-Key")]
+}
 
 func moves(r *http.Request, body []byte) (amount int64, what string) {
 	what = lastOf(r.URL.Path)
@@ -112,7 +125,7 @@ func (w *world) drain() {
 			_ = w.sim.DecideFraud(s.order, true)
 		}
 	}
-	for _, d := range []time.Duration{0, 10 * time.Second, 2 * time.Minute, 11 * time.Minute, 20 * time.Minute, 2 * time.Hour, day, day, 2 * day, 7 * day, 18 * day, day, 29 * day} {
+	for _, d := range []time.Duration{0, 10 * time.Second, 2 * time.Minute, 11 * time.Minute, 20 * time.Minute, 2 * time.Hour, day, day, 2 * day, 7 * day, 18 * day, day, 29 * day, 25 * day, 25 * day} {
 		w.advance(d)
 		w.settle()
 	}
@@ -159,31 +172,63 @@ func (w *world) end() {
 	for _, x := range w.wishes {
 		if x.op != "createSession" && x.tried > 0 {
 			w.ask(w.ctx, w.procs[0], x)
-			if x.last != done && x.last != refused && (x.last != gone || x.op != "createOrder") {
+			if x.last != done && x.last != refused && (x.last != gone || x.op != "createOrder") && (x.last != nothing || x.op != "authorizePayment") {
 				w.wrong("%s %s is answered %s in the end", x.op, x.id, x.last)
 			}
 		}
 	}
 	w.judge()
-	w.settle()
-	w.advance(29 * 24 * time.Hour)
-	w.settle()
+	for _, d := range []time.Duration{0, 29 * 24 * time.Hour, 25 * time.Hour} {
+		w.advance(d)
+		w.settle()
+	}
 	w.nothingPending()
 	w.recordIsTrue()
+	w.networkRecordIsTrue()
 	w.logIsWhole()
 }
 
 // nothingPending finds what nobody will touch any more.
 func (w *world) nothingPending() {
-	w.query(`SELECT kind, key, run_at, attempt, last_error FROM jobs`, func(c []string) {
+	w.query(`SELECT j.kind, j.key, j.run_at, j.attempt, j.last_error, coalesce(r.subject, '') FROM jobs j
+		LEFT JOIN requests r ON j.kind = 'resolve_request' AND j.key = r.operation || ' ' || r.id`, func(c []string) {
+		if c[0] == journal.JobReadAccount || c[5] != "" && w.attends(c[5]) { // accounts are read for ever
+			return
+		}
 		w.wrong("a job is left: %s %s, due %s, attempt %s, %s", c[0], c[1], c[2], c[3], c[4])
 	})
-	w.query(`SELECT operation, id, first_sent, subject FROM requests WHERE state = 'open' AND first_sent > 0`, func(c []string) {
+	w.query(`SELECT operation, id, first_sent, subject FROM requests WHERE state = 'open'`, func(c []string) {
+		if w.attends(c[3]) {
+			return
+		}
 		w.wrong("a request is left open: %s %s, first sent %s, about %q", c[0], c[1], c[2], c[3])
 	})
 	w.query(`SELECT operation, request_id, amount, kind FROM reservations`, func(c []string) {
 		w.wrong("a reservation is left: %s %s, %s to %s", c[0], c[1], c[2], c[3])
 	})
+}
+
+// attends tells whether a person was told that the outcome of a request is not known. Subject is what to read about it.
+func (w *world) attends(subject string) bool {
+	job, name, _ := strings.Cut(subject, " ")
+	account, key := acquirer, map[string]string{
+		journal.JobReadOrder: journal.KeyOrder, journal.JobReadRequest: journal.KeyRequest, journal.JobReadTransaction: journal.KeyTransaction,
+	}[job]
+	if key == journal.KeyOrder {
+		account = shop
+	} else {
+		_, name = journal.FromNetworkKey(name)
+	}
+	payment, err := w.living().journal.PaymentBy(w.ctx, account, key, name)
+	return err == nil && attended(payment, journal.OutcomeUnknown)
+}
+
+// inDoubt tells whether the outcome of the request that a matter is about is still unknown.
+func (w *world) inDoubt(message string) (open bool) {
+	w.query(`SELECT operation, id FROM requests WHERE state = 'open'`, func(c []string) {
+		open = open || strings.Contains(message, c[0]+" under request_id "+c[1]+" ")
+	})
+	return open
 }
 
 // recordIsTrue compares what is on record with Klarna's books.

@@ -76,9 +76,6 @@ func (l wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	default:
 		w.note("   → %s %s %s %s: %d", r.Method, r.URL.Path, body, what, res.StatusCode)
 	}
-	if err == nil && res.StatusCode >= 400 && res.StatusCode < 500 && res.StatusCode != 401 && res.StatusCode != 429 {
-		w.exposed.refused(r)
-	}
 	return res, err
 }
 
@@ -110,6 +107,9 @@ func (l wire) under(what faultKind, r *http.Request, body []byte) (*http.Respons
 	res, err := w.call(r, body)
 	if err != nil {
 		return nil, err
+	}
+	if res.StatusCode < 300 {
+		w.exposed.done(r)
 	}
 	switch what {
 	case answerLost:
@@ -166,7 +166,9 @@ func (w *world) arrive(i int) {
 	w.late = append(w.late[:i:i], w.late[i+1:]...)
 	status := 0
 	if res, err := w.call(l.r, l.body); err == nil {
-		status = res.StatusCode
+		if status = res.StatusCode; status < 300 {
+			w.exposed.done(l.r)
+		}
 	}
 	w.note("   late at klarna: %s %s: %d", l.r.Method, l.r.URL.Path, status)
 	_ = w.sim.Idle(w.ctx)

@@ -110,7 +110,11 @@ func restart(w *world) (string, func(context.Context)) {
 
 func clock(w *world) (string, func(context.Context)) {
 	const day = 24 * time.Hour
-	most := []time.Duration{10 * time.Second, 10 * time.Second, time.Minute, 5 * time.Minute, 15 * time.Minute, time.Hour, 3 * time.Hour, day, 9 * day, 30 * day}[w.rng.IntN(10)]
+	all := []time.Duration{
+		time.Second, 10 * time.Second, 10 * time.Second, 10 * time.Second, time.Minute, time.Minute, 5 * time.Minute, 5 * time.Minute, 15 * time.Minute,
+		15 * time.Minute, time.Hour, time.Hour, 3 * time.Hour, day, day, 9 * day, 30 * day,
+	}
+	most := all[w.rng.IntN(len(all))]
 	d := time.Duration(1+w.rng.Int64N(int64(most/time.Second))) * time.Second
 	return fmt.Sprintf("%v pass", d), func(context.Context) { w.advance(d) }
 }

@@ -82,6 +82,7 @@ type world struct {
 	path   string
 	keys   *store.Keyring
 	truth  *klarna.Client // past the gateway and past all faults
+	beyond *klarna.Client // the same, for the Klarna Network
 	policy journal.Policy
 	procs  []*process
 
@@ -128,9 +129,13 @@ func newWorld(ctx context.Context, t template, o options) (w *world, err error) 
 		HTTPClient: &http.Client{Transport: hooks{w}},
 	})
 	w.sim.Hold()
-	if w.truth, err = klarna.New(klarna.Config{
-		BaseURL: "http://127.0.0.1", Username: username, Password: password, HTTPClient: &http.Client{Transport: direct{w}}, Retries: -1, CircuitFailures: -1,
-	}); err != nil {
+	past := klarna.Config{BaseURL: "http://127.0.0.1", HTTPClient: &http.Client{Transport: direct{w}}, Retries: -1, CircuitFailures: -1}
+	past.APIKey = apiKey
+	if w.beyond, err = klarna.New(past); err != nil {
+		return w, err
+	}
+	past.APIKey, past.Username, past.Password = "", username, password
+	if w.truth, err = klarna.New(past); err != nil {
 		return w, err
 	}
 	w.watchers = []*watcher{{stream: store.Payments}, {stream: store.Accounts}}
@@ -177,7 +182,11 @@ func (w *world) start(n int) error {
 			{Name: acquirer, API: operation.NetworkAPI, Klarna: client(klarna.Config{APIKey: apiKey})},
 		},
 	})
-	p.pool = worker.New(worker.Config{Journal: p.journal, Operations: p.ops, Logger: log, Reconcile: worker.Reconcile{Until: 20 * 24 * time.Hour}, Jitter: func(d time.Duration) time.Duration { return d }})
+	p.pool = worker.New(worker.Config{
+		Journal: p.journal, Operations: p.ops, Logger: log, Reconcile: worker.Reconcile{Until: 20 * 24 * time.Hour},
+		Lease:  100 * time.Second, // work and the ledger's leases do not end at the same moment, or a seed would not play the same again
+		Jitter: func(d time.Duration) time.Duration { return d },
+	})
 	door, e := webhook.New(webhook.Config{
 		Journal: p.journal, Logger: log,
 		Accounts: map[string]webhook.Account{
@@ -320,6 +329,3 @@ func (h *history) told() string {
 	defer h.mu.Unlock()
 	return strings.Join(h.lines, "\n")
 }
-
-// networking is what is known of payments on the Klarna Network.
-type networking struct{}
