@@ -48,7 +48,7 @@ Flags may be written with one dash or two.`
 	}
 	add(groupRun, serveCommand(), devCommand(), demoCommand(), simCommand())
 	add(groupHost, keyringCommand(), restoredCommand(), versionCommand())
-	add(groupOperator, eventsCommand(), partnersCommand(), keysCommand())
+	add(groupOperator, attentionCommand(), eventsCommand(), jobsCommand(), partnersCommand(), keysCommand())
 	return root
 }
 

@@ -10,7 +10,8 @@ import (
 )
 
 func eventsCommand() *cobra.Command {
-	return group("events", "events of payments: follow, list", eventsTailCommand(), eventsListCommand())
+	return group("events", "what happened: follow, list, look at, take in again, check signatures", eventsTailCommand(), eventsListCommand(),
+		eventsGetCommand(), eventsQuarantinedCommand(), eventsReplayCommand(), eventsVerifyCommand())
 }
 
 var paymentEventColumns = []column[*gatewayv1.PaymentEvent]{
