@@ -61,10 +61,13 @@ type Engine interface {
 	// fails, or ctx ends before it began, every unit gets that error. Positions become visible in order.
 	Commit(ctx context.Context, units []func(Tx) error) []error
 
-	// Log identifies this log: id is random, made with the schema; epoch counts restores from backup, from 1.
+	// Log identifies this log: id is random, made with the schema; epoch is 1 until the log is restored from a
+	// backup, and grows with each time.
 	Log(ctx context.Context) (id string, epoch int64, err error)
-	// NewEpoch raises the epoch and returns it: the log was restored, and may lack what others have seen of it.
-	NewEpoch(ctx context.Context) (int64, error)
+	// NewEpoch raises the epoch by one, or to least if that is more, and returns it: the log was restored, and may lack what
+	// others have seen of it. A log that is restored from the same backup twice needs another epoch the second time, which
+	// only least can give it: the time will do.
+	NewEpoch(ctx context.Context, least int64) (int64, error)
 	// Keyring puts on record which keyring seals the log, by a digest, and returns the one that did so first.
 	Keyring(ctx context.Context, digest []byte) (first []byte, err error)
 	// Head returns the newest position, 0 in an empty log, and the newest position that was trimmed away.

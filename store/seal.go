@@ -163,6 +163,9 @@ func (k *Keyring) Fingerprint(parts ...[]byte) []byte {
 	return k.digest(append([][]byte{[]byte("fingerprint")}, parts...))
 }
 
+// DigestFor is what a log remembers of the keyring that it began with, by the log's id.
+func (k *Keyring) DigestFor(log string) []byte { return k.Fingerprint([]byte("keyring"), []byte(log)) }
+
 // Derive makes a secret from a name: the same one every time, another one for every purpose and name. It is 32 bytes in
 // base64url without padding, fit for a URL.
 func (k *Keyring) Derive(purpose, name string) string {

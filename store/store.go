@@ -100,7 +100,7 @@ func (s *Store) keyed(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	digest := s.keys.Fingerprint([]byte("keyring"), []byte(id))
+	digest := s.keys.DigestFor(id)
 	first, err := s.engine.Keyring(ctx, digest)
 	if err == nil && !hmac.Equal(first, digest) {
 		err = ErrKeyring

@@ -13,6 +13,8 @@ const (
 	databaseFile = "gateway.db"
 	keyFile      = "keys.json"
 	lockFile     = "lock"
+	// restoringFile is what a restore works on; while it is there, the database may be half put aside.
+	restoringFile = databaseFile + ".restoring"
 )
 
 // holdData makes the data directory if it is missing and takes it for this process, until the file is closed or the

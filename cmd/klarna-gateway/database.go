@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -56,6 +57,9 @@ func openDatabase(ctx context.Context, cfg config, log *slog.Logger) (d database
 		if d.held, err = holdData(cfg.DataDir); err != nil {
 			return d, err
 		}
+		if left := filepath.Join(cfg.DataDir, restoringFile); there(left) {
+			return d, fmt.Errorf("a restore was cut off: run it again, or remove %s if %s is what shall be used", left, databaseFile)
+		}
 	}
 	if d.keys, err = openKeys(cfg); err != nil {
 		return d, err
@@ -70,6 +74,11 @@ func openDatabase(ctx context.Context, cfg config, log *slog.Logger) (d database
 		d.engine, err = opened(sqlite.Open(ctx, filepath.Join(cfg.DataDir, databaseFile)))
 	}
 	return d, err
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // opened keeps an engine that did not open from looking like one.
@@ -134,7 +143,7 @@ func restored(ctx context.Context, cfg config, out io.Writer, log *slog.Logger) 
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	epoch, err := d.engine.NewEpoch(ctx)
+	epoch, err := d.engine.NewEpoch(ctx, time.Now().UnixMilli())
 	if err != nil {
 		return err
 	}

@@ -46,7 +46,7 @@ func TestRestored_OlderTokensAreRefused(t *testing.T) {
 			}
 			p.terminate(t)
 			var said output
-			if err := restored(t.Context(), cfg, &said, newLogger(&output{}, "error")); err != nil || !strings.Contains(said.String(), "epoch 2") {
+			if err := restored(t.Context(), cfg, &said, newLogger(&output{}, "error")); err != nil || !strings.Contains(said.String(), "in epoch 1") {
 				t.Fatalf("restored: %v, said %q", err, said.String())
 			}
 			p = s.start()

@@ -26,10 +26,10 @@ func (e *Engine) Head(ctx context.Context) (head, trimmed store.Position, err er
 }
 
 // NewEpoch implements store.Engine.
-func (e *Engine) NewEpoch(ctx context.Context) (epoch int64, err error) {
+func (e *Engine) NewEpoch(ctx context.Context, least int64) (epoch int64, err error) {
 	ctx, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
-	if err := e.writers.QueryRow(ctx, `UPDATE log SET epoch = epoch + 1 RETURNING epoch`).Scan(&epoch); err != nil {
+	if err := e.writers.QueryRow(ctx, `UPDATE log SET epoch = greatest(epoch + 1, $1) RETURNING epoch`, least).Scan(&epoch); err != nil {
 		return 0, fmt.Errorf("raise epoch: %w", err)
 	}
 	return epoch, nil

@@ -24,9 +24,9 @@ func (e *Engine) Head(ctx context.Context) (head, trimmed store.Position, err er
 }
 
 // NewEpoch implements store.Engine.
-func (e *Engine) NewEpoch(ctx context.Context) (epoch int64, err error) {
+func (e *Engine) NewEpoch(ctx context.Context, least int64) (epoch int64, err error) {
 	err = e.writer.transaction(ctx, func(ctx context.Context) error {
-		return row(ctx, e.writer, `UPDATE log SET epoch = epoch + 1 RETURNING epoch`, nil, &epoch)
+		return row(ctx, e.writer, `UPDATE log SET epoch = max(epoch + 1, ?) RETURNING epoch`, []any{least}, &epoch)
 	})
 	if err != nil {
 		return 0, fmt.Errorf("raise epoch: %w", err)

@@ -119,10 +119,5 @@ func protect(path string) error {
 	if err := file.Close(); err != nil {
 		return err
 	}
-	dir, err := os.Open(filepath.Dir(path))
-	if err != nil {
-		return err
-	}
-	defer dir.Close()
-	return dir.Sync()
+	return syncFolder(filepath.Dir(path))
 }

@@ -43,8 +43,9 @@ func restoredLogHasANewEpoch(t *testing.T, e store.Engine) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for want := int64(2); want <= 3; want++ {
-		raised, err := e.NewEpoch(t.Context())
+	for _, tc := range []struct{ least, want int64 }{{0, 2}, {2, 3}, {1764547200, 1764547200}, {1764547200, 1764547201}} {
+		raised, err := e.NewEpoch(t.Context(), tc.least)
+		want := tc.want
 		if err != nil || raised != want {
 			t.Errorf("raised to %d, error %v, want %d", raised, err, want)
 		}
