@@ -154,6 +154,7 @@ func TestIndexMatters_RaisesWhatEarlierVersionsKeptOnce(t *testing.T) {
 		if err := j.IndexMatters(t.Context()); err != nil {
 			t.Fatal(err)
 		}
+		earlier(t, j, len(events(t, j, store.Payments))+1, Payment{State: Closed, Attentions: []Attention{{Reason: ClosedAfterPaid}}}) // not looked for again
 	}
 	m := listed(t, j)
 	reasons := []AttentionReason{}

@@ -294,3 +294,68 @@ func TestVerifySignature_TellsTheKeyOrTheFlaw(t *testing.T) {
 		t.Errorf("over REST: %d", res.StatusCode)
 	}
 }
+
+func TestOperator_BytesAsReceivedNeedTheScopeForPersonalData(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	s.arrive(ofProduction)
+	s.arrive(strings.Replace(ofProduction, `"live":true`, `"live":false`, 1))
+	told := s.events(store.Accounts)[0]
+	item := s.open(&gatewayv1.ListAttentionRequest{})[0]
+	event := &gatewayv1.GetEventRequest{EventId: told.ID, IncludeRaw: true}
+	row := &gatewayv1.GetQuarantinedRequest{QuarantineId: item.GetQuarantineId(), IncludeRaw: true}
+	_, err := s.operator.GetEvent(t.Context(), event)
+	wantReason(t, err, codes.PermissionDenied, "DEBTOR_DATA_NOT_PERMITTED")
+	_, err = s.operator.GetQuarantined(t.Context(), row)
+	wantReason(t, err, codes.PermissionDenied, "DEBTOR_DATA_NOT_PERMITTED")
+	plain, err := s.operator.GetEvent(t.Context(), &gatewayv1.GetEventRequest{Position: int64(told.Position)})
+	if err != nil || len(plain.GetEvent().GetRaw()) > 0 || !plain.GetEvent().GetHasRaw() || plain.GetEvent().GetSummary().GetEventId() != told.ID {
+		t.Errorf("without: %v, error %v", plain, err)
+	}
+	f := s.serve(func(c *Config) { c.DebtorData = true })
+	shown, err := f.operator.GetEvent(t.Context(), event)
+	must(t, err)
+	kept, err := f.operator.GetQuarantined(t.Context(), row)
+	must(t, err)
+	if string(shown.GetEvent().GetRaw()) != string(told.Raw) || string(kept.GetQuarantined().GetRaw()) != ofProduction {
+		t.Errorf("shown: %s, %s", shown.GetEvent().GetRaw(), kept.GetQuarantined().GetRaw())
+	}
+	for _, missing := range []*gatewayv1.GetEventRequest{{EventId: "nothing"}, {Position: 4711}, {EventId: told.ID, MerchantAccount: shop}} {
+		_, err = s.operator.GetEvent(t.Context(), missing)
+		wantReason(t, err, codes.NotFound, "EVENT_NOT_FOUND")
+	}
+	_, err = s.operator.GetQuarantined(t.Context(), &gatewayv1.GetQuarantinedRequest{QuarantineId: "4711"})
+	wantReason(t, err, codes.NotFound, "QUARANTINED_NOT_FOUND")
+}
+
+func TestOperator_ActsAndListsOverREST(t *testing.T) {
+	t.Parallel()
+	s := start(t, nil)
+	s.contradicted("SO-1")
+	s.record(opened("SO-2"), placed("SO-2"))
+	var list gatewayv1.ListAttentionResponse
+	s.readREST("/v1/attention?reasons=ATTENTION_REASON_PAID_AFTER_CLOSED&includeHistory=true", &list)
+	if len(list.GetItems()) != 1 || len(list.GetItems()[0].GetHistory()) != 4 {
+		t.Fatalf("open: %v", &list)
+	}
+	body := `{"requestId":"` + uuid.NewString() + `","action":"ATTENTION_ACTION_DISMISS","note":"by hand"}`
+	res := s.do(http.MethodPost, "/v1/attention/"+list.GetItems()[0].GetAttentionId()+":act", strings.NewReader(body), nil)
+	if res.StatusCode != http.StatusOK {
+		t.Errorf("acting answers %d", res.StatusCode)
+	}
+	var ended gatewayv1.ListAttentionResponse
+	s.readREST("/v1/attention?ended=true", &ended)
+	if len(ended.GetItems()) != 1 || ended.GetItems()[0].GetActions()[0].GetNote() != "by hand" {
+		t.Errorf("ended: %v", &ended)
+	}
+	var jobs gatewayv1.ListJobsResponse
+	s.readREST("/v1/jobs?kind=read_order&limit=1", &jobs)
+	if len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetKey() != id("order SO-2") || jobs.GetJobs()[0].GetDueTime() == nil {
+		t.Errorf("jobs: %v", &jobs)
+	}
+	for _, path := range []string{"/v1/events?position=1", "/v1/events/" + list.GetItems()[0].GetCauseEventId(), "/v1/quarantine"} {
+		if res := s.get(path); res.StatusCode != http.StatusOK {
+			t.Errorf("%s answers %d", path, res.StatusCode)
+		}
+	}
+}

@@ -144,8 +144,9 @@ func TestAttend_ASilentPaymentOfACancelledOrderIsClosedInstead(t *testing.T) {
 	pool(w, unreconciled)
 	order := w.Placed()
 	status(w, order, journal.StatusUnpaid)
+	pass(w, 2*day, 12*time.Hour)
 	w.Must(w.Client(Shop).CancelOrder(t.Context(), "past-the-gateway", order))
-	pass(w, 8*day, 12*time.Hour)
+	pass(w, 6*day, 12*time.Hour)
 	open(w, journal.SilentPayment, "")
 	if p := w.Payment(journal.KeyOrder, order); p.Status != journal.StatusClosed || !p.StatusInferred {
 		t.Errorf("on record %+v", p)
