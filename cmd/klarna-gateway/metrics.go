@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/metric/noop"
 	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/grpc/codes"
 
@@ -19,6 +20,8 @@ import (
 // measures counts and times what happens, as the parts of the gateway tell of it. docs/metrics.md has the question that
 // each of them answers; labels are words of the API, of the configuration and of small sets, never what somebody sent.
 type measures struct {
+	off bool // nobody listens
+
 	received, answered, stored, signed metric.Int64Counter
 	calls, ours, klarnas               metric.Float64Histogram
 	attempts                           metric.Float64Histogram
@@ -38,7 +41,8 @@ var (
 )
 
 func newMeasures(meter metric.Meter) (*measures, error) {
-	m, make := &measures{}, &maker{meter: meter}
+	_, off := meter.(noop.Meter)
+	m, make := &measures{off: off}, &maker{meter: meter}
 	m.received = make.counter("klarna_gateway.webhook.received", "{delivery}", "Deliveries that came in at a door.")
 	m.answered = make.counter("klarna_gateway.webhook.answered", "{delivery}", "Deliveries by what became of them; the outcomes of a door add up to what it received.")
 	m.stored = make.counter("klarna_gateway.webhook.stored", "{delivery}", "Deliveries that are kept, by effect; the effects of a door add up to its outcome stored.")
@@ -86,10 +90,16 @@ func text[T ~string](key string, value T) attribute.KeyValue {
 }
 
 func (m *measures) webhookReceived(ctx context.Context, door webhook.Door) {
+	if m.off {
+		return
+	}
 	m.received.Add(ctx, 1, with(text("door", door)))
 }
 
 func (m *measures) webhookAnswered(ctx context.Context, seen webhook.Seen) {
+	if m.off {
+		return
+	}
 	outcome := seen.Outcome
 	if outcome == webhook.Quarantined { // kept as well
 		outcome = webhook.Stored
@@ -104,6 +114,9 @@ func (m *measures) webhookAnswered(ctx context.Context, seen webhook.Seen) {
 }
 
 func (m *measures) called(ctx context.Context, call server.Call) {
+	if m.off {
+		return
+	}
 	method := text("rpc.method", call.Method)
 	m.calls.Record(ctx, call.Duration.Seconds(), with(text("rpc.system.name", "grpc"), method, text("rpc.response.status_code", code.Code(call.Code).String())))
 	if call.Code == codes.Internal || call.Code == codes.Unknown {
@@ -116,11 +129,17 @@ func (m *measures) called(ctx context.Context, call server.Call) {
 }
 
 func (m *measures) sent(ctx context.Context, stream store.Stream, after time.Duration) {
+	if m.off {
+		return
+	}
 	m.watchLag.Record(ctx, after.Seconds(), with(text("stream", stream)))
 }
 
 // klarnaCalled counts what a merchant account's client does.
 func (m *measures) klarnaCalled(account string) func(context.Context, klarna.Call) {
+	if m.off {
+		return nil
+	}
 	return func(ctx context.Context, call klarna.Call) {
 		flaw := klarna.ErrorType(call)
 		m.klarnaCalls.Add(ctx, 1, with(text("merchant_account", account), text("outcome", outcomeOf(call, flaw))))
@@ -168,6 +187,9 @@ func outcomeOf(call klarna.Call, flaw string) string {
 }
 
 func (m *measures) committed(ctx context.Context, c store.Commit) {
+	if m.off {
+		return
+	}
 	m.commitUnits.Record(ctx, int64(c.Units))
 	m.commitTime.Record(ctx, c.Duration.Seconds())
 	if c.Failed > 0 {

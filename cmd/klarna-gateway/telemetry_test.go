@@ -77,10 +77,13 @@ func (c logsService) Export(_ context.Context, req *collectorlogs.ExportLogsServ
 	return &collectorlogs.ExportLogsServiceResponse{}, nil
 }
 
-func startCollector(t *testing.T) (c *collector, endpoint string) {
+func startCollector(t testing.TB) (c *collector, endpoint string) {
 	t.Helper()
 	c = &collector{spans: map[string]bool{}, metrics: map[string]bool{}, logs: map[string]bool{}}
-	listener := must[net.Listener](t)(net.Listen("tcp", "127.0.0.1:0"))
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
 	grpcServer := grpc.NewServer()
 	collectortrace.RegisterTraceServiceServer(grpcServer, traceService{collector: c})
 	collectormetrics.RegisterMetricsServiceServer(grpcServer, metricsService{collector: c})
