@@ -110,3 +110,19 @@ func (g *gatekeeper) listed(door Door, from netip.Addr) (listed, sure bool) {
 func contains(list []netip.Prefix, a netip.Addr) bool {
 	return slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
 }
+
+// Lists tells which doors of these accounts a post from an address may come to, and which not; doors without a list are
+// in neither.
+func (s Sources) Lists(accounts map[string]Account, from netip.Addr) (in, out []Door) {
+	lists := s.published(accounts)
+	for _, door := range slices.Sorted(maps.Keys(lists)) {
+		switch {
+		case len(lists[door]) == 0:
+		case contains(lists[door], from.Unmap().WithZone("")):
+			in = append(in, door)
+		default:
+			out = append(out, door)
+		}
+	}
+	return in, out
+}

@@ -112,3 +112,12 @@ func check(ctx context.Context, db *sql.DB) error {
 	}
 	return found.Err()
 }
+
+// OpenReading opens the database file at path for those methods alone that read, without bringing its schema up to date.
+func OpenReading(path string) (*Engine, error) {
+	reading, err := sql.Open("sqlite", source(path, "query_only(1)")+"&mode=rw")
+	if err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	return &Engine{reader: newReader(reading)}, nil
+}
