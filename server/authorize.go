@@ -66,8 +66,8 @@ func (s *Server) admit(ctx context.Context, method string) (context.Context, err
 
 // decide finds out who calls, and what that caller may do with the RPC.
 func (s *Server) decide(ctx context.Context, method string) (*decision, error) {
-	if text := ticketOf(ctx); text != "" {
-		return s.admitTicket(ctx, method, text)
+	if what := ticketOf(ctx); what.ticket != "" {
+		return s.admitTicket(ctx, method, what)
 	}
 	who, err := s.identify(ctx, method)
 	if err != nil {

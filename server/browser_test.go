@@ -70,6 +70,97 @@ func TestBrowser_ComesBackWhereADrainedGatewayLeftIt(t *testing.T) {
 	}
 }
 
+// pageWithTicket runs what docs/watching.md shows, which needs a backend for tickets and somebody to show things to.
+const pageWithTicket = `<!doctype html><title>watch</title><script>
+const gateway = '', seen = [], ends = [];
+const show = payment => seen.push(payment.position);
+const over = reason => ends.push(reason);
+%s
+watch();
+</script>`
+
+// TestBrowser_ComesBackWithItsTicketUntilItsTimeIsOver has a page watch with a ticket while gateways are drained: it comes
+// back by itself with the ticket's cookie, and with another ticket once that has run out. It misses nothing.
+func TestBrowser_ComesBackWithItsTicketUntilItsTimeIsOver(t *testing.T) {
+	t.Parallel()
+	binary := chromium(t)
+	set := policed(t, ticketMakers, "seller")
+	s := start(t, set)
+	gateways := []*face{s.face, s.serve(set), s.serve(set)}
+	var behind atomic.Pointer[face]
+	behind.Store(s.face)
+	var tickets, watches, refused atomic.Int64
+	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/":
+			w.Header().Set("Content-Type", "text/html")
+			_, _ = fmt.Fprintf(w, pageWithTicket, documented(t, "CreateWatchTicket"))
+		case "/my-backend/ticket":
+			tickets.Add(1)
+			_, _ = fmt.Fprintf(w, `{"watchPath": %q}`, s.ticket("SO-1").GetWatchPath())
+		case watchPath:
+			to, err := url.Parse(behind.Load().rest.URL)
+			must(t, err)
+			proxy := httputil.NewSingleHostReverseProxy(to)
+			proxy.ModifyResponse = func(res *http.Response) error {
+				if watches.Add(1); res.StatusCode == http.StatusUnauthorized {
+					refused.Add(1)
+				}
+				return nil
+			}
+			proxy.ServeHTTP(w, r)
+		default:
+			http.NotFound(w, r)
+		}
+	}))
+	t.Cleanup(front.Close)
+	s.record(opened("SO-1"))
+	ctx := browse(t, binary, front.URL)
+
+	want := []string{"1"}
+	told := func(what string) {
+		t.Helper()
+		eventually(t, what, func() bool { return slices.Equal(inPage(ctx, t, "seen"), want) })
+	}
+	next := func(n int) { // another gateway takes over, and something happens while the page is away
+		behind.Store(gateways[n])
+		gateways[n-1].server.Drain()
+		fact := captured("SO-1", int64(n))
+		fact.SessionID, fact.OrderID = id("session SO-1"), id("order SO-1")
+		s.record(fact)
+		want = append(want, fmt.Sprint(n+1))
+	}
+	told("the page was told what there is")
+	next(1)
+	told("the page came back")
+	if tickets.Load() != 1 || watches.Load() != 2 || refused.Load() != 0 {
+		t.Errorf("it took %d tickets and %d watches, %d refused; want the same ticket and another watch", tickets.Load(), watches.Load(), refused.Load())
+	}
+	s.klarna.Advance(returnLife)
+	next(2)
+	told("the page came back with another ticket")
+	if ended := inPage(ctx, t, "ends"); len(ended) != 0 {
+		t.Errorf("the page took %v for the end", ended)
+	}
+	if tickets.Load() != 2 || watches.Load() != 4 || refused.Load() != 1 {
+		t.Errorf("it took %d tickets and %d watches, %d refused; want a refusal, and then another ticket", tickets.Load(), watches.Load(), refused.Load())
+	}
+}
+
+// documented is the JavaScript of docs/watching.md that holds a word.
+func documented(t *testing.T, word string) string {
+	t.Helper()
+	page, err := os.ReadFile("../docs/watching.md")
+	must(t, err)
+	for _, block := range strings.Split(string(page), "```js\n")[1:] {
+		if code, _, _ := strings.Cut(block, "```"); strings.Contains(code, word) {
+			return code
+		}
+	}
+	t.Fatalf("docs/watching.md shows no JavaScript with %s", word)
+	return ""
+}
+
 // chromium finds the browser; CI demands one.
 func chromium(t *testing.T) string {
 	t.Helper()

@@ -26,8 +26,10 @@ func carryCaller(ctx context.Context, r *http.Request) metadata.MD {
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		md.Set(peerCertificateKey, string(r.TLS.VerifiedChains[0][0].Raw))
 	}
-	if text, ok := ctx.Value(ticketText{}).(string); ok {
-		md.Set(ticketKey, text)
+	if what, ok := ctx.Value(ticketText{}).(presented); ok {
+		md.Set(ticketKey, what.ticket)
+		md.Set(returnKey, what.back)
+		md.Set(newReturnKey, what.fresh)
 	}
 	traced := propagation.MapCarrier{}
 	propagation.TraceContext{}.Inject(ctx, traced)
@@ -69,7 +71,15 @@ func takeTicket(next http.Handler) http.Handler {
 		if !query.Has("start") && !query.Has("resume_token") && !query.Has("resumeToken") && r.Header.Get("Last-Event-ID") == "" {
 			query.Set("start", "WATCH_START_SNAPSHOT")
 		}
-		taken := r.Clone(context.WithValue(r.Context(), ticketText{}, text))
+		what := presented{ticket: text}
+		if cookie, err := r.Cookie(returnCookie(text)); err == nil {
+			what.back = cookie.Value
+		} else {
+			what.fresh = newSecret()
+			w = newWelcome(w, r, what)
+		}
+		taken := r.Clone(context.WithValue(r.Context(), ticketText{}, what))
+		taken.Header.Del("Cookie")
 		taken.URL.RawQuery = query.Encode()
 		taken.RequestURI = strings.TrimSuffix(taken.URL.Path+"?"+taken.URL.RawQuery, "?")
 		next.ServeHTTP(w, taken)

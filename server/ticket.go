@@ -2,9 +2,7 @@ package server
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/sha256"
-	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -26,14 +24,15 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
-// ticket lets somebody without credentials watch the status of one payment, once. What is kept of it is a digest, and
-// whose grant it leans on.
+// ticket lets somebody without credentials watch the status of one payment, once, and the same browser come back to it (see
+// returnLife). What is kept of it is a digest, and whose grant it leans on.
 type ticket struct {
 	MerchantAccount string `json:"-"`
 	PaymentID       string `json:"payment_id"`
 	Caller          string `json:"caller,omitempty"` // who made it
 	Certificate     string `json:"certificate_sha256,omitempty"`
 	TokenID         string `json:"token_id,omitempty"`
+	Of              string `json:"of,omitempty"` // the digest of the ticket that this is for coming back with
 }
 
 const (
@@ -76,9 +75,7 @@ func (s *paymentService) CreateWatchTicket(ctx context.Context, req *gatewayv1.C
 
 // issue makes a ticket and keeps its digest.
 func (s *Server) issue(ctx context.Context, account string, t ticket) (text string, expires time.Time, err error) {
-	random := make([]byte, 32)
-	_, _ = rand.Read(random) // never fails
-	text = base64.RawURLEncoding.EncodeToString(random)
+	text = newSecret()
 	about, err := json.Marshal(t)
 	if err != nil {
 		return "", time.Time{}, fmt.Errorf("encode ticket: %w", err)
@@ -93,8 +90,8 @@ func (s *Server) issue(ctx context.Context, account string, t ticket) (text stri
 var errTicket = errors.New("no such ticket")
 
 // redeem spends a ticket: of two that come at once, one gets it.
-func (s *Server) redeem(ctx context.Context, text string) (*ticket, error) {
-	hash := sha256.Sum256([]byte(text))
+func (s *Server) redeem(ctx context.Context, what presented) (*ticket, error) {
+	hash := sha256.Sum256([]byte(what.ticket))
 	if _, err := s.store.Secret(ctx, hash[:]); errors.Is(err, store.ErrNotFound) {
 		return nil, errTicket // a guess costs no write
 	}
@@ -112,6 +109,9 @@ func (s *Server) redeem(ctx context.Context, text string) (*ticket, error) {
 			return fmt.Errorf("decode ticket: %w", err)
 		}
 		t.MerchantAccount, row.ExpiresAt = row.MerchantAccount, now
+		if err := allowReturn(ctx, tx, t, what, now); err != nil {
+			return err
+		}
 		return tx.PutSecret(ctx, row)
 	})
 	if err != nil {
@@ -120,22 +120,27 @@ func (s *Server) redeem(ctx context.Context, text string) (*ticket, error) {
 	return &t, nil
 }
 
-// ticketOf is the ticket that a REST client presented; empty without one. Only REST hands tickets on.
-func ticketOf(ctx context.Context) string {
+// ticketOf is the ticket that a REST client presented; an empty one without. Only REST hands tickets on.
+func ticketOf(ctx context.Context) presented {
 	from, ok := peer.FromContext(ctx)
 	if !ok || !inner(from.Addr) {
+		return presented{}
+	}
+	only := func(key string) string {
+		if values := metadata.ValueFromIncomingContext(ctx, key); len(values) == 1 {
+			return values[0]
+		}
 		return ""
 	}
-	values := metadata.ValueFromIncomingContext(ctx, ticketKey)
-	if len(values) != 1 {
-		return ""
-	}
-	return values[0]
+	return presented{ticket: only(ticketKey), back: only(returnKey), fresh: only(newReturnKey)}
 }
 
-// admitTicket lets in whoever has a ticket, to what its maker may make tickets for.
-func (s *Server) admitTicket(ctx context.Context, method, text string) (*decision, error) {
-	t, err := s.redeem(ctx, text)
+// admitTicket lets in whoever has a ticket, or comes back with one, to what its maker may make tickets for.
+func (s *Server) admitTicket(ctx context.Context, method string, what presented) (*decision, error) {
+	t, err := s.redeem(ctx, what)
+	if errors.Is(err, errTicket) && what.back != "" {
+		t, err = s.comeBack(ctx, what)
+	}
 	if errors.Is(err, errTicket) || err == nil && method != ticketWatch {
 		return nil, reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_TICKET_INVALID, nil)
 	}

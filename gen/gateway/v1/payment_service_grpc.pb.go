@@ -91,7 +91,8 @@ type PaymentServiceClient interface {
 	// CreateWatchTicket lets somebody without credentials, such as a browser, watch one payment: it opens one watch over
 	// REST (GET /v1/payments:watch with the ticket as query parameter or cookie), within 60 s, which shows states, no
 	// amounts and nothing personal, and ends when the caller's own grant does. The ticket is a credential that is spent by
-	// its first use. A repeat makes another ticket; one that is not used runs out, so no request_id is needed.
+	// its first use, which sets a cookie: together with that one it lets the same browser come back for 30 min. A repeat
+	// makes another ticket; one that is not used runs out, so no request_id is needed.
 	// NOT_FOUND if nothing is on record of the payment.
 	CreateWatchTicket(ctx context.Context, in *CreateWatchTicketRequest, opts ...grpc.CallOption) (*CreateWatchTicketResponse, error)
 	// CreateCustomerToken turns an authorisation into a token that the customer can be charged by later. The session's
@@ -367,7 +368,8 @@ type PaymentServiceServer interface {
 	// CreateWatchTicket lets somebody without credentials, such as a browser, watch one payment: it opens one watch over
 	// REST (GET /v1/payments:watch with the ticket as query parameter or cookie), within 60 s, which shows states, no
 	// amounts and nothing personal, and ends when the caller's own grant does. The ticket is a credential that is spent by
-	// its first use. A repeat makes another ticket; one that is not used runs out, so no request_id is needed.
+	// its first use, which sets a cookie: together with that one it lets the same browser come back for 30 min. A repeat
+	// makes another ticket; one that is not used runs out, so no request_id is needed.
 	// NOT_FOUND if nothing is on record of the payment.
 	CreateWatchTicket(context.Context, *CreateWatchTicketRequest) (*CreateWatchTicketResponse, error)
 	// CreateCustomerToken turns an authorisation into a token that the customer can be charged by later. The session's
