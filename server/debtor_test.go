@@ -16,16 +16,16 @@ import (
 
 // The simulated customer's account, as Klarna's notifications hold it, and texts of the onboarding that no answer shows.
 var (
-	planted        = []string{"DE02120300000000202051", "0000202051", "Erika", "Beispiel", "TESTDEFFXXX"}
+	debtorTexts    = []string{"DE02120300000000202051", "0000202051", "Erika", "Beispiel", "TESTDEFFXXX"}
 	plantedPartner = []string{"DE89370400440532013000", "Feld", "1984-05-17", "HRB 204411"}
 )
 
 // leaks lists the planted texts that a response holds, in whatever field.
-func leaks(t *testing.T, m proto.Message, planted []string) (found []string) {
+func leaks(t *testing.T, m proto.Message, texts []string) (found []string) {
 	t.Helper()
 	encoded, err := protojson.Marshal(m)
 	must(t, err)
-	for _, text := range planted {
+	for _, text := range texts {
 		if strings.Contains(string(encoded), text) {
 			found = append(found, text)
 		}
@@ -80,23 +80,23 @@ func TestDebtorData_NoResponseShowsItUnlessAskedFor(t *testing.T) {
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(responses)) {
-		if found := leaks(t, responses[name], planted); len(found) > 0 {
+		if found := leaks(t, responses[name], debtorTexts); len(found) > 0 {
 			t.Errorf("%s shows %v", name, found)
 		}
 	}
 	read, err := s.orders.GetOrder(t.Context(), &gatewayv1.GetOrderRequest{OrderId: order}) // shows addresses, by contract
 	must(t, err)
-	if found := leaks(t, read, planted[:2]); len(found) > 0 {
+	if found := leaks(t, read, debtorTexts[:2]); len(found) > 0 {
 		t.Errorf("GetOrder shows %v", found)
 	}
-	if log := s.logs.String(); slices.ContainsFunc(planted, func(text string) bool { return strings.Contains(log, text) }) {
+	if log := s.logs.String(); slices.ContainsFunc(debtorTexts, func(text string) bool { return strings.Contains(log, text) }) {
 		t.Errorf("the logs hold a debtor's data:\n%s", log)
 	}
 
 	shown, err := s.payments.GetPaymentStatus(t.Context(), &gatewayv1.GetPaymentStatusRequest{Payment: bySession, IncludeDebtorData: true})
 	must(t, err)
-	if found := leaks(t, shown, planted); !slices.Equal(found, planted) {
-		t.Errorf("asked for, %v is shown, want %v", found, planted)
+	if found := leaks(t, shown, debtorTexts); !slices.Equal(found, debtorTexts) {
+		t.Errorf("asked for, %v is shown, want %v", found, debtorTexts)
 	}
 }
 

@@ -27,7 +27,7 @@ func TestErasePersonalData_OfAPayment(t *testing.T) {
 		return got.String() + events.String(), got.GetPayments()[0]
 	}
 	text, before := shown(order)
-	if !strings.Contains(text, planted[0]) {
+	if !strings.Contains(text, debtorTexts[0]) {
 		t.Fatalf("nothing to erase: %s", text)
 	}
 	watch := s.watchPayments(&gatewayv1.WatchPaymentStatusRequest{From: fromStart(snapshot), SessionIds: []string{session}, IncludeDebtorData: true})
@@ -50,7 +50,7 @@ func TestErasePersonalData_OfAPayment(t *testing.T) {
 		t.Errorf("resumed: %v", got)
 	}
 	text, after := shown(order)
-	for _, word := range planted {
+	for _, word := range debtorTexts {
 		if strings.Contains(text, word) {
 			t.Errorf("%s is shown still", word)
 		}
@@ -59,7 +59,7 @@ func TestErasePersonalData_OfAPayment(t *testing.T) {
 		after.GetReceivedPayments()[0].GetAmount().GetAmountMinor() != before.GetReceivedPayments()[0].GetAmount().GetAmountMinor() {
 		t.Errorf("what is not personal has changed:\n%v\n%v", before, after)
 	}
-	if text, _ := shown(other); !strings.Contains(text, planted[0]) {
+	if text, _ := shown(other); !strings.Contains(text, debtorTexts[0]) {
 		t.Error("another's data is gone, too")
 	}
 	repeat, err := s.operator.ErasePersonalData(t.Context(), req)

@@ -18,6 +18,8 @@ import (
 	"time"
 
 	"github.com/google/uuid"
+	"go.opentelemetry.io/otel"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.uber.org/goleak"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
@@ -29,6 +31,7 @@ import (
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/klarna/klarnatest"
 	"payments.internal/klarna-gateway/klarna/klarnatest/contract"
+	"payments.internal/klarna-gateway/klarna/klarnatest/planted"
 	"payments.internal/klarna-gateway/operation"
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/postgres/postgrestest"
@@ -38,7 +41,8 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(postgrestest.Tests{M: m}, goleak.Cleanup(contractTable))
+	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(planted.Spans())))
+	goleak.VerifyTestMain(planted.Tests{M: postgrestest.Tests{M: m}}, goleak.Cleanup(contractTable))
 }
 
 // The merchant accounts of every stack: two for payments, the first one being the default, and one for partners.
@@ -101,7 +105,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 	t.Helper()
 	const statusKey, networkKey, networkKeyID, password = "status-key", "network-key", "krn:signing-key:1", "password"
 	s := &stack{t: t, logs: &logs{}}
-	log := slog.New(slog.NewJSONHandler(s.logs, nil))
+	log := planted.Logger(slog.NewJSONHandler(s.logs, nil))
 	var door atomic.Pointer[webhook.Receiver]
 	hook := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { door.Load().ServeHTTP(w, r) }))
 	hook.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError) // of connections that the end of a test cuts
@@ -164,6 +168,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 
 func (s *stack) openStore(log *slog.Logger) {
 	ctx, dir := context.Background(), s.t.TempDir()
+	planted.Files(s.t, filepath.Join(dir, "gateway.db*"))
 	engine, err := sqlite.Open(ctx, filepath.Join(dir, "gateway.db"))
 	must(s.t, err)
 	s.t.Cleanup(func() { _ = engine.Close() })
@@ -187,7 +192,7 @@ func (s *stack) work(log *slog.Logger) {
 func (s *stack) serve(change func(*Config)) *face {
 	s.t.Helper()
 	cfg := Config{
-		Journal: s.journal, Operations: s.operations, Logger: slog.New(slog.NewJSONHandler(s.logs, nil)),
+		Journal: s.journal, Operations: s.operations, Logger: planted.Logger(slog.NewJSONHandler(s.logs, nil)),
 		Accounts: map[string]operation.API{shop: operation.RegionalAPI, outlet: operation.RegionalAPI, acquirer: operation.NetworkAPI},
 		Defaults: map[operation.API]string{operation.RegionalAPI: shop, operation.NetworkAPI: acquirer}, Door: s.door,
 	}
@@ -200,11 +205,11 @@ func (s *stack) serve(change func(*Config)) *face {
 	must(s.t, err)
 	gateway, err := server.NewGateway(context.Background())
 	must(s.t, err)
-	conn, err := grpc.NewClient(listener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithStaticStreamWindowSize(64<<10)) // so that who does not read is soon felt
+	conn, err := grpc.NewClient(listener.Addr().String(), append(planted.DialOptions(), grpc.WithTransportCredentials(insecure.NewCredentials()),
+		grpc.WithStaticStreamWindowSize(64<<10))...) // so that who does not read is soon felt
 	must(s.t, err)
 	f := &face{
-		t: s.t, server: server, conn: conn, rest: httptest.NewServer(gateway), payments: gatewayv1.NewPaymentServiceClient(conn),
+		t: s.t, server: server, conn: conn, rest: httptest.NewServer(planted.Errors(gateway)), payments: gatewayv1.NewPaymentServiceClient(conn),
 		orders: gatewayv1.NewOrderServiceClient(conn), partners: gatewayv1.NewPartnerServiceClient(conn), network: gatewayv1.NewNetworkPaymentServiceClient(conn),
 		operator: gatewayv1.NewOperatorServiceClient(conn),
 		health:   healthv1.NewHealthClient(conn),

@@ -61,7 +61,7 @@ func journalAccount(t *testing.T) journal.Account {
 			Type: "brand.data-incomplete", BrandID: "krn:brand:1", BrandReference: "mrc-000482-b1",
 			Fields: []string{"element.logo_url"}, At: at,
 		}},
-		Details: details, CreatedAt: at.Add(time.Hour), UpdatedAt: at.Add(2 * time.Hour),
+		Details: details, CreatedAt: at.Add(time.Hour), UpdatedAt: at.Add(2 * time.Hour), ErasedAt: at.Add(3 * time.Hour),
 	}
 }
 

@@ -117,7 +117,7 @@ func journalPayment() journal.Payment {
 		Token: "b4bd3423-secret", RedirectURL: "https://payments.klarna.example/r",
 		Attentions: []journal.Attention{{Reason: journal.PaymentDiffers, Message: "received differs", At: at}},
 		Orphans:    []journal.Orphan{{Kind: journal.OrphanSession, At: at}, {Kind: journal.OrphanHostedPage, At: at}},
-		CreatedAt:  at, UpdatedAt: at.Add(time.Minute),
+		CreatedAt:  at, UpdatedAt: at.Add(time.Minute), ErasedAt: at.Add(time.Hour),
 		PartnerAccountID: "krn:partner:global:account:test:PQ7XK2MD",
 		Network: &journal.Network{
 			RequestID: "krn:payment:eu1:request:8d1c0b2a", RequestReference: "pr-1", RequestState: "COMPLETED", RequestStateReason: "NONE",

@@ -21,11 +21,12 @@ import (
 
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
+	"payments.internal/klarna-gateway/klarna/klarnatest/planted"
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/sqlite"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(planted.Tests{M: m}) }
 
 // What the gateway under test is configured with. The keys of both schemes are those of the worked vectors.
 const (
@@ -115,7 +116,7 @@ func start(t *testing.T, change func(*Config)) *gateway {
 	}
 	t.Cleanup(log.Close)
 	g.store = log
-	logger := slog.New(slog.NewJSONHandler(g, &slog.HandlerOptions{Level: slog.LevelDebug}))
+	logger := planted.Logger(slog.NewJSONHandler(g, &slog.HandlerOptions{Level: slog.LevelDebug}))
 	g.journal = journal.New(journal.Config{Store: log, Logger: logger})
 	cfg := config(g.journal)
 	cfg.Logger, cfg.Observe = logger, g.count

@@ -8,13 +8,14 @@ import (
 	"go.uber.org/goleak"
 
 	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/klarna/klarnatest/planted"
 	. "payments.internal/klarna-gateway/operation/operationtest"
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/postgres/postgrestest"
 	"payments.internal/klarna-gateway/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(postgrestest.Tests{M: m}) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(planted.Tests{M: postgrestest.Tests{M: m}}) }
 
 // pool starts a worker pool that ends with the test, or when stop is called; stop waits for it.
 func pool(w *World, change ...func(*worker.Config)) (stop func()) {

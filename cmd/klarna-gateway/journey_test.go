@@ -4,9 +4,12 @@ import (
 	"bytes"
 	"context"
 	"log/slog"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"payments.internal/klarna-gateway/klarna/klarnatest/planted"
 )
 
 // Each journey holds by itself, over a gateway and a Klarna of its own.
@@ -49,13 +52,15 @@ func TestDemo_TellsEveryJourney(t *testing.T) {
 // runLocal runs a local set-up until the test is over, and then expects a clean end.
 func runLocal(t *testing.T, operational time.Duration) *local {
 	t.Helper()
-	return runLocalWith(t, operational, slog.New(slog.DiscardHandler), parts{})
+	return runLocalWith(t, operational, planted.Logger(), parts{spans: planted.Spans()})
 }
 
 // runLocalWith is runLocal with a log and parts of the gateway replaced.
 func runLocalWith(t *testing.T, operational time.Duration, log *slog.Logger, with parts) *local {
 	t.Helper()
-	l := must[*local](t)(newLocalWith(t.Context(), anyPorts, t.TempDir(), operational, log, with))
+	data := t.TempDir()
+	planted.Files(t, filepath.Join(data, "*.db*"))
+	l := must[*local](t)(newLocalWith(t.Context(), anyPorts, data, operational, log, with))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- l.gateway.run(ctx) }()

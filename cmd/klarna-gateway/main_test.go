@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/goleak"
 
+	"payments.internal/klarna-gateway/klarna/klarnatest/planted"
 	"payments.internal/klarna-gateway/store/postgres/postgrestest"
 )
 
@@ -22,7 +23,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	goleak.VerifyTestMain(postgrestest.Tests{M: m})
+	goleak.VerifyTestMain(planted.Tests{M: postgrestest.Tests{M: m}})
 }
 
 // patience bounds every wait for something that must happen. It is long, since machines that test are slow at times.

@@ -15,6 +15,7 @@ import (
 	"google.golang.org/grpc/metadata"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/klarna/klarnatest/planted"
 	"payments.internal/klarna-gateway/store"
 )
 
@@ -141,7 +142,7 @@ func noSecrets(t *testing.T, l *local, spans *tracetest.SpanRecorder, secrets ..
 // Events and jobs keep the trace of whoever caused them, also where nobody collects traces.
 func TestTraces_AreKeptWithoutACollector(t *testing.T) {
 	t.Parallel()
-	l := runLocal(t, -1)
+	l := runLocalWith(t, -1, planted.Logger(), parts{})
 	traveller := travel(t, l)
 	_, err := traveller.payments.CreatePaymentSession(metadata.AppendToOutgoingContext(t.Context(), "traceparent", traceParentOf(openingTrace)),
 		sessionRequest("SO-1", gatewayv1.OrderPolicy_ORDER_POLICY_BY_CALLER))

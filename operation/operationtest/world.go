@@ -20,6 +20,7 @@ import (
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/klarna/klarnatest"
 	"payments.internal/klarna-gateway/klarna/klarnatest/contract"
+	"payments.internal/klarna-gateway/klarna/klarnatest/planted"
 	"payments.internal/klarna-gateway/operation"
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/sqlite"
@@ -72,7 +73,7 @@ type World struct {
 func New(t testing.TB, options Options) *World {
 	t.Helper()
 	const username, password, apiKey = "PK00001_abc", "not-a-secret", "klarna_test_api_c2FtcGxl"
-	w := &World{T: t, options: options, dir: t.TempDir(), Log: slog.New(slog.DiscardHandler)}
+	w := &World{T: t, options: options, dir: t.TempDir(), Log: planted.Logger()}
 	if options.OperationalAfter == 0 {
 		options.OperationalAfter = -1
 	}
