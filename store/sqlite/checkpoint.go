@@ -31,7 +31,7 @@ func (e *Engine) Checkpoint(ctx context.Context, caller, name string) (store.Che
 
 // Checkpoints implements store.Engine.
 func (e *Engine) Checkpoints(ctx context.Context, caller, after string, limit int) ([]store.Checkpoint, error) {
-	found, err := rows(ctx, e.reader, checkpointColumns+`WHERE caller = ? AND name > ? ORDER BY name LIMIT ?`, []any{caller, after, limit}, scanCheckpoint)
+	found, err := rows(ctx, e.reader, checkpointColumns+`WHERE caller = ? AND name > ? ORDER BY name LIMIT 0 + ?`, []any{caller, after, limit}, scanCheckpoint)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoints: %w", err)
 	}
@@ -40,7 +40,7 @@ func (e *Engine) Checkpoints(ctx context.Context, caller, after string, limit in
 
 // CheckpointsBefore implements store.Engine.
 func (e *Engine) CheckpointsBefore(ctx context.Context, position store.Position, limit int) ([]store.Checkpoint, error) {
-	found, err := rows(ctx, e.reader, checkpointColumns+`WHERE position < ? ORDER BY position LIMIT ?`, []any{position, limit}, scanCheckpoint)
+	found, err := rows(ctx, e.reader, checkpointColumns+`WHERE position < ? ORDER BY position LIMIT 0 + ?`, []any{position, limit}, scanCheckpoint)
 	if err != nil {
 		return nil, fmt.Errorf("read checkpoints: %w", err)
 	}

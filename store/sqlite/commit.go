@@ -7,40 +7,30 @@ import (
 	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"slices"
 
 	"payments.internal/klarna-gateway/store"
 )
 
-// Commit implements store.Engine. Each unit runs under a savepoint of its own in one immediate transaction.
+// errSpoilt says that a unit failed after it had written, and has to be undone alone.
+var errSpoilt = errors.New("a unit has to be undone")
+
+// Commit implements store.Engine. The units run in one immediate transaction. Savepoints, which would undo one of them
+// alone, make SQLite copy every page that a unit changes, so there are none at first: if a unit fails after it has
+// written, all of the transaction is undone and the units run again, each under a savepoint of its own.
 func (e *Engine) Commit(ctx context.Context, units []func(store.Tx) error) []error {
-	results := make([]error, len(units))
-	ring, erased := false, false
-	err := e.writer.transaction(ctx, func(inside context.Context) error {
-		for i, unit := range units {
-			if ctx.Err() != nil {
-				return context.Cause(ctx)
-			}
-			t, refused, err := e.writer.run(inside, unit)
-			if err != nil {
-				return err
-			}
-			results[i] = refused
-			ring = ring || t.rings && refused == nil
-			erased = erased || t.erases && refused == nil
-		}
-		return nil
-	})
+	results, did, err := e.commit(ctx, units, e.writer.run)
+	if errors.Is(err, errSpoilt) {
+		results, did, err = e.commit(ctx, units, e.writer.runAlone)
+	}
 	if err != nil {
 		err = fmt.Errorf("commit: %w", err)
-		for i := range results {
-			results[i] = err
-		}
-		return results
+		return slices.Repeat([]error{err}, len(units))
 	}
-	if ring {
+	if did.rings {
 		e.ring()
 	}
-	if erased {
+	if did.erases {
 		if err := e.forget(ctx); err != nil { // it is committed, and done again with the next checkpoint
 			slog.WarnContext(ctx, "an erased key may still stand in the write-ahead log", slog.Any("error", err))
 		}
@@ -48,17 +38,48 @@ func (e *Engine) Commit(ctx context.Context, units []func(store.Tx) error) []err
 	return results
 }
 
-// run runs one unit. refused is why the unit alone was undone, err why nothing can go on.
-func (w *writer) run(ctx context.Context, unit func(store.Tx) error) (t *tx, refused, err error) {
+// runner runs one unit. refused is why the unit alone came to nothing, err why nothing can go on.
+type runner func(ctx context.Context, unit func(store.Tx) error) (t *tx, refused, err error)
+
+// commit returns what the units did that came to something.
+func (e *Engine) commit(ctx context.Context, units []func(store.Tx) error, run runner) (results []error, did tx, err error) {
+	results = make([]error, len(units))
+	err = e.writer.transaction(ctx, func(inside context.Context) error {
+		for i, unit := range units {
+			if ctx.Err() != nil {
+				return context.Cause(ctx)
+			}
+			t, refused, err := run(inside, unit)
+			if err != nil {
+				return err
+			}
+			results[i] = refused
+			did.rings = did.rings || refused == nil && t.rings
+			did.erases = did.erases || refused == nil && t.erases
+		}
+		return nil
+	})
+	return results, did, err
+}
+
+// run runs one unit that cannot be undone alone.
+func (w *writer) run(_ context.Context, unit func(store.Tx) error) (t *tx, refused, err error) {
+	t = &tx{w: w}
+	w.wrote = false
+	refused = t.attempt(unit)
+	if refused != nil && w.wrote {
+		return nil, nil, errSpoilt
+	}
+	return t, refused, nil
+}
+
+// runAlone runs one unit under a savepoint.
+func (w *writer) runAlone(ctx context.Context, unit func(store.Tx) error) (t *tx, refused, err error) {
 	if err := w.exec(ctx, `SAVEPOINT unit`); err != nil {
 		return nil, nil, fmt.Errorf("begin unit: %w", err)
 	}
 	t = &tx{w: w}
-	refused = attempt(unit, t)
-	if refused == nil {
-		refused = t.failed
-	}
-	if refused != nil {
+	if refused = t.attempt(unit); refused != nil {
 		if err := w.exec(ctx, `ROLLBACK TO unit`); err != nil {
 			return nil, nil, fmt.Errorf("undo unit: %w", errors.Join(err, refused))
 		}
@@ -69,14 +90,17 @@ func (w *writer) run(ctx context.Context, unit func(store.Tx) error) (t *tx, ref
 	return t, refused, nil
 }
 
-// attempt turns a panic of the unit into an error with its stack.
-func attempt(unit func(store.Tx) error, t store.Tx) (err error) {
+// attempt turns a panic of the unit into an error with its stack, and a statement that failed into the unit's failure.
+func (t *tx) attempt(unit func(store.Tx) error) (err error) {
 	defer func() {
 		if cause := recover(); cause != nil {
 			err = fmt.Errorf("unit panicked: %v\n%s", cause, debug.Stack())
 		}
 	}()
-	return unit(t)
+	if err = unit(t); err == nil {
+		err = t.failed
+	}
+	return err
 }
 
 // tx is a unit's view of the open transaction.

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 )
 
@@ -14,6 +15,7 @@ type writer struct {
 	turn       chan struct{} // full while a transaction is open
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt // guarded by turn
+	wrote      bool                 // a statement other than a SELECT was asked for; guarded by turn
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -69,6 +71,7 @@ func (w *writer) transaction(ctx context.Context, do func(context.Context) error
 
 // statement is for whoever has the turn.
 func (w *writer) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+	w.wrote = w.wrote || !strings.HasPrefix(query, "SELECT")
 	if st, ok := w.statements[query]; ok {
 		return st, nil
 	}
@@ -141,6 +144,9 @@ func (r *reader) close() error {
 	clear(r.statements)
 	return errors.Join(append(errs, r.db.Close())...)
 }
+
+// A LIMIT of a bare parameter would be looked at by SQLite's planner, which then plans the statement anew each time it is
+// bound: queries say 0 + ?, which it takes as it comes.
 
 // querier is what reads inside and outside of a transaction have in common.
 type querier interface {

@@ -81,7 +81,7 @@ const due = `SELECT id FROM (
 			AND o.leased_until <> 0)
 		UNION ALL
 		SELECT id, run_at FROM jobs WHERE leased_until <> 0 AND leased_until <= ?1
-	) ORDER BY run_at, id LIMIT ?2`
+	) ORDER BY run_at, id LIMIT 0 + ?2`
 
 // Lease implements store.Engine. It looks first and takes the write lock only if something is due.
 func (e *Engine) Lease(ctx context.Context, now, until time.Time, n int) ([]store.Job, error) {
@@ -115,7 +115,7 @@ func (e *Engine) Lease(ctx context.Context, now, until time.Time, n int) ([]stor
 // Jobs implements store.Engine.
 func (e *Engine) Jobs(ctx context.Context, kind, merchantAccount string, limit int) ([]store.Job, error) {
 	const query = `SELECT ` + jobColumns + ` FROM jobs
-		WHERE (?1 = '' OR kind = ?1) AND (?2 = '' OR merchant_account = ?2) ORDER BY run_at, id LIMIT ?3`
+		WHERE (?1 = '' OR kind = ?1) AND (?2 = '' OR merchant_account = ?2) ORDER BY run_at, id LIMIT 0 + ?3`
 	found, err := rows(ctx, e.reader, query, []any{kind, merchantAccount, max(limit, 0)}, scanJob)
 	if err != nil {
 		return nil, fmt.Errorf("read jobs: %w", err)

@@ -109,5 +109,5 @@ func (s *selection) order(column string) {
 	if s.Descending {
 		direction = ` DESC`
 	}
-	s.from(` ORDER BY `+column+direction+` LIMIT ?`, s.Limit)
+	s.from(` ORDER BY `+column+direction+` LIMIT 0 + ?`, s.Limit)
 }

@@ -37,7 +37,7 @@ func (e *Engine) Request(ctx context.Context, id store.RequestID) (store.Request
 
 // Abandoned implements store.Engine.
 func (e *Engine) Abandoned(ctx context.Context, before time.Time, limit int) ([]store.Request, error) {
-	query := requestColumns + `WHERE leased_until <> 0 AND leased_until < ? AND state = ? ORDER BY leased_until LIMIT ?`
+	query := requestColumns + `WHERE leased_until <> 0 AND leased_until < ? AND state = ? ORDER BY leased_until LIMIT 0 + ?`
 	found, err := rows(ctx, e.reader, query, []any{micros(before), store.RequestOpen, limit}, func(row scanner) (r store.Request, err error) {
 		return r, row.Scan(requestFields(&r)...)
 	})
@@ -52,7 +52,7 @@ func (e *Engine) TrimRequests(ctx context.Context, before time.Time, limit int) 
 	t := &tx{w: e.writer}
 	err = e.writer.transaction(ctx, func(ctx context.Context) error {
 		n, err := t.exec(ctx, `DELETE FROM requests WHERE (merchant_account, operation, id) IN (SELECT merchant_account, operation, id
-			FROM requests WHERE state <> 'open' AND updated_at < ? ORDER BY updated_at LIMIT ?)`, micros(before), max(limit, 0))
+			FROM requests WHERE state <> 'open' AND updated_at < ? ORDER BY updated_at LIMIT 0 + ?)`, micros(before), max(limit, 0))
 		trimmed = int(n)
 		return err
 	})
@@ -136,7 +136,7 @@ func (e *Engine) Quarantined(ctx context.Context, after int64, limit int) ([]sto
 		return q, err
 	}
 	found, err := rows(ctx, e.reader, `SELECT id, merchant_account, event_id, reason, raw, received_at FROM quarantine
-		WHERE id > ? ORDER BY id LIMIT ?`, []any{after, max(limit, 0)}, scan)
+		WHERE id > ? ORDER BY id LIMIT 0 + ?`, []any{after, max(limit, 0)}, scan)
 	if err != nil {
 		return nil, fmt.Errorf("read quarantine: %w", err)
 	}

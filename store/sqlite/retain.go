@@ -39,7 +39,7 @@ const forgotten = `WITH gone AS MATERIALIZED (
 		SELECT s.id FROM subjects AS s INDEXED BY subjects_by_stream
 		WHERE s.stream = ?1 AND s.merged_into = '' AND s.latest <= min(?2, (SELECT trimmed FROM log))
 			AND s.state IN (SELECT value FROM json_each(?3))
-		ORDER BY s.latest LIMIT ?4)
+		ORDER BY s.latest LIMIT 0 + ?4)
 	SELECT id FROM gone UNION ALL SELECT m.id FROM subjects AS m CROSS JOIN gone ON m.merged_into = gone.id WHERE m.merged_into <> ''`
 
 // Forget implements store.Engine.

@@ -62,7 +62,8 @@ func Open(ctx context.Context, path string, opts ...Option) (*Engine, error) {
 
 func (e *Engine) open(ctx context.Context, path string, o options) error {
 	var err error
-	if e.writing, err = sql.Open("sqlite", source(path, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "journal_size_limit(67108864)")); err != nil {
+	if e.writing, err = sql.Open("sqlite", source(path, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "journal_size_limit(67108864)",
+		"temp_store(MEMORY)", "cache_size(-65536)")); err != nil {
 		return err
 	}
 	if e.writer, err = newWriter(ctx, e.writing); err != nil {

@@ -53,7 +53,7 @@ func (e *Engine) Trim(ctx context.Context, upTo store.Position) error {
 func (e *Engine) chunk(ctx context.Context, after, upTo store.Position) (store.Position, error) {
 	var last sql.Null[store.Position]
 	err := row(ctx, e.reader, `SELECT max(position) FROM (SELECT position FROM events
-		WHERE position > ? AND position <= ? ORDER BY position LIMIT ?)`, []any{after, upTo, trimChunk}, &last)
+		WHERE position > ? AND position <= ? ORDER BY position LIMIT 0 + ?)`, []any{after, upTo, trimChunk}, &last)
 	if err != nil && !errors.Is(err, sql.ErrNoRows) {
 		return 0, err
 	}
