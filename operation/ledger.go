@@ -26,6 +26,9 @@ type Request struct {
 	Fields map[string][]byte
 
 	trace string // set by about
+	// with goes into the commit that puts the request on record: what has to be durable before Klarna is called, and is
+	// known by then. Nil for nothing.
+	with func(ctx context.Context, tx store.Tx, try attempt) error
 }
 
 // about says what has to be read to learn what became of the request, should nobody be left to tell: a kind of job and
@@ -199,13 +202,19 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 	cut, sure := !row.LeasedUntil.IsZero(), first || row.State == store.RequestUndone
 	row.Fingerprint, row.Fields, row.Subject = o.store.Fingerprint(req.Content), o.digests(req.Fields), req.trace
 	row.State, row.LeasedUntil = store.RequestOpen, now.Add(leaseTime)
+	try := attempt{
+		key: row.KlarnaKey, first: first, cut: cut, sure: sure, row: &row, drew: new(bool), own: len(req.Content) == 0,
+		stale: now.Sub(row.FirstSent) > keyLife || o.accounts[id.MerchantAccount].changed(row.FirstSent, now),
+	}
+	if req.with != nil {
+		if err := req.with(ctx, tx, try); err != nil {
+			return c, err
+		}
+	}
 	if err := tx.PutRequest(ctx, row); err != nil {
 		return c, fmt.Errorf("record request: %w", err)
 	}
-	return claim{try: attempt{
-		key: row.KlarnaKey, first: first, cut: cut, sure: sure, row: &row, drew: new(bool), own: len(req.Content) == 0,
-		stale: now.Sub(row.FirstSent) > keyLife || o.accounts[id.MerchantAccount].changed(row.FirstSent, now),
-	}}, nil
+	return claim{try: try}, nil
 }
 
 // fly tries the request at Klarna and records how it ended, also when its time has run out over it.

@@ -156,7 +156,10 @@ func (o *Operations) move(ctx context.Context, req Request, m movement) (Movemen
 	if err != nil {
 		return MovementAnswer{}, err
 	}
-	return once(ctx, o, m.operation, req.about(m.of.job, m.of.about), func(ctx context.Context, try attempt) (done effect[MovementAnswer], err error) {
+	d := o.draft(account, m)
+	req = req.about(m.of.job, m.of.about)
+	req.with = o.drawFirst(d)
+	return once(ctx, o, m.operation, req, func(ctx context.Context, try attempt) (done effect[MovementAnswer], err error) {
 		payment, err := m.of.known(ctx, account)
 		read := func() error { return m.of.read(ctx, account) }
 		if err == nil && (try.stale || payment.Read == nil && payment.OrderAmount == 0) {
@@ -166,9 +169,9 @@ func (o *Operations) move(ctx context.Context, req Request, m movement) (Movemen
 			return done, err
 		}
 		if m.currency != payment.Currency {
-			return done, refuseField("amount.currency_code", "INVALID_FIELD", "must be the order's currency, %s", payment.Currency)
+			return done, wrongCurrency(payment)
 		}
-		made, err := o.moveOnce(ctx, account.living(payment.CreatedAt, o.store.Now()), try, m, read)
+		made, err := o.moveOnce(ctx, account.living(payment.CreatedAt, o.store.Now()), try, m, d, read)
 		if err != nil {
 			return done, fmt.Errorf("%s %s: %w", m.operation, m.of.id, err)
 		}
@@ -178,17 +181,28 @@ func (o *Operations) move(ctx context.Context, req Request, m movement) (Movemen
 	})
 }
 
-// moveOnce sends the movement once its money is reserved, unless Klarna's figures show that an earlier attempt has made it.
-func (o *Operations) moveOnce(ctx context.Context, account Account, try attempt, m movement, read func() error) (journal.Movement, error) {
-	d := draft{
+// draft is the money that the movement needs.
+func (o *Operations) draft(account Account, m movement) draft {
+	return draft{
 		fund:      store.Fund{MerchantAccount: account.Name, Kind: m.fund, Key: m.of.id},
 		reference: m.reference, amount: m.amount, currency: m.currency, short: m.short,
 		sent: sentMovement{Amount: m.amount, Currency: m.currency, Reference: m.reference},
 		balance: func(ctx context.Context, tx store.Tx) (balance, error) {
 			payment, err := o.journal.PaymentByIn(ctx, tx, account.Name, m.of.key, m.of.id)
+			if err == nil && payment.Currency != m.currency {
+				err = wrongCurrency(payment)
+			}
 			return m.balance(payment), err
 		},
 	}
+}
+
+func wrongCurrency(payment journal.Payment) *Refusal {
+	return refuseField("amount.currency_code", "INVALID_FIELD", "must be the order's currency, %s", payment.Currency)
+}
+
+// moveOnce sends the movement once its money is reserved, unless Klarna's figures show that an earlier attempt has made it.
+func (o *Operations) moveOnce(ctx context.Context, account Account, try attempt, m movement, d draft, read func() error) (journal.Movement, error) {
 	made, err := o.drawOn(ctx, try, d, read)
 	if err != nil {
 		return journal.Movement{}, err

@@ -62,35 +62,16 @@ func (o *Operations) reserve(ctx context.Context, try attempt, d draft) (made *j
 	if err != nil {
 		return nil, fmt.Errorf("encode what is sent: %w", err)
 	}
-	err = o.store.Do(ctx, func(tx store.Tx) error {
-		made = nil
-		held, err := tx.Reserved(ctx, d.fund) // from here on nobody else draws on the fund
-		if err != nil {
-			return fmt.Errorf("read reservations: %w", err)
-		}
-		of, err := d.balance(ctx, tx)
-		if err != nil {
+	err = o.store.Do(ctx, func(tx store.Tx) (err error) {
+		if made, err = o.draw(ctx, tx, try, d); err != nil || made != nil {
 			return err
-		}
-		if m, known := of.find(d.reference, d.amount, try.row.FirstSent); known && !try.first {
-			made = &m
-			return nil
-		}
-		reserved, err := d.reservedBy(held, of, try)
-		if err != nil {
-			return err
-		}
-		if left := max(of.left-reserved, 0); d.amount > left {
-			return d.tooMuch(left, reserved)
 		}
 		row := *try.row
 		row.Answer = sent
 		if err := tx.PutRequest(ctx, row); err != nil {
 			return fmt.Errorf("record what is sent: %w", err)
 		}
-		return tx.Reserve(ctx, store.Reservation{
-			Request: row.RequestID, Fund: d.fund, Reference: d.reference, Amount: d.amount, CreatedAt: row.FirstSent,
-		})
+		return nil
 	})
 	if err == nil {
 		*try.drew = true
@@ -99,6 +80,46 @@ func (o *Operations) reserve(ctx context.Context, try attempt, d draft) (made *j
 		}
 	}
 	return made, err
+}
+
+// draw is reserve within a unit; what is sent is for the caller to put on record.
+func (o *Operations) draw(ctx context.Context, tx store.Tx, try attempt, d draft) (made *journal.Movement, err error) {
+	held, err := tx.Reserved(ctx, d.fund) // from here on nobody else draws on the fund
+	if err != nil {
+		return nil, fmt.Errorf("read reservations: %w", err)
+	}
+	of, err := d.balance(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	if m, known := of.find(d.reference, d.amount, try.row.FirstSent); known && !try.first {
+		return &m, nil
+	}
+	reserved, err := d.reservedBy(held, of, try)
+	if err != nil {
+		return nil, err
+	}
+	if left := max(of.left-reserved, 0); d.amount > left {
+		return nil, d.tooMuch(left, reserved)
+	}
+	return nil, tx.Reserve(ctx, store.Reservation{
+		Request: try.row.RequestID, Fund: d.fund, Reference: d.reference, Amount: d.amount, CreatedAt: try.row.FirstSent,
+	})
+}
+
+// drawFirst reserves in the commit that puts a first attempt on record, which saves a commit. Whatever is in the way is
+// left to drawOn, which knows what to do about it.
+func (o *Operations) drawFirst(d draft) func(context.Context, store.Tx, attempt) error {
+	return func(ctx context.Context, tx store.Tx, try attempt) error {
+		sent, err := json.Marshal(d.sent)
+		if err != nil || !try.first {
+			return nil
+		}
+		if _, err := o.draw(ctx, tx, try, d); err == nil {
+			*try.drew, try.row.Answer = true, sent
+		}
+		return nil
+	}
 }
 
 // reservedBy is what others have reserved and what no reading has shown yet. A first attempt may not use a reference
@@ -139,6 +160,9 @@ func (d draft) tooMuch(left, reserved int64) error {
 // drawOn reserves, and if not enough is left lets read correct the log by Klarna's own figures and tries again: more may
 // have been authorised or captured past us.
 func (o *Operations) drawOn(ctx context.Context, try attempt, d draft, read func() error) (made *journal.Movement, err error) {
+	if *try.drew { // as it was put on record
+		return nil, nil
+	}
 	made, err = o.reserve(ctx, try, d)
 	var short overdraft
 	if !errors.As(err, &short) {

@@ -41,11 +41,10 @@ func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSessi
 	if in.AutoCapture && !account.AutoCapture {
 		return SessionAnswer{}, autoCaptureRefused(account)
 	}
+	req.with = o.callbackSecret(req, "")
 	return once(ctx, o, "createSession", req, func(ctx context.Context, try attempt) (done effect[SessionAnswer], err error) {
 		session := in.Session
-		if session.MerchantURLs, err = o.withCallback(ctx, req, "", session.MerchantURLs); err != nil {
-			return done, err
-		}
+		session.MerchantURLs = o.withCallback(req, session.MerchantURLs)
 		asked := o.store.Now()
 		var created klarna.Session
 		orphan, err := try.open(func() (err error) {
@@ -88,10 +87,9 @@ func (o *Operations) UpdateSession(ctx context.Context, req Request, sessionID s
 	if err != nil {
 		return err
 	}
+	req.with = o.callbackSecret(req, sessionID)
 	_, err = once(ctx, o, "updateSession", req, func(ctx context.Context, _ attempt) (done effect[struct{}], err error) {
-		if session.MerchantURLs, err = o.withCallback(ctx, req, sessionID, session.MerchantURLs); err != nil {
-			return done, err
-		}
+		session.MerchantURLs = o.withCallback(req, session.MerchantURLs)
 		account, err := o.home(ctx, account, journal.KeySession, sessionID)
 		if err != nil {
 			return done, err
@@ -239,26 +237,36 @@ func (o *Operations) ReleaseToken(ctx context.Context, merchantAccount, token st
 	return nil
 }
 
-// withCallback adds the one-time callback of a request, and where decisions on a pending order are told. The callback's
-// secret is on record before Klarna hears of it, since it may come before the answer.
-func (o *Operations) withCallback(ctx context.Context, req Request, sessionID string, urls *klarna.MerchantURLs) (*klarna.MerchantURLs, error) {
+// withCallback adds the one-time callback of a request, and where decisions on a pending order are told.
+func (o *Operations) withCallback(req Request, urls *klarna.MerchantURLs) *klarna.MerchantURLs {
+	if o.callback == nil && o.notification == nil {
+		return urls
+	}
 	with := klarna.MerchantURLs{}
 	if urls != nil {
 		with = *urls
 	}
-	if o.callback == nil && o.notification == nil {
-		return urls, nil
-	}
 	with.Notification = o.notificationURL(req.MerchantAccount)
+	if o.callback != nil {
+		secret, _ := o.secretOf(journal.PurposeAuthorization, req, "")
+		with.Authorization = o.callback(secret)
+	}
+	return &with
+}
+
+// callbackSecret puts the secret of a request's callback on record together with the request, before Klarna hears of it:
+// the callback may come before the answer. The key is the session, if that is known before.
+func (o *Operations) callbackSecret(req Request, sessionID string) func(context.Context, store.Tx, attempt) error {
 	if o.callback == nil {
-		return &with, nil
+		return nil
 	}
-	secret, err := o.oneTimeSecret(ctx, journal.PurposeAuthorization, req, sessionID)
-	if err != nil {
-		return nil, err
+	_, row := o.secretOf(journal.PurposeAuthorization, req, sessionID)
+	return func(ctx context.Context, tx store.Tx, _ attempt) error {
+		if err := tx.PutSecret(ctx, row); err != nil {
+			return fmt.Errorf("record callback secret: %w", err)
+		}
+		return nil
 	}
-	with.Authorization = o.callback(secret)
-	return &with, nil
 }
 
 // oneTimeSecret puts the secret of a request's callback on record. It is derived, so a repeat gets the same one. The key
