@@ -229,14 +229,24 @@ func (b *bench) profile(p *process, name string) {
 		return
 	}
 	seconds := max(1, int((b.round+b.warm).Seconds()*float64(b.rounds)))
-	go func() {
-		res, err := http.Get(fmt.Sprintf("http://%s/debug/pprof/profile?seconds=%d", p.admin, seconds))
-		if err != nil {
-			return
-		}
-		defer res.Body.Close()
-		if content, err := io.ReadAll(res.Body); err == nil {
-			_ = os.WriteFile(filepath.Join(b.profiles, name+".pprof"), content, 0o600)
-		}
-	}()
+	go b.fetch(p, fmt.Sprintf("profile?seconds=%d", seconds), name+".pprof")
+}
+
+// heap keeps what a gateway has on its heap, if profiles are wanted.
+func (b *bench) heap(p *process, name string) {
+	if b.profiles != "" && p.admin != "" {
+		b.fetch(p, "heap?gc=1", name+".heap.pprof")
+		b.fetch(p, "heap?debug=1", name+".heap.txt")
+	}
+}
+
+func (b *bench) fetch(p *process, profile, file string) {
+	res, err := http.Get("http://" + p.admin + "/debug/pprof/" + profile)
+	if err != nil {
+		return
+	}
+	defer res.Body.Close()
+	if content, err := io.ReadAll(res.Body); err == nil {
+		_ = os.WriteFile(filepath.Join(b.profiles, file), content, 0o600)
+	}
 }

@@ -145,6 +145,7 @@ func memory(ctx context.Context, b *bench) ([]result, error) {
 		}
 		defer c.close()
 		time.Sleep(b.round)
+		defer b.heap(p, "memory")
 		return float64(p.resident()-before) / float64(b.streams) / 1024, nil
 	}
 	var ours, base, ratios []float64

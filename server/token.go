@@ -83,10 +83,12 @@ func bind(log []byte, rpc string, filter []byte) []byte {
 
 // token renders a place as an opaque token.
 func (c cursors) token(at place) string {
-	raw := make([]byte, digestSize, 128)
-	raw = at.append(append(raw, c.bound...))
-	c.signer.sign(raw[digestSize:], raw[:digestSize])
-	return tokenText.EncodeToString(raw)
+	m := c.signer.take()
+	defer c.signer.pool.Put(m)
+	m.raw = at.append(append(m.raw[:digestSize], c.bound...))
+	copy(m.raw, m.sum(m.raw[digestSize:]))
+	m.text = tokenText.AppendEncode(m.text[:0], m.raw)
+	return string(m.text)
 }
 
 // append writes a place behind what it is bound to.
@@ -169,18 +171,26 @@ func badToken(r gatewayv1.ErrorReason, field, rule string) error {
 // signer makes and checks the digests of tokens: HMAC-SHA256, cut to 16 bytes. Gateways of one key file share the key.
 type signer struct{ pool sync.Pool }
 
-func newSigner(key string) *signer {
-	return &signer{sync.Pool{New: func() any { return hmac.New(sha256.New, []byte(key)) }}}
+// maker makes one token at a time, in room that it keeps: a watch makes a token for each response.
+type maker struct {
+	mac       hash.Hash
+	digest    [sha256.Size]byte
+	raw, text []byte // a token and its text
 }
 
-// sign writes the digest of what.
-func (s *signer) sign(what, into []byte) {
-	mac := s.pool.Get().(hash.Hash)
-	defer s.pool.Put(mac)
-	mac.Reset()
-	mac.Write(what)
-	var sum [sha256.Size]byte
-	copy(into, mac.Sum(sum[:0])[:digestSize])
+func newSigner(key string) *signer {
+	return &signer{sync.Pool{New: func() any {
+		return &maker{mac: hmac.New(sha256.New, []byte(key)), raw: make([]byte, digestSize, 128), text: make([]byte, 0, 192)}
+	}}}
+}
+
+func (s *signer) take() *maker { return s.pool.Get().(*maker) }
+
+// sum is the digest of what, until the next one.
+func (m *maker) sum(what []byte) []byte {
+	m.mac.Reset()
+	m.mac.Write(what)
+	return m.mac.Sum(m.digest[:0])[:digestSize]
 }
 
 // signed tells whether a digest and what it covers belong together.
@@ -188,7 +198,7 @@ func (s *signer) signed(raw []byte) bool {
 	if len(raw) <= digestSize {
 		return false
 	}
-	var digest [digestSize]byte
-	s.sign(raw[digestSize:], digest[:])
-	return hmac.Equal(digest[:], raw[:digestSize])
+	m := s.take()
+	defer s.pool.Put(m)
+	return hmac.Equal(m.sum(raw[digestSize:]), raw[:digestSize])
 }
