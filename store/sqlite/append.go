@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"payments.internal/klarna-gateway/store"
 )
@@ -73,14 +74,7 @@ func (t *tx) insert(ctx context.Context, ev store.Event, keys string) error {
 	if err != nil {
 		return err
 	}
-	for _, k := range ev.Keys {
-		_, err := t.exec(ctx, `INSERT INTO event_keys (stream, kind, value, merchant_account, position)
-			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, ev.Stream, k.Kind, k.Value, ev.MerchantAccount, ev.Position)
-		if err != nil {
-			return err
-		}
-	}
-	return nil
+	return t.insertKeys(ctx, `INSERT INTO event_keys (stream, kind, value, merchant_account, position) VALUES `, ev, ev.Keys, ev.Position)
 }
 
 // move makes the event's state that of its subject. Most events carry the keys their subject has, so the subject's key
@@ -136,13 +130,27 @@ func (t *tx) rekey(ctx context.Context, ev store.Event, had []store.Key) error {
 			return err
 		}
 	}
+	var fresh []store.Key
 	for _, k := range ev.Keys {
-		if slices.Contains(had, k) {
-			continue
+		if !slices.Contains(had, k) {
+			fresh = append(fresh, k)
 		}
-		_, err := t.exec(ctx, `INSERT INTO subject_keys (stream, kind, value, merchant_account, subject)
-			VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`, ev.Stream, k.Kind, k.Value, ev.MerchantAccount, ev.Subject)
-		if err != nil {
+	}
+	return t.insertKeys(ctx, `INSERT INTO subject_keys (stream, kind, value, merchant_account, subject) VALUES `, ev, fresh, ev.Subject)
+}
+
+// keysTogether is how many rows one statement inserts: events have few keys more, and each number has a text of its own.
+const keysTogether = 8
+
+// insertKeys inserts a row for each of an event's keys, each with what it leads to.
+func (t *tx) insertKeys(ctx context.Context, into string, ev store.Event, keys []store.Key, leadsTo any) error {
+	for some := range slices.Chunk(keys, keysTogether) {
+		args := make([]any, 0, 5*len(some))
+		for _, k := range some {
+			args = append(args, ev.Stream, k.Kind, k.Value, ev.MerchantAccount, leadsTo)
+		}
+		values := strings.Repeat(`(?, ?, ?, ?, ?), `, len(some)-1) + `(?, ?, ?, ?, ?) ON CONFLICT DO NOTHING`
+		if _, err := t.exec(ctx, into+values, args...); err != nil {
 			return err
 		}
 	}

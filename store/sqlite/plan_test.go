@@ -21,7 +21,7 @@ func TestQueries_WalkIndexes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	for shape := range 16 {
+	for shape := range 24 {
 		q := store.Query{Stream: store.Payments, Limit: 10, Descending: shape&1 != 0}
 		if shape&2 != 0 {
 			q.MerchantAccount = "A-NORDLICHT"
@@ -31,6 +31,9 @@ func TestQueries_WalkIndexes(t *testing.T) {
 		}
 		if shape&8 != 0 {
 			q.Keys = []store.Key{{Kind: "order_id", Value: "1"}, {Kind: "order_id", Value: "2"}}
+		}
+		if shape&16 != 0 {
+			q.Keys = []store.Key{{Kind: "order_id", Value: "1"}}
 		}
 		if _, err := e.Events(ctx, q); err != nil {
 			t.Fatal(err)
@@ -43,7 +46,7 @@ func TestQueries_WalkIndexes(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := slices.Collect(maps.Keys(e.reader.statements))
-	if len(texts) != 33 {
+	if len(texts) != 49 {
 		t.Fatalf("%d texts to explain", len(texts))
 	}
 	for _, query := range texts {

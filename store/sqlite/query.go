@@ -35,8 +35,8 @@ func (e *Engine) Events(ctx context.Context, q store.Query) ([]store.Event, erro
 	}
 	s.from(`SELECT ` + eventColumns + ` FROM events AS e `)
 	if len(q.Keys) > 0 {
-		s.from(`WHERE e.position IN (SELECT k.position FROM json_each(?) AS wanted CROSS JOIN event_keys AS k
-			WHERE k.stream = ? AND k.kind = wanted.value ->> 0 AND k.value = wanted.value ->> 1`, s.keys, q.Stream)
+		s.from(`WHERE e.position IN (SELECT k.position FROM ` + s.wanted.from + `event_keys AS k WHERE ` + s.wanted.where)
+		s.args = append(s.args, s.wanted.args...)
 		s.account("k.merchant_account")
 		s.bounds("k.position")
 		s.from(`)`)
@@ -57,9 +57,28 @@ func (e *Engine) Events(ctx context.Context, q store.Query) ([]store.Event, erro
 // selection builds the text and the arguments of a query.
 type selection struct {
 	store.Query
-	keys string
-	text strings.Builder
-	args []any
+	wanted wanted
+	text   strings.Builder
+	args   []any
+}
+
+// wanted is how a query asks for what keys address, in rows k with the stream, the kind and the value of one.
+type wanted struct {
+	from, where string
+	args        []any
+}
+
+// want asks for one key as it is, as most queries do, and for several as one list, so that there are few texts.
+func want(stream store.Stream, keys []store.Key) (wanted, error) {
+	if len(keys) == 1 {
+		return wanted{where: `k.stream = ? AND k.kind = ? AND k.value = ?`, args: []any{stream, keys[0].Kind, keys[0].Value}}, nil
+	}
+	list, err := encodeKeys(keys)
+	return wanted{
+		from:  `json_each(?) AS wanted CROSS JOIN `,
+		where: `k.stream = ? AND k.kind = wanted.value ->> 0 AND k.value = wanted.value ->> 1`,
+		args:  []any{list, stream},
+	}, err
 }
 
 func newSelection(q store.Query) (*selection, error) {
@@ -69,8 +88,8 @@ func newSelection(q store.Query) (*selection, error) {
 	if q.UpTo == 0 {
 		q.UpTo = math.MaxInt64
 	}
-	keys, err := encodeKeys(q.Keys)
-	return &selection{Query: q, keys: keys}, err
+	keys, err := want(q.Stream, q.Keys)
+	return &selection{Query: q, wanted: keys}, err
 }
 
 func (s *selection) from(text string, args ...any) {

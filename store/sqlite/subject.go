@@ -18,9 +18,10 @@ func scanSubject(row scanner) (store.Subject, error) {
 }
 
 // addressed selects the ids of the live subjects that keys address; more conditions on k may follow.
-const addressed = `CASE owner.merged_into WHEN '' THEN owner.id ELSE owner.merged_into END AS id
-	FROM json_each(?) AS wanted CROSS JOIN subject_keys AS k CROSS JOIN subjects AS owner
-	WHERE k.stream = ? AND k.kind = wanted.value ->> 0 AND k.value = wanted.value ->> 1 AND owner.id = k.subject`
+func (w wanted) addressed() string {
+	return `CASE owner.merged_into WHEN '' THEN owner.id ELSE owner.merged_into END AS id
+	FROM ` + w.from + `subject_keys AS k CROSS JOIN subjects AS owner WHERE ` + w.where + ` AND owner.id = k.subject`
+}
 
 // Subjects implements store.Engine.
 func (e *Engine) Subjects(ctx context.Context, q store.Query) ([]store.Subject, error) {
@@ -30,7 +31,7 @@ func (e *Engine) Subjects(ctx context.Context, q store.Query) ([]store.Subject, 
 	}
 	s.from(`SELECT ` + subjectColumns + ` FROM `)
 	if len(q.Keys) > 0 { // CROSS JOIN: the keys lead to the subjects, not the other way round
-		s.from(`(SELECT DISTINCT `+addressed, s.keys, q.Stream)
+		s.from(`(SELECT DISTINCT `+s.wanted.addressed(), s.wanted.args...)
 		s.account("k.merchant_account")
 		s.from(`) AS keyed CROSS JOIN subjects AS s WHERE s.id = keyed.id AND s.merged_into = ''`)
 	} else {
@@ -74,13 +75,13 @@ func (t *tx) Subject(ctx context.Context, id string) (store.Subject, error) {
 
 // SubjectsByKeys implements store.Tx.
 func (t *tx) SubjectsByKeys(ctx context.Context, stream store.Stream, merchantAccount string, keys []store.Key) ([]store.Subject, error) {
-	list, err := encodeKeys(keys)
+	w, err := want(stream, keys)
 	if err != nil {
 		return nil, err
 	}
-	const query = `SELECT ` + subjectColumns + ` FROM subjects AS s
-		WHERE s.id IN (SELECT ` + addressed + ` AND k.merchant_account = ?) ORDER BY s.first`
-	found, err := rows(context.WithoutCancel(ctx), t.w, query, []any{list, stream, merchantAccount}, scanSubject)
+	query := `SELECT ` + subjectColumns + ` FROM subjects AS s
+		WHERE s.id IN (SELECT ` + w.addressed() + ` AND k.merchant_account = ?) ORDER BY s.first`
+	found, err := rows(context.WithoutCancel(ctx), t.w, query, append(w.args, merchantAccount), scanSubject)
 	if err != nil {
 		return nil, t.note(fmt.Errorf("read subjects: %w", err))
 	}
