@@ -8,7 +8,7 @@ BASE     ?= main
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help all build run demo test race model bench contract chaos fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
+.PHONY: help all build run demo test race model bench contract chaos streams fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -51,6 +51,12 @@ chaos: ## 200 kills over SQLite and 50 troubles over PostgreSQL, under load: wha
 	@mkdir -p .build && printf '%s\n|---|---|---|---|---|---|---|---|\n' '$(CHAOS_COLUMNS)' > .build/chaos.md
 	@CI=true $(GO) test -count=1 -timeout=20m -run='^(TestKill_WebhooksThatWereAnswered|TestReplicas_LoseNothing)' ./cmd/klarna-gateway \
 		-args -kill-cycles=200 -replica-cycles=50 -leases -figures=$(CURDIR)/.build/chaos.md; code=$$?; cat .build/chaos.md; exit $$code
+
+STREAMS ?= 10000
+streams: ## STREAMS watches on one process, idle and under load: whether each gets its own, and the memory they take
+	@mkdir -p .build
+	@$(GO) test -count=1 -timeout=10m -run='^TestStreams' ./cmd/klarna-gateway -args -streams=$(STREAMS) -streams-figures=$(CURDIR)/.build/streams.md && \
+		cat .build/streams.md
 
 # go test fuzzes one target at a time.
 fuzz: ## every fuzz target for FUZZTIME

@@ -57,15 +57,7 @@ func (l *lane) load(t *testing.T, over <-chan struct{}) {
 			return
 		default:
 		}
-		turn := l.sim.DisableProduct
-		if state, _ := l.sim.Account(l.account); state.ProductState == "DISABLED" {
-			turn = l.sim.EnableProduct
-		}
-		if err := errors.Join(turn(l.account), l.sim.Idle(t.Context())); err != nil {
-			t.Error(err)
-			return
-		}
-		if l.newest().ok {
+		if answered := l.post(t); answered {
 			continue
 		}
 		select {
@@ -75,10 +67,19 @@ func (l *lane) load(t *testing.T, over <-chan struct{}) {
 	}
 }
 
-func (l *lane) newest() attempted {
+// post has Klarna send one webhook, and tells whether it was answered 200.
+func (l *lane) post(t *testing.T) (answered bool) {
+	turn := l.sim.DisableProduct
+	if state, _ := l.sim.Account(l.account); state.ProductState == "DISABLED" {
+		turn = l.sim.EnableProduct
+	}
+	if err := errors.Join(turn(l.account), l.sim.Idle(t.Context())); err != nil {
+		t.Error(err)
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.attempts[len(l.attempts)-1]
+	return l.attempts[len(l.attempts)-1].ok
 }
 
 // unanswered are the webhooks that never got their 200.

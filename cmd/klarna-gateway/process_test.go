@@ -42,6 +42,7 @@ type stage struct {
 	now    atomic.Pointer[process] // the one that runs, or the last one
 	pick   func() *process         // whom Klarna posts to
 	posts  *http.Transport         // to the webhook listener
+	files  int                     // limit of open files; 0 leaves it as it is
 }
 
 // publicURL is how Klarna knows the gateway; the certificate is for it.
@@ -123,6 +124,9 @@ func (s *stage) write(name string, content []byte) string {
 func (s *stage) start(env ...string) *process {
 	s.t.Helper()
 	p := &process{ended: make(chan struct{}), cmd: exec.Command(must[string](s.t)(os.Executable()))}
+	if s.files > 0 {
+		p.cmd = exec.Command("sh", "-c", fmt.Sprintf(`ulimit -n %d; exec "$0"`, s.files), p.cmd.Path)
+	}
 	// The race detector would wait a second before the process ends.
 	p.cmd.Env = append(os.Environ(), append(slices.Concat(s.env, env), "GORACE=atexit_sleep_ms=0", serveVariable+"="+s.write("config.yaml", []byte(s.config.String())))...)
 	log := must[io.ReadCloser](s.t)(p.cmd.StderrPipe())
@@ -146,11 +150,11 @@ func (s *stage) start(env ...string) *process {
 
 // process is one run of the gateway.
 type process struct {
-	cmd               *exec.Cmd
-	grpc, rest, hooks string // where it listens
-	log               output
-	ended             chan struct{} // closed when it is gone
-	err               error         // how it ended
+	cmd                      *exec.Cmd
+	grpc, rest, hooks, admin string // where it listens
+	log                      output
+	ended                    chan struct{} // closed when it is gone
+	err                      error         // how it ended
 }
 
 // run reads the log until the process is gone.
@@ -158,9 +162,9 @@ func (p *process) run(log io.Reader, serving chan<- struct{}) {
 	lines := bufio.NewScanner(log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
-		var line struct{ Msg, GRPC, Rest, Webhooks string }
+		var line struct{ Msg, GRPC, Rest, Webhooks, Admin string }
 		if json.Unmarshal(lines.Bytes(), &line) == nil && line.Msg == "serving" {
-			p.grpc, p.rest, p.hooks = line.GRPC, line.Rest, line.Webhooks
+			p.grpc, p.rest, p.hooks, p.admin = line.GRPC, line.Rest, line.Webhooks, line.Admin
 			close(serving)
 		}
 		fmt.Fprintln(&p.log, lines.Text())

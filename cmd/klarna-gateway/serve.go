@@ -287,6 +287,7 @@ func (g *gatewayProcess) run(ctx context.Context) error {
 		stopWork() // what is in hand has all of the grace
 		return g.shutDown(context.WithoutCancel(ctx), worked)
 	})
+	warnOfFewFiles(g.log)
 	g.log.Info("serving", "version", version(), "grpc", g.grpcListener.Addr().String(), "rest", g.restListener.Addr().String(),
 		"webhooks", g.hookListener.Addr().String(), "merchant_accounts", len(g.cfg.MerchantAccounts), "admin", g.adminAddress())
 	return group.Wait()

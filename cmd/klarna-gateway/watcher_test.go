@@ -23,8 +23,9 @@ import (
 
 // watcher is a caller who keeps what came of a merchant account and the token behind it, and goes on there.
 type watcher struct {
-	account string // whose partner accounts are watched; the shop's payments are
-	sse     bool   // over REST as Server-Sent Events instead of gRPC
+	account string           // whose partner accounts are watched; the shop's payments are
+	sse     bool             // over REST as Server-Sent Events instead of gRPC
+	conn    *grpc.ClientConn // for gRPC; nil makes one for each watch
 
 	// For the one who watches.
 	token string                     // of the last response taken
@@ -126,8 +127,11 @@ type watchResponse interface {
 }
 
 func (w *watcher) overGRPC(ctx context.Context, p *process) (next func() (watchResponse, error), hangUp func(), err error) {
-	conn := p.connect()
-	hangUp = func() { _ = conn.Close() }
+	conn, hangUp := w.conn, func() {}
+	if conn == nil {
+		conn = p.connect()
+		hangUp = func() { _ = conn.Close() }
+	}
 	if w.account == localShop {
 		request := &gatewayv1.WatchPaymentStatusRequest{MerchantAccount: w.account,
 			From: &gatewayv1.WatchPaymentStatusRequest_Start{Start: gatewayv1.WatchStart_WATCH_START_EARLIEST}}
@@ -249,6 +253,12 @@ func (w *watcher) take(ctx context.Context, res watchResponse) {
 	}
 	w.events = append(w.events, ev)
 	w.seen[ev.klarnaID()]++
+}
+
+func (w *watcher) count() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.events)
 }
 
 // complete tells whether everything of a lane that was answered 200 has come.
