@@ -234,6 +234,8 @@ func (g *gatewayProcess) listen(rest, door http.Handler, with parts) (err error)
 	if err != nil {
 		return err
 	}
+	callers := callerRoom(g.log)
+	g.grpcListener, g.restListener = callers.listener(g.grpcListener), callers.listener(g.restListener)
 	errorLog := slog.NewLogLogger(g.log.Handler(), slog.LevelDebug)
 	if err := g.listenAdmin(errorLog); err != nil {
 		return err
@@ -287,7 +289,6 @@ func (g *gatewayProcess) run(ctx context.Context) error {
 		stopWork() // what is in hand has all of the grace
 		return g.shutDown(context.WithoutCancel(ctx), worked)
 	})
-	warnOfFewFiles(g.log)
 	g.log.Info("serving", "version", version(), "grpc", g.grpcListener.Addr().String(), "rest", g.restListener.Addr().String(),
 		"webhooks", g.hookListener.Addr().String(), "merchant_accounts", len(g.cfg.MerchantAccounts), "admin", g.adminAddress())
 	return group.Wait()
