@@ -66,37 +66,39 @@ type config struct {
 	Retention retentionConfig `yaml:"retention"`
 	// WatchUnreadLimit is how long a watch waits for a client that does not read before it is cut off; default 30s.
 	WatchUnreadLimit time.Duration   `yaml:"watch_unread_limit"`
-	LogLevel         string          `yaml:"log_level"` // debug, info (default), warn, error
-	MerchantAccounts []accountConfig `yaml:"merchant_accounts"`
+	LogLevel         string          `yaml:"log_level"`         // debug, info (default), warn, error
+	MerchantAccounts []accountConfig `yaml:"merchant_accounts"` // at least one: a Klarna credential and host each
 }
 
 type tokenConfig struct {
-	Name       string `yaml:"name"`
-	SHA256     string `yaml:"sha256"` // of the token, hex
-	DebtorData bool   `yaml:"debtor_data"`
+	Name       string `yaml:"name"`        // names the caller, without a colon
+	SHA256     string `yaml:"sha256"`      // of the token, hex
+	DebtorData bool   `yaml:"debtor_data"` // may ask for debtors' names and account numbers
 }
 
 // accountConfig is one merchant account: a Klarna credential and host.
 type accountConfig struct {
-	Name        string `yaml:"name"`
+	Name        string `yaml:"name"`        // 1 to 64 letters, digits, - and _
 	API         string `yaml:"api"`         // network (partners), regional (payments, orders) or kustom (checkout and its orders)
 	Default     bool   `yaml:"default"`     // for requests of its API that name none
 	Environment string `yaml:"environment"` // playground (default) or live
 	Region      string `yaml:"region"`      // regional: eu (default, unless there is a base_url), na, oc
 	BaseURL     string `yaml:"base_url"`    // overrides the address that environment and region give
-	Username    string `yaml:"username"`
-	Password    secret `yaml:"password"`
-	APIKey      secret `yaml:"api_key"`
-	AuthStyle   string `yaml:"auth_style"` // raw (default for an api_key alone) or basic
+	Username    string `yaml:"username"`    // of Klarna, beside password
+	Password    secret `yaml:"password"`    // of the username
+	APIKey      secret `yaml:"api_key"`     // instead of username and password
+	AuthStyle   string `yaml:"auth_style"`  // raw (default for an api_key alone) or basic
 	// ClientCertificate is shown to Klarna in TLS: one that Klarna has issued, and our key.
 	ClientCertificate certificateConfig `yaml:"client_certificate"`
 	// Changes are profiles that come into force later, in the order of their times, while the process runs.
 	Changes []changeConfig `yaml:"changes"`
-	// Offers and Withdrawn are operations that the host serves, or does not; see klarna.Config.
-	Offers    []string `yaml:"offers"`
+	// Offers are the operations that the host serves, such as "POST /path/{id}"; default what is known of it.
+	Offers []string `yaml:"offers"`
+	// Withdrawn are operations that the host does not serve, on top of those that are known of it.
 	Withdrawn []string `yaml:"withdrawn"`
-	// Integrator is our name in the Network's integration metadata, Originators who stands behind it.
-	Integrator  string             `yaml:"integrator"`
+	// Integrator is our name in the Network's integration metadata; default KLARNA_GATEWAY.
+	Integrator string `yaml:"integrator"`
+	// Originators stand behind it there.
 	Originators []originatorConfig `yaml:"originators"`
 	// Rates are quotas in calls a second by klarna.Category, where Klarna has agreed to others than it publishes.
 	Rates map[klarna.Category]klarna.Rate `yaml:"rates"`

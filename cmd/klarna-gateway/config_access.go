@@ -19,9 +19,9 @@ type accessConfig struct {
 	// AdminAddress is where health, version and what operators look at is served; default 127.0.0.1:9091, "off" for none.
 	AdminAddress string   `yaml:"admin_address"`
 	AdminPprof   bool     `yaml:"admin_pprof"` // profiles, on the admin listener
-	GRPCTLS      tlsFiles `yaml:"grpc_tls"`
-	RESTTLS      tlsFiles `yaml:"rest_tls"`
-	AdminTLS     tlsFiles `yaml:"admin_tls"`
+	GRPCTLS      tlsFiles `yaml:"grpc_tls"`    // TLS of the gRPC listener
+	RESTTLS      tlsFiles `yaml:"rest_tls"`    // TLS of the REST listener
+	AdminTLS     tlsFiles `yaml:"admin_tls"`   // TLS of the admin listener
 	// AllowUnauthenticated lets the API listen off loopback though callers need not prove who they are.
 	AllowUnauthenticated bool `yaml:"allow_unauthenticated"`
 	// TokenIssuers issue JWTs whose callers are let in.
@@ -53,14 +53,14 @@ type sourcesConfig struct {
 }
 
 type issuerConfig struct {
-	Name       string        `yaml:"name"`
-	Issuer     string        `yaml:"issuer"`
-	Audiences  []string      `yaml:"audiences"`
-	JWKSFile   string        `yaml:"jwks_file"`
-	JWKSURL    string        `yaml:"jwks_url"`
-	Algorithms []string      `yaml:"algorithms"`
-	ClockSkew  time.Duration `yaml:"clock_skew"`
-	NameClaim  string        `yaml:"name_claim"`
+	Name       string        `yaml:"name"`       // callers are named NAME:SUBJECT
+	Issuer     string        `yaml:"issuer"`     // what stands as iss in its tokens
+	Audiences  []string      `yaml:"audiences"`  // at least one of them has to be in aud
+	JWKSFile   string        `yaml:"jwks_file"`  // file of its keys, read again when it changes
+	JWKSURL    string        `yaml:"jwks_url"`   // where its keys are; found by discovery if neither is set
+	Algorithms []string      `yaml:"algorithms"` // default RS256, ES256
+	ClockSkew  time.Duration `yaml:"clock_skew"` // how far clocks may differ; default 30s
+	NameClaim  string        `yaml:"name_claim"` // claim that names the caller; default sub
 }
 
 func (c issuerConfig) access() access.IssuerConfig {

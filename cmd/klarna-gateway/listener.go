@@ -14,7 +14,7 @@ import (
 // tlsFiles lets a listener serve TLS itself. The files are read again when they change, for connections made after that.
 type tlsFiles struct {
 	CertFile string `yaml:"cert_file"` // PEM, the chain behind the certificate
-	KeyFile  string `yaml:"key_file"`
+	KeyFile  string `yaml:"key_file"`  // PEM, its key
 	// ClientCAFile: certificates of clients that these authorities have signed are taken as proof of who calls.
 	ClientCAFile string `yaml:"client_ca_file"`
 	// RequireClientCert turns clients without one away at the handshake.

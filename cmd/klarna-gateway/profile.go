@@ -14,28 +14,28 @@ import (
 // policies or how Klarna's posts are proven. What is left out stays as it was. But a credential is replaced as a whole,
 // and what was agreed on for one host (rates, offers, withdrawn) is not taken to another.
 type changeConfig struct {
-	From      time.Time `yaml:"from"` // RFC 3339
-	API       string    `yaml:"api"`  // regional or kustom
-	Region    string    `yaml:"region"`
-	BaseURL   string    `yaml:"base_url"`
-	Username  string    `yaml:"username"`
-	Password  secret    `yaml:"password"`
-	APIKey    secret    `yaml:"api_key"`
-	AuthStyle string    `yaml:"auth_style"`
+	From      time.Time `yaml:"from"`       // RFC 3339
+	API       string    `yaml:"api"`        // regional or kustom
+	Region    string    `yaml:"region"`     // as of a merchant account
+	BaseURL   string    `yaml:"base_url"`   // as of a merchant account
+	Username  string    `yaml:"username"`   // with it the whole credential is another one
+	Password  secret    `yaml:"password"`   // of the username
+	APIKey    secret    `yaml:"api_key"`    // instead of username and password
+	AuthStyle string    `yaml:"auth_style"` // as of a merchant account
 	// ClientCertificate stays as it was, if there was one, unless another is named.
 	ClientCertificate certificateConfig               `yaml:"client_certificate"`
-	Rates             map[klarna.Category]klarna.Rate `yaml:"rates"`
-	Offers            []string                        `yaml:"offers"`
-	Withdrawn         []string                        `yaml:"withdrawn"`
+	Rates             map[klarna.Category]klarna.Rate `yaml:"rates"`     // stay, unless the host is another one
+	Offers            []string                        `yaml:"offers"`    // stay, unless the host is another one
+	Withdrawn         []string                        `yaml:"withdrawn"` // stay, unless the host is another one
 	// TakesOver says that what was made before lives here too from now on.
 	TakesOver bool `yaml:"takes_over"`
 }
 
 // originatorConfig is a party behind the integrator.
 type originatorConfig struct {
-	Name          string `yaml:"name"`
-	ModuleName    string `yaml:"module_name"`
-	ModuleVersion string `yaml:"module_version"`
+	Name          string `yaml:"name"`           // of the party
+	ModuleName    string `yaml:"module_name"`    // of its software
+	ModuleVersion string `yaml:"module_version"` // of that software
 }
 
 // changed is the account with the profile that a change makes of it.
