@@ -272,7 +272,7 @@ func (j *Journal) appendPayment(ctx context.Context, tx store.Tx, subject store.
 		return rec, fmt.Errorf("append payment event: %w", err)
 	}
 	if rec.Outcome == Superseded {
-		j.log.WarnContext(ctx, "payment event came too late and was kept without effect", "event_id", fact.EventID, "kind", rec.Kind, "state", after.State)
+		j.log.WarnContext(ctx, "payment event came too late and was kept without effect", "event_id", fact.EventID, "position", int64(rec.Position), "kind", rec.Kind, "state", after.State)
 	}
 	if err := j.followAttentions(ctx, tx, before.Attentions, &after, fact.Cause, fact.EventID); err != nil {
 		return rec, err

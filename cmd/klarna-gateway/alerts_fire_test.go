@@ -72,7 +72,7 @@ func TestAlerts_FireWhenThereIsCause(t *testing.T) {
 		}},
 		{"JobsLate", func(x alarming) {
 			x.fail(klarnatest.Fault{Operation: "readOrder", Delay: 2 * time.Second, Times: -1}) // all hands wait
-			x.push(24)
+			x.readings(24)
 			x.sim.Advance(6 * time.Minute)
 		}},
 		{"JobsFail", func(x alarming) {
@@ -182,6 +182,20 @@ func (x alarming) push(n int) {
 		if status := knock(x.t, x.local, "/klarna/push/"+secret+"/"+uuid.NewString(), ""); status != http.StatusOK {
 			x.t.Fatalf("push answered %d", status)
 		}
+	}
+}
+
+// readings are jobs that read orders, all due at once.
+func (x alarming) readings(n int) {
+	x.t.Helper()
+	err := x.gateway.store.Do(x.t.Context(), func(tx store.Tx) (all error) {
+		for range n {
+			all = errors.Join(all, tx.AddJob(x.t.Context(), store.Job{Kind: journal.JobReadPushed, MerchantAccount: localShop, Key: uuid.NewString(), RunAt: x.gateway.store.Now()}))
+		}
+		return all
+	})
+	if err != nil {
+		x.t.Fatal(err)
 	}
 }
 
