@@ -3,6 +3,7 @@ package journal
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -19,6 +20,9 @@ const (
 // Erasure is what became of a wish to erase personal data.
 type Erasure struct {
 	Subject  string
+	Stream   store.Stream
+	Account  string         // the merchant account
+	Keys     []store.Key    // that identify it
 	Position store.Position // of the event that tells of it
 	At       time.Time
 	Repeated bool // it was erased before
@@ -33,7 +37,9 @@ func (j *Journal) EraseIn(ctx context.Context, tx store.Tx, subject string, at t
 		return Erasure{}, fmt.Errorf("erase: %w", err)
 	}
 	if before := s.DataKey.ErasedAt; !before.IsZero() {
-		return Erasure{Subject: s.ID, Position: s.Latest, At: before, Repeated: true}, nil
+		done := Erasure{Subject: s.ID, Stream: s.Stream, Account: s.MerchantAccount, Position: s.Latest, At: before, Repeated: true}
+		done.Keys, err = identifying(s)
+		return done, err
 	}
 	ev := store.Event{
 		ID: "erased:" + s.ID, Stream: s.Stream, MerchantAccount: s.MerchantAccount, Subject: s.ID, Cause: string(Operator),
@@ -53,8 +59,54 @@ func (j *Journal) EraseIn(ctx context.Context, tx store.Tx, subject string, at t
 	if _, err := tx.Erase(ctx, s.ID, at); err != nil {
 		return Erasure{}, err
 	}
-	position, err := tx.Append(ctx, ev)
-	return Erasure{Subject: s.ID, Position: position, At: at}, err
+	done := Erasure{Subject: s.ID, Stream: s.Stream, Account: s.MerchantAccount, Keys: Identifying(ev.Keys), At: at}
+	done.Position, err = tx.Append(ctx, ev)
+	return done, err
+}
+
+// ReplayErasure erases once more what was erased before the log was brought back from a backup: the subject by its id or,
+// where it has been heard of anew since, by what identifies it. store.ErrNotFound if nothing is on record of it.
+func (j *Journal) ReplayErasure(ctx context.Context, e store.Erasure) (done Erasure, err error) {
+	err = j.store.Do(ctx, func(tx store.Tx) error {
+		done, err = j.EraseIn(ctx, tx, e.Subject, e.ErasedAt)
+		if err == nil || !errors.Is(err, store.ErrNotFound) || len(e.Keys) == 0 {
+			return err
+		}
+		found, err := tx.SubjectsByKeys(ctx, e.Stream, e.MerchantAccount, e.Keys)
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			return fmt.Errorf("erase: %w", store.ErrNotFound)
+		}
+		for _, s := range found {
+			if done, err = j.EraseIn(ctx, tx, s.ID, e.ErasedAt); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return done, err
+}
+
+func identifying(s store.Subject) ([]store.Key, error) {
+	if s.Stream == store.Accounts {
+		entry, err := DecodeAccountEntry(s.Body)
+		return Identifying(entry.Account.keys()), err
+	}
+	entry, err := DecodePaymentEntry(s.Body)
+	return Identifying(entry.Payment.keys()), err
+}
+
+// Identifying are those keys of a subject that no other one has.
+func Identifying(keys []store.Key) (kept []store.Key) {
+	shared := []string{KeyReference, KeyPartner, KeyToken}
+	for _, k := range keys {
+		if !slices.Contains(shared, k.Kind) {
+			kept = append(kept, k)
+		}
+	}
+	return kept
 }
 
 func erasePayment(ev *store.Event, body []byte, at time.Time) error {

@@ -31,11 +31,27 @@ func (s *operatorService) ErasePersonalData(ctx context.Context, req *gatewayv1.
 	if err != nil {
 		return nil, err
 	}
+	if err := s.listErasure(erased); err != nil {
+		return nil, err
+	}
 	s.log.InfoContext(ctx, "personal data erased", "subject", erased.Subject, "merchant_account", found[0].MerchantAccount,
 		"caller", callerOf(ctx).Name, "request_id", req.GetRequestId(), "note", req.GetNote(), "repeated", erased.Repeated)
 	return &gatewayv1.ErasePersonalDataResponse{
 		EraseTime: timestamppb.New(erased.At), Position: int64(erased.Position), Repeated: erased.Repeated,
 	}, nil
+}
+
+// listErasure puts an erasure on the list that is kept beside the backups. If that fails the caller is to repeat the
+// request: it is put there then.
+func (s *operatorService) listErasure(e journal.Erasure) error {
+	if s.erasures == nil {
+		return nil
+	}
+	err := s.erasures(store.Erasure{Subject: e.Subject, Stream: e.Stream, MerchantAccount: e.Account, Keys: e.Keys, ErasedAt: e.At})
+	if err != nil {
+		return fmt.Errorf("personal data is erased, and not on the list of erasures: %w", err)
+	}
+	return nil
 }
 
 // erasable selects what a request is about.

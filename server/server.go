@@ -50,6 +50,8 @@ type Config struct {
 	TLS *tls.Config
 	// DebtorData lets callers see debtors' names and account numbers where nobody has to authenticate.
 	DebtorData bool
+	// Erasures keeps a list of erasures beside the backups; nil keeps none.
+	Erasures func(store.Erasure) error
 	// Reflection offers gRPC reflection.
 	Reflection bool
 	// CallTimeout bounds unary calls that come without a deadline; 0 means 90 s, longer than any call to Klarna.
@@ -76,6 +78,7 @@ type Server struct {
 	defaults    map[operation.API]string
 	callers     access.Callers
 	debtorData  bool
+	erasures    func(store.Erasure) error
 	policy      *access.PolicyFile
 	audit       Audit
 	cors        CORS
@@ -114,7 +117,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
 		accounts: cfg.Accounts, defaults: cfg.Defaults, validator: validator,
-		callers: cfg.Callers, debtorData: cfg.DebtorData, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS, door: cfg.Door,
+		callers: cfg.Callers, debtorData: cfg.DebtorData, erasures: cfg.Erasures, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS, door: cfg.Door,
 		now: cfg.Callers.Now, credentialCheck: credentialCheck,
 		callTimeout: cfg.CallTimeout, log: cfg.Logger, observe: cfg.Observe, sent: cfg.Sent, traces: cfg.Traces,
 		keeper: newKeeper(cmp.Or(cfg.StreamAge, 25*time.Minute), cmp.Or(cfg.UnreadLimit, 30*time.Second)),

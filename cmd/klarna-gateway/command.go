@@ -47,7 +47,7 @@ Flags may be written with one dash or two.`
 		}
 	}
 	add(groupRun, serveCommand(), devCommand(), demoCommand(), simCommand())
-	add(groupHost, doctorCommand(), keyringCommand(), backupCommand(), restoreCommand(), restoredCommand(), versionCommand())
+	add(groupHost, doctorCommand(), keyringCommand(), backupCommand(), restoreCommand(), restoredCommand(), erasuresCommand(), versionCommand())
 	add(groupOperator, attentionCommand(), eventsCommand(), jobsCommand(), partnersCommand(), keysCommand())
 	return root
 }

@@ -41,6 +41,9 @@ type config struct {
 	DatabaseConnections int `yaml:"database_connections"`
 	// KeyFile is the key file, where it is not in the data directory.
 	KeyFile string `yaml:"key_file"`
+	// ErasureList is a file that erasures are put down in; default erasures.jsonl in the data directory, beside an embedded
+	// database.
+	ErasureList string `yaml:"erasure_list"`
 	// Who gets in where.
 	accessConfig `yaml:",inline"`
 	// Where traces, metrics and logs go.

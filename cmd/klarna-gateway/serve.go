@@ -114,6 +114,9 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		DebtorData: cfg.DebtorData, Reflection: cfg.Reflection, UnreadLimit: cfg.WatchUnreadLimit, Logger: log,
 		Observe: g.measures.called, Sent: g.measures.sent, Traces: g.telemetry.traces,
 	}
+	if path := cfg.erasurePath(); path != "" {
+		api.Erasures = erasureList(path).add
+	}
 	door, err := webhook.New(webhook.Config{
 		Journal: book, Accounts: v.doors, NetworkKeys: v.networkKeys, Sources: cfg.sources(), Logger: log,
 		Received: g.measures.webhookReceived, Observe: g.measures.webhookAnswered, Tracer: g.telemetry.tracer(),
