@@ -31,7 +31,7 @@ race: ## every test with the race detector, three times over, nothing from the c
 	$(GO) test -race -count=3 ./...
 
 # BENCH=webhook,capture runs rows by name; BENCH_FLAGS=-full takes the largest logs, -quick is a smoke.
-bench: build ## the gateway against what it could be instead: docs/performance.md, about 8 minutes
+bench: build ## the gateway against what it could be instead: docs/performance.md, within ten minutes
 	@mkdir -p .build && $(GO) build -trimpath -o .build/bench-program ./bench
 	.build/bench-program -only '$(BENCH)' -write docs $(BENCH_FLAGS)
 

@@ -85,6 +85,7 @@ func (o *opened) append(ctx context.Context, n int) error {
 		if events[i], err = paymentEvent(); err != nil {
 			return err
 		}
+		events[i].Raw = nil // as retention leaves it
 	}
 	return o.Do(ctx, func(tx store.Tx) error {
 		for _, ev := range events {

@@ -29,7 +29,7 @@ func main() {
 	flag.StringVar(&b.cache, "cache", ".build/bench", "`folder` for logs that are used again")
 	flag.StringVar(&b.profiles, "profiles", "", "`folder` for CPU profiles of the gateway; with them the figures are worth less")
 	quick := flag.Bool("quick", false, "a smoke: everything small and short, figures mean nothing")
-	full := flag.Bool("full", false, "logs of 5 million events instead of 1 million, and all of the backlog in each round")
+	full := flag.Bool("full", false, "logs of 5 million events instead of 250 000, and a million of the backlog in each round")
 	flag.Parse()
 	switch {
 	case *quick:
@@ -72,7 +72,7 @@ var (
 	}
 	usualSize = size{
 		name: "usual", rounds: 5, round: 1500 * time.Millisecond, warm: 300 * time.Millisecond, streams: 10_000, events: 20, strangers: 50_000,
-		log: 1_000_000, small: 10_000, backlog: 200_000, watchers: 1000, rate: 1000,
+		log: 250_000, small: 10_000, backlog: 100_000, watchers: 1000, rate: 1000,
 	}
 	fullSize = func() size {
 		s := usualSize
