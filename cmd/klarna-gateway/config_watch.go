@@ -15,8 +15,8 @@ type retentionConfig struct {
 	FinalPayments time.Duration `yaml:"final_payments"` // payments that nothing more can come to, since their last event
 }
 
-func (r *retentionConfig) store() store.Retention {
-	return store.Retention{Events: r.Events, EventCount: r.EventCount, Raw: r.RawBodies, Final: r.FinalPayments}
+func (r *retentionConfig) store(behind func(store.Checkpoint, bool)) store.Retention {
+	return store.Retention{Events: r.Events, EventCount: r.EventCount, Raw: r.RawBodies, Final: r.FinalPayments, Behind: behind}
 }
 
 // check tells everything that is wrong.

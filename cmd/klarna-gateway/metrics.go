@@ -29,7 +29,7 @@ type measures struct {
 	watchLag                           metric.Float64Histogram
 	commitUnits                        metric.Int64Histogram
 	commitTime                         metric.Float64Histogram
-	commitFailures                     metric.Int64Counter
+	commitFailures, checkpointsBehind  metric.Int64Counter
 }
 
 // Bounds of histograms, in seconds. A call to Klarna takes up to a minute, a commit some milliseconds.
@@ -56,6 +56,7 @@ func newMeasures(meter metric.Meter) (*measures, error) {
 	m.watchLag = make.histogram("klarna_gateway.watch.lag", "Time from an event's commit until it was handed to a watch's client.", lagSeconds)
 	m.commitTime = make.histogram("klarna_gateway.commit.duration", "Time of a commit, the wait for the disk included.", shortSeconds)
 	m.commitFailures = make.counter("klarna_gateway.commit.failures", "{commit}", "Commits that the engine did not take.")
+	m.checkpointsBehind = make.counter("klarna_gateway.checkpoint.behind", "{checkpoint}", "Checkpoints found at a look at retention whose events are about to be trimmed, or are gone.")
 	if make.err == nil {
 		m.commitUnits, make.err = meter.Int64Histogram("klarna_gateway.commit.units", metric.WithUnit("{unit}"),
 			metric.WithDescription("Units of work that were committed together."), unitsInCommit)
@@ -206,10 +207,25 @@ func (m *measures) committed(ctx context.Context, c store.Commit) {
 	}
 }
 
+// behind hears of a checkpoint that the log is about to leave behind, or has left.
+func (m *measures) behind(_ store.Checkpoint, left bool) {
+	if m.off {
+		return
+	}
+	events := "going"
+	if left {
+		events = "gone"
+	}
+	m.checkpointsBehind.Add(context.Background(), 1, with(text("events", events)))
+}
+
 // begin tells what counters there will be. One that first shows with its first increase has not increased, to Prometheus,
 // and no alarm would be raised.
 func (m *measures) begin(ctx context.Context, accounts []accountConfig) {
 	m.commitFailures.Add(ctx, 0)
+	for _, events := range []string{"going", "gone"} {
+		m.checkpointsBehind.Add(ctx, 0, with(text("events", events)))
+	}
 	for _, rpc := range server.RPCs() {
 		m.failures.Add(ctx, 0, with(text("rpc.method", "gateway.v1."+rpc)))
 	}

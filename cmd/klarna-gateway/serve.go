@@ -106,7 +106,7 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 		PushURL: cfg.pushURL, NetworkURL: cfg.networkURL(), SigningKeys: cfg.signingKeys(),
 	})
 	g.pool = worker.New(worker.Config{
-		Journal: book, Operations: operations, Poll: with.poll, Retention: cfg.Retention.store(), FailingAfter: cfg.FailingWorkAfter,
+		Journal: book, Operations: operations, Poll: with.poll, Retention: cfg.Retention.store(g.measures.behind), FailingAfter: cfg.FailingWorkAfter,
 		Reconcile: cfg.reconcile(), Logger: log, Tracer: g.telemetry.tracer(),
 	})
 	api := server.Config{
