@@ -31,6 +31,19 @@ func callers[A any](n int, call func(i int) (A, error)) (answers []A, errs []err
 	return answers, errs
 }
 
+// outOfTime makes a call with little time, and with more where it was too little to come to the waiting.
+func outOfTime(t *testing.T, call func(context.Context) error) (err error) {
+	for limit := 100 * time.Microsecond; limit < 10*time.Second; limit *= 2 {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		err = call(ctx)
+		cancel()
+		if !errors.Is(err, context.DeadlineExceeded) {
+			break
+		}
+	}
+	return err
+}
+
 func TestOnce_ConcurrentRepeatsWaitForTheOneCall(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
@@ -114,16 +127,17 @@ func TestOnce_ACallerWhoseTimeRunsOutIsToldToRepeat(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
 	order := w.Placed()
-	w.Fail(klarnatest.Fault{Operation: "capture", Delay: 300 * time.Millisecond})
+	w.Fail(klarnatest.Fault{Operation: "capture", Delay: 2 * time.Second})
 	first := make(chan error, 1)
 	go func() {
 		_, err := capture(w, Request("c-1", "50"), order)
 		first <- err
 	}()
 	w.Eventually("the call", func() bool { return w.Klarna.CallCount("capture") == 1 })
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-	defer cancel()
-	_, err := w.Operations.Capture(ctx, Request("c-1", "50"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 5000})
+	err := outOfTime(t, func(ctx context.Context) error {
+		_, err := w.Operations.Capture(ctx, Request("c-1", "50"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 5000})
+		return err
+	})
 	w.Refused(err, "REQUEST_IN_PROGRESS", "")
 	var refusal *operation.Refusal
 	if errors.As(err, &refusal) && refusal.RetryDelay() <= 0 {
@@ -161,9 +175,10 @@ func TestOnce_WaitsForTheLeaseOfAnotherReplica(t *testing.T) {
 	w := New(t, Options{Replicas: true})
 	order := w.Placed()
 	interrupted(w, Request("c-1", "50"), "captureOrder")
-	ctx, cancel := context.WithTimeout(t.Context(), 150*time.Millisecond)
-	defer cancel()
-	_, err := w.Operations.Capture(ctx, Request("c-1", "50"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 5000})
+	err := outOfTime(t, func(ctx context.Context) error {
+		_, err := w.Operations.Capture(ctx, Request("c-1", "50"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 5000})
+		return err
+	})
 	w.Refused(err, "REQUEST_IN_PROGRESS", "")
 	w.CalledTimes("capture", 0)
 	w.Klarna.Advance(time.Minute)
