@@ -190,7 +190,7 @@ func (g *gate) close() {
 }
 
 // pass waits for one's turn, if others act at the same time.
-func (g *gate) pass(ctx context.Context, _ string) {
+func (g *gate) pass(ctx context.Context) {
 	who, _ := ctx.Value(actorKey{}).(string)
 	g.mu.Lock()
 	if !g.on || who == "" {

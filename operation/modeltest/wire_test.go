@@ -58,7 +58,9 @@ type wire struct{ p *process }
 func (l wire) RoundTrip(r *http.Request) (*http.Response, error) {
 	p, w := l.p, l.p.w
 	body := bodyOf(r)
-	w.gate.pass(r.Context(), r.Method+" "+r.URL.Path)
+	landed := w.takeoff(r, body)
+	defer landed()
+	w.gate.pass(r.Context())
 	if p.dead.Load() {
 		return nil, errKilled
 	}
@@ -77,6 +79,30 @@ func (l wire) RoundTrip(r *http.Request) (*http.Response, error) {
 		w.note("   → %s %s %s %s: %d", r.Method, r.URL.Path, body, what, res.StatusCode)
 	}
 	return res, err
+}
+
+// takeoff looks that nobody else is sending the very same. Authorisations may be given back by several, each for a reason of
+// its own.
+func (w *world) takeoff(r *http.Request, body []byte) (landed func()) {
+	if r.Method == http.MethodGet || r.Method == http.MethodDelete {
+		return func() {}
+	}
+	what := r.Method + " " + r.URL.Path + " " + r.Header.Get("Klarna-Idempotency-Key") + " " + string(body)
+	w.mu.Lock()
+	busy := w.flying[what]
+	if w.flying == nil {
+		w.flying = map[string]bool{}
+	}
+	w.flying[what] = true
+	w.mu.Unlock()
+	if busy {
+		w.wrong("sent twice at the same time: %s", what)
+	}
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		delete(w.flying, what)
+	}
 }
 
 // under is how a call goes under a fault.

@@ -87,10 +87,11 @@ type world struct {
 	procs  []*process
 
 	history
-	fault fault        // armed for the step
-	gate  gate         // of those who act at the same time
-	late  []lateCall   // on their way to Klarna, given up by the gateway
-	pairs map[pair]int // reached
+	fault  fault           // armed for the step
+	gate   gate            // of those who act at the same time
+	flying map[string]bool // writes on their way, guarded by mu
+	late   []lateCall      // on their way to Klarna, given up by the gateway
+	pairs  map[pair]int    // reached
 
 	shopping
 	networking
