@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"sync"
@@ -89,7 +90,10 @@ func init() {
 	}
 }
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(400) // many small worlds, one after the other
+	goleak.VerifyTestMain(m)
+}
 
 // TestModel_HoldsInEveryInterleaving plays seeds on every processor.
 func TestModel_HoldsInEveryInterleaving(t *testing.T) {
