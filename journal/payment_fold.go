@@ -113,9 +113,11 @@ func (c *change) identify(p *Payment, f *PaymentFact, now time.Time) bool {
 	fill(&p.SessionID, f.SessionID)
 	if p.OrderID == "" && f.OrderID != "" {
 		p.OrderID = f.OrderID
+		c.kind = KindOrderCreated
+	}
+	if p.OrderID != "" { // perhaps known before, to another subject that is this one now
 		p.settle(OrderNotPlaced)
 		p.settle(WorkGivenUp)
-		c.kind = KindOrderCreated
 	}
 	return true
 }

@@ -303,3 +303,15 @@ func TestJournal_OfAClosedOrderNothingIsLeft(t *testing.T) {
 		t.Errorf("to read: %+v", got)
 	}
 }
+
+// An order that was refused, then made, and first told of by a notification: that it was not placed is no matter any more.
+func TestJournal_AnOrderThatIsMetEndsTheMatterOfNotBeingPlaced(t *testing.T) {
+	t.Parallel()
+	j := open(t, Policy{})
+	record(t, j, opened())
+	record(t, j, PaymentFact{EventID: "refused", Cause: Call, At: after(1), SessionID: session, Attention: &Attention{Reason: OrderNotPlaced, Message: "Klarna refused"}})
+	record(t, j, told("n1", StatusUnpaid, 2)) // a payment of its own, as long as nothing says whose order it is
+	if p := record(t, j, placed()).Payment; p.OrderID != order || p.SessionID != session || len(p.Attentions) != 0 {
+		t.Errorf("order %q of session %q, open matters %v", p.OrderID, p.SessionID, p.Attentions)
+	}
+}
