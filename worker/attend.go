@@ -92,8 +92,12 @@ func failing(job store.Job) journal.Matter {
 	return m
 }
 
-// missing raises attention for something that is on record here and that Klarna does not know.
-func (p *Pool) missing(ctx context.Context, job store.Job) error {
+// showsLate is how long Klarna may not show what it has.
+const showsLate = 10 * time.Minute
+
+// missing takes Klarna's word that it does not know something. If it is on record here it is asked for again for a while,
+// and then needs attention.
+func (p *Pool) missing(ctx context.Context, job store.Job, cause error) error {
 	fact := journal.PaymentFact{
 		EventID:         fmt.Sprintf("clock:%s:missing:%s:%s", job.MerchantAccount, job.Kind, job.Key),
 		MerchantAccount: job.MerchantAccount, Cause: journal.Reconciled, At: p.store.Now(),
@@ -116,6 +120,9 @@ func (p *Pool) missing(ctx context.Context, job store.Job) error {
 	payment, err := p.journal.PaymentBy(ctx, job.MerchantAccount, kind, key)
 	if errors.Is(err, store.ErrNotFound) || err == nil && payment.State.Final() {
 		return nil
+	}
+	if began := job.FailingSince; err == nil && (began.IsZero() || p.store.Now().Sub(began) < showsLate) {
+		return cause
 	}
 	if err == nil {
 		_, err = p.journal.RecordPayment(ctx, fact)

@@ -238,11 +238,27 @@ func TestAttend_AnOrderOnRecordThatKlarnaDoesNotKnowIsTold(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
 	order := w.Placed()
-	w.Fail(klarnatest.Fault{Operation: "readOrder", Status: 404})
+	w.Fail(klarnatest.Fault{Operation: "readOrder", Status: 404, Times: -1})
 	pool(w, unreconciled)
 	add(w, store.Job{Kind: journal.JobReadOrder, MerchantAccount: Shop, Key: order})
-	w.Settle()
+	pass(w, 20*time.Minute, time.Minute)
 	open(w, journal.Conflict, journal.MatterOpen)
+}
+
+// Klarna does not show at once what it has: that is no matter, and the order is read all the same.
+func TestAttend_AnOrderThatKlarnaDoesNotShowForAMomentIsReadAgain(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	order := w.Placed()
+	w.Fail(klarnatest.Fault{Operation: "readOrder", Status: 404, Times: 2})
+	pool(w, unreconciled)
+	add(w, store.Job{Kind: journal.JobReadOrder, MerchantAccount: Shop, Key: order})
+	pass(w, 5*time.Minute, 10*time.Second)
+	payment := w.Payment(journal.KeyOrder, order)
+	w.Attends(payment)
+	if payment.Read == nil {
+		t.Error("the order was not read")
+	}
 }
 
 // Two movements of one payment whose outcome is unknown are two matters: that one is known ends the one.

@@ -208,7 +208,7 @@ func (p *Pool) unlessGone(ctx context.Context, job store.Job, err error) error {
 	if errors.Is(err, klarna.ErrNotOffered) {
 		return nil
 	}
-	return p.missing(ctx, job)
+	return p.missing(ctx, job, err)
 }
 
 // gone tells that reading something will not help: Klarna does not know it, or the merchant account's profile does not
