@@ -163,15 +163,15 @@ func cancelAuthorization(w *world) (string, func(context.Context)) {
 	})
 }
 
-// part is what to capture or refund: all, a part, or more than there is.
+// part is what to capture or refund: what is left, a part of that, or something that takes no notice of what is gone.
 func (w *world) part(left int64) int64 {
 	switch n := w.rng.IntN(10); {
 	case n < 3 && left > 0:
 		return left
-	case n < 9 && left > 1:
+	case n < 6 && left > 1:
 		return 1 + w.rng.Int64N(left)
 	default:
-		return left + 1 + w.rng.Int64N(amount)
+		return 1 + w.rng.Int64N(amount+1)
 	}
 }
 
