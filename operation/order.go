@@ -70,7 +70,14 @@ func (o *Operations) PlaceOrder(ctx context.Context, merchantAccount string, in 
 	}
 	flight := Request{MerchantAccount: merchantAccount, ID: in.SessionID}
 	return once(ctx, o, "placeOrder", flight.about(journal.JobReadSession, in.SessionID), func(ctx context.Context, try attempt) (effect[OrderAnswer], error) {
-		return o.placeOrder(ctx, account, in, try)
+		done, err := o.placeOrder(ctx, account, in, try)
+		var refusal *Refusal
+		if errors.As(err, &refusal) && refusal.reason == "SESSION_COMPLETED" { // its order may have been met meanwhile
+			if payment, again := o.paymentBy(ctx, account.Name, journal.KeySession, in.SessionID); again == nil && payment.OrderID != "" {
+				return effect[OrderAnswer]{answer: OrderAnswer{SessionID: in.SessionID, OrderID: payment.OrderID, RedirectURL: payment.RedirectURL}}, nil
+			}
+		}
+		return done, err
 	})
 }
 
@@ -183,17 +190,24 @@ func (o *Operations) elsewhere(ctx context.Context, payment journal.Payment) err
 	return refuse("SESSION_COMPLETED", message)
 }
 
-// astray tells a person that a session has an order, or may have one, that is not on record.
+// astray tells a person that a session has an order, or may have one, that is not on record, unless it has been met
+// meanwhile.
 func (o *Operations) astray(ctx context.Context, payment journal.Payment, message string) error {
 	if payment.ID == "" {
 		return nil
 	}
-	_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
-		EventID:         fmt.Sprintf("elsewhere:%s:%s", payment.MerchantAccount, payment.SessionID),
-		MerchantAccount: payment.MerchantAccount, Cause: journal.Reconciled, At: o.store.Now(), SessionID: payment.SessionID,
-		Attention: &journal.Attention{Reason: journal.Conflict, Message: message},
+	return o.store.Do(ctx, func(tx store.Tx) error {
+		now, err := o.journal.PaymentByIn(ctx, tx, payment.MerchantAccount, journal.KeySession, payment.SessionID)
+		if err != nil || now.OrderID != "" {
+			return err
+		}
+		_, err = o.journal.PaymentIn(ctx, tx, journal.PaymentFact{
+			EventID:         fmt.Sprintf("elsewhere:%s:%s", payment.MerchantAccount, payment.SessionID),
+			MerchantAccount: payment.MerchantAccount, Cause: journal.Reconciled, At: o.store.Now(), SessionID: payment.SessionID,
+			Attention: &journal.Attention{Reason: journal.Conflict, Message: message},
+		})
+		return err
 	})
-	return err
 }
 
 func placeRequest(in NewOrder, payment journal.Payment, s klarna.Session) klarna.PlaceOrderRequest {
