@@ -63,6 +63,7 @@ func init() {
 		{"caller extends the authorisation", 2, everyFault, theShop, false, extend},
 		{"caller reads the order", 3, reads, theShop, false, readOrder},
 		{"caller repeats a request", 12, everyFault, 0, false, retry},
+		{"caller repeats it a day later", 2, everyFault, 0, true, retryLate},
 		{"somebody else uses a request_id", 2, commitFaults, 0, false, intrude},
 		{"customer completes a checkout order", 2, nil, theShop, true, checkout},
 		{"caller acknowledges", 3, slices.Concat(calls, pointFaults), theShop, false, acknowledge},
@@ -166,6 +167,9 @@ func shrink(t *testing.T, base template, o options, w *world) (options, *world) 
 	return o, w
 }
 
+// allPairs is how many interleavings reach every pair of an action and a fault.
+const allPairs = 5000
+
 // tally sums up what was played.
 type tally struct {
 	mu     sync.Mutex
@@ -224,8 +228,8 @@ func (s *tally) report(t *testing.T, took time.Duration) {
 		fmt.Fprintf(&b, "\n%c %s", 'a'+i, f)
 	}
 	t.Logf("actions, and faults that met them:%s", b.String())
-	if len(missed) > 0 && s.played < 2000 {
-		t.Logf("%d pairs were not reached; 2000 interleavings and more have to reach all", len(missed))
+	if len(missed) > 0 && s.played < allPairs {
+		t.Logf("%d pairs were not reached; %d interleavings and more have to reach all", len(missed), allPairs)
 	} else if len(missed) > 0 {
 		t.Errorf("%d pairs were not reached: %s", len(missed), strings.Join(missed, ", "))
 	}

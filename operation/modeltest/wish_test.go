@@ -164,6 +164,19 @@ func retry(w *world) (string, func(context.Context)) {
 	return fmt.Sprintf("caller repeats at process %d: %s %s %s", p.n, x.op, x.id, x.about), func(ctx context.Context) { w.ask(ctx, p, x) }
 }
 
+// retryLate repeats what was not answered once Klarna has forgotten its key, and before the worker came to it.
+func retryLate(w *world) (string, func(context.Context)) {
+	list := slices.DeleteFunc(w.fresh(), func(x *wish) bool { return x.last != unknown && x.last != lost })
+	if len(list) == 0 {
+		return "", nil
+	}
+	x, p, d := list[w.rng.IntN(len(list))], w.process(), time.Duration(24*60+w.rng.IntN(600))*time.Minute
+	return fmt.Sprintf("%v pass, then the caller repeats at process %d: %s %s %s", d, p.n, x.op, x.id, x.about), func(ctx context.Context) {
+		w.advance(d)
+		w.ask(ctx, p, x)
+	}
+}
+
 // intrude asks for another caller's wish, or for something else under the same id.
 func intrude(w *world) (string, func(context.Context)) {
 	list := slices.DeleteFunc(w.fresh(), func(x *wish) bool { return !x.granted })
