@@ -130,7 +130,7 @@ func (f *follower) page(ctx context.Context, yield func(*Event, error) bool, upT
 	began := time.Now()
 	q := f.query
 	q.UpTo, q.Limit, q.Descending = upTo, min(*size, f.store.pageSize), false
-	page, err := f.store.Events(ctx, q)
+	page, err := f.store.events(ctx, q, false)
 	if err != nil {
 		return true, err
 	}
@@ -141,7 +141,6 @@ func (f *follower) page(ctx context.Context, yield func(*Event, error) bool, upT
 		if err := f.ended(ctx); err != nil {
 			return true, err
 		}
-		page[i].Raw = nil
 		f.query.After = page[i].Position
 		if !yield(&page[i], nil) {
 			return false, nil

@@ -282,7 +282,7 @@ func (s *Store) readOthers(ctx context.Context) error {
 func (s *Store) between(ctx context.Context, after, upTo Position) (events []Event, whole bool, err error) {
 	for _, stream := range streams {
 		q := Query{Stream: stream, After: after, UpTo: upTo, Limit: s.recent.limit.count + 1}
-		part, err := s.Events(ctx, q)
+		part, err := s.events(ctx, q, false)
 		if err != nil {
 			return nil, false, err
 		}

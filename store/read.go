@@ -18,13 +18,21 @@ func (s *Store) Head(ctx context.Context) (head, trimmed Position, err error) {
 }
 
 // Events returns matching events by position.
-func (s *Store) Events(ctx context.Context, q Query) ([]Event, error) {
+func (s *Store) Events(ctx context.Context, q Query) ([]Event, error) { return s.events(ctx, q, true) }
+
+// events is Events; without Raw it is not opened either.
+func (s *Store) events(ctx context.Context, q Query, withRaw bool) ([]Event, error) {
 	found, err := s.engine.Events(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	if err := openAll(found, s.keys.openEvent); err != nil {
-		return nil, fmt.Errorf("read events: %w", err)
+	for i := range found {
+		if !withRaw {
+			found[i].Raw = nil
+		}
+		if err := s.keys.openEvent(&found[i]); err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
+		}
 	}
 	return found, nil
 }
