@@ -155,6 +155,9 @@ func New(cfg Config) (*Server, error) {
 	gatewayv1.RegisterSettlementServiceServer(s.grpc, &settlementService{Server: s})
 	gatewayv1.RegisterWatchServiceServer(s.grpc, &watchService{Server: s})
 	gatewayv1.RegisterOperatorServiceServer(s.grpc, &operatorService{Server: s})
+	for name := range s.grpc.GetServiceInfo() { // each by its name; the empty name stands for all
+		s.health.SetServingStatus(name, healthv1.HealthCheckResponse_SERVING)
+	}
 	healthv1.RegisterHealthServer(s.grpc, s.health)
 	if cfg.Reflection {
 		reflection.Register(s.grpc)
