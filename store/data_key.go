@@ -50,7 +50,7 @@ func (k *Keyring) newDataKey(subject string) (dataKey, error) {
 	return key, err
 }
 
-// opened has the key in clear.
+// openDataKey opens a data key, once.
 func (k *Keyring) openDataKey(key *dataKey, subject string) (err error) {
 	if key.plain == nil {
 		key.plain, err = k.Open(key.sealed, "data_key", subject)
@@ -94,7 +94,7 @@ func dataCipher(key []byte) (cipher.AEAD, error) {
 
 func isDataSealed(sealed []byte) bool { return len(sealed) > 0 && sealed[0] == dataSealed }
 
-// sealSubject seals a body with the subject's key where an erasure is to take a part of it, and with the keyring else.
+// sealBody seals a body with the subject's key where an erasure is to take a part of it, and with the keyring else.
 func (k *Keyring) sealBody(body, lasting, key []byte, about ...string) (sealed, rest []byte, err error) {
 	if lasting == nil {
 		sealed, err = k.Seal(body, append([]string{"body"}, about...)...)

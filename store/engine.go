@@ -166,8 +166,8 @@ type Tx interface {
 	// DataKey returns the data key of a subject, which is not followed through merges. ErrNotFound if it has none.
 	DataKey(ctx context.Context, subject string) (DataKey, error)
 	// Erase destroys the data keys of a subject, following merges, and of all that were merged into it, and puts on
-	// record when; those that had none get none any more. It returns the subjects. ErrNotFound if it is unknown. Once
-	// the unit is committed no key is left anywhere that the engine has a say in, its write-ahead log included.
+	// record when; those that had none get none any more. It returns the subjects. ErrNotFound if it is unknown. Where
+	// the engine has a say in what the disk keeps of a key that is gone, nothing is left once the unit is committed.
 	Erase(ctx context.Context, subject string, at time.Time) ([]string, error)
 
 	// AddJob adds a job, or pulls a waiting one forward: see Job. ID, Attempt, LeasedUntil and LastError are ignored.
