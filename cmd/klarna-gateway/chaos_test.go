@@ -96,7 +96,7 @@ func newChaos(t *testing.T, f *fleet) *chaos {
 		l.sim = f.acquirer(l.name, &witness{next: f.posts, lane: l, answered: &c.answered, failed: &c.failed})
 		c.lanes = append(c.lanes, l)
 	}
-	c.till = newTill(t, f.shop(plainKlarna), f.living)
+	c.till = newTill(t, f.shop(slowToAnswer), f.living)
 	f.manAll()
 	for m := range f.members {
 		var watchers []*watcher

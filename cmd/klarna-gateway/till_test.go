@@ -2,6 +2,10 @@ package main
 
 import (
 	"context"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
 	"slices"
 	"sync"
 	"testing"
@@ -34,6 +38,26 @@ type till struct {
 // sale is an order of 5000 of which 2000 are captured and 700 refunded.
 type sale struct {
 	order, captured, refunded string // ids; "" until they are answered
+}
+
+// slowToAnswer is a Klarna that has done what it was asked a moment before it says so: whoever dies then does not know it.
+func slowToAnswer(klarna http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == http.MethodGet {
+			klarna.ServeHTTP(w, r)
+			return
+		}
+		answer := httptest.NewRecorder()
+		klarna.ServeHTTP(answer, r)
+		select {
+		case <-time.After(time.Duration(rand.IntN(60)) * time.Millisecond):
+		case <-r.Context().Done():
+			panic(http.ErrAbortHandler)
+		}
+		maps.Copy(w.Header(), answer.Header())
+		w.WriteHeader(answer.Code)
+		_, _ = w.Write(answer.Body.Bytes())
+	})
 }
 
 func newTill(t *testing.T, sim *klarnatest.Server, pick func() *process) *till {
