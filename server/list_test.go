@@ -50,7 +50,6 @@ func TestLists_OfPaymentsCrossPagesExactly(t *testing.T) {
 		"nothing":            {&gatewayv1.ListPaymentsRequest{MerchantReference: "SO-9"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			for size := range int32(5) {
 				c.req.PageSize = size
 				got := pages(t, size, func(token string) (names []string, next string) {
@@ -90,7 +89,6 @@ func TestLists_OfEventsCrossPagesExactly(t *testing.T) {
 		"of a reference":    {&gatewayv1.ListPaymentEventsRequest{MerchantReference: "SO-1"}, of1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			for size := range int32(4) {
 				c.req.PageSize = size
 				got := pages(t, size, func(token string) (names []string, next string) {
@@ -133,7 +131,6 @@ func TestLists_OfPartnersCrossPagesExactly(t *testing.T) {
 		"by reference": {&gatewayv1.ListPartnersRequest{PartnerAccountReference: "mrc-2"}, []string{"mrc-2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			for size := range int32(4) {
 				c.req.PageSize = size
 				got := pages(t, size, func(token string) (names []string, next string) {

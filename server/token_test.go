@@ -54,7 +54,6 @@ func TestTokens_ThatAreNotOfThisWatchAreRefused(t *testing.T) {
 		"of a snapshot ahead of it":   {cursors.token(place{Snapshot: true, UpTo: 4}), strange, "belongs to another log"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			s.on(t).refused(resumed(req, c.token), codes.InvalidArgument, http.StatusBadRequest, c.reason, map[string]string{"resume_token": c.rule})
 		})
 	}

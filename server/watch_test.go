@@ -127,7 +127,6 @@ func TestWatch_EveryTokenOfAStreamResumesWithExactlyTheRest(t *testing.T) {
 		"snapshot with an end": {From: fromStart(snapshot), SessionIds: []string{id("session SO-14")}, UntilFinal: true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
 			s := s.on(t)
 			whole := s.watchPayments(req).caughtUp()
 			if n := len(content(whole)); n == 0 && name != "of another account" {
