@@ -22,7 +22,6 @@ type networking struct {
 type deal struct {
 	request, transaction string
 	completed            bool // the customer agreed
-	untold               bool // a notification about it was lost for good
 }
 
 func (w *world) deal(fits func(*deal) bool) *deal {

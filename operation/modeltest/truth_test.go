@@ -54,7 +54,9 @@ func (e *exposure) sent(w *world, r *http.Request, body []byte) {
 	if e.seen == nil {
 		e.seen = map[string]bool{}
 	}
-	e.seen[key] = e.seen[key]
+	if !known {
+		e.seen[key] = false
+	}
 	e.mu.Unlock()
 	order := strings.Split(r.URL.Path, "/")[4]
 	i := slices.IndexFunc(w.sales, func(s *sale) bool { return s.order == order })

@@ -232,7 +232,7 @@ func (p *process) kill() {
 func (p *process) failpoint(at operation.Point, what string) {
 	kind := map[operation.Point]faultKind{operation.AfterAnswer: killAfterAnswer, operation.AfterCommit: killAfterCommit}[at]
 	if !p.dead.Load() && p.w.fault.meetsPoint(kind) {
-		p.w.reached(nil, kind)
+		p.w.reached(context.Background(), kind)
 		p.kill()
 	}
 }

@@ -11,7 +11,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"payments.internal/klarna-gateway/store"
@@ -88,14 +87,6 @@ func decodeKeys(column string) ([]store.Key, error) {
 		keys[i] = store.Key{Kind: p[0], Value: p[1]}
 	}
 	return keys, nil
-}
-
-// known turns the absence of a row into the store's word for it.
-func known(err error) error {
-	if errors.Is(err, pgx.ErrNoRows) {
-		return store.ErrNotFound
-	}
-	return err
 }
 
 // away marks the errors of a database that cannot be reached, has no room for us, or goes down.

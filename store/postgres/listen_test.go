@@ -155,10 +155,7 @@ func TestGather_PutsEventsTogether(t *testing.T) {
 			got = append(got, q.text)
 			continue
 		}
-		for _, id := range q.args[1].([]string) {
-			got = append(got, id)
-		}
-		got = append(got, "·")
+		got = append(append(got, q.args[1].([]string)...), "·")
 	}
 	want := []string{"1", "2", "·", "job", "3", "·", "merge", "4", "5", "·", "job"}
 	if len(got) != len(want) {
