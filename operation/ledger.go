@@ -83,7 +83,7 @@ func once[A any](ctx context.Context, o *Operations, operation string, req Reque
 	call func(ctx context.Context, try attempt) (effect[A], error),
 ) (answer A, err error) {
 	id := store.RequestID{MerchantAccount: req.MerchantAccount, Operation: operation, ID: req.ID}
-	for {
+	for waited := false; ; waited = true {
 		mine, other := o.board(id, req)
 		if other != nil {
 			if err := o.join(ctx, id, other, req); err != nil {
@@ -97,6 +97,8 @@ func once[A any](ctx context.Context, o *Operations, operation string, req Reque
 		}
 		o.land(id, mine, nil)
 		switch {
+		case err != nil && waited && ctx.Err() != nil:
+			return answer, inProgress() // as if the time had run out a moment earlier, while it waited
 		case err != nil:
 			return answer, err
 		case claim.refusal != nil:
@@ -137,6 +139,8 @@ func (o *Operations) join(ctx context.Context, id store.RequestID, other *flight
 	row, err := o.store.Request(ctx, id)
 	switch {
 	case errors.Is(err, store.ErrNotFound): // about to be recorded
+	case err != nil && ctx.Err() != nil:
+		return inProgress()
 	case err != nil:
 		return fmt.Errorf("read request: %w", err)
 	default:
@@ -278,10 +282,15 @@ func wait(ctx context.Context, landed <-chan struct{}) error {
 	case <-landed:
 		return nil
 	case <-ctx.Done():
-		return &Refusal{
-			reason: "REQUEST_IN_PROGRESS", message: "the same request is being worked on; repeat it with the same request_id",
-			retry: time.Second,
-		}
+		return inProgress()
+	}
+}
+
+// inProgress tells a caller whose time ran out while another one works on the same request.
+func inProgress() error {
+	return &Refusal{
+		reason: "REQUEST_IN_PROGRESS", message: "the same request is being worked on; repeat it with the same request_id",
+		retry: time.Second,
 	}
 }
 
