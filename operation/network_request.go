@@ -27,7 +27,7 @@ func (o *Operations) CreatePaymentRequest(ctx context.Context, req Request, part
 		}
 		if try.stale { // Klarna may have forgotten the key: what was told of the reference decides
 			payment, told, err := o.earlier(ctx, account.Name, partnerID, in.PaymentRequestReference, try.row.FirstSent)
-			if err != nil || told {
+			if err != nil || told && payment.Network.RequestID != "" {
 				done.answer, err = o.askedBefore(ctx, payment, err)
 				return done, err
 			} // else nobody has its address, and it can only run out: another one does no harm
@@ -71,7 +71,8 @@ func (o *Operations) earlier(ctx context.Context, merchantAccount, partnerID, re
 	if err != nil {
 		return payment, false, ignoreNotFound(err)
 	}
-	return payment, !payment.CreatedAt.Before(since.Add(-clockSkew)), nil
+	named := payment.Network.RequestID != "" || payment.Network.TransactionID != "" // else it is only our own doubt about it
+	return payment, named && !payment.CreatedAt.Before(since.Add(-clockSkew)), nil
 }
 
 // transactable refuses payments of a partner that may make none. Klarna: one that is partially operational may.

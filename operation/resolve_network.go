@@ -28,7 +28,7 @@ func (o *Operations) lookIntoNetwork(ctx context.Context, row store.Request) (wh
 	switch row.Operation {
 	case "createPaymentRequest":
 		payment, told, err := o.earlier(ctx, row.MerchantAccount, partnerID, id, row.FirstSent)
-		if err != nil || !told {
+		if err != nil || !told || payment.Network.RequestID == "" {
 			return o.late(row), nil, err // nobody has its address: another one does no harm
 		}
 		read, err := o.askedBefore(ctx, payment, nil)

@@ -121,3 +121,25 @@ func TestResolve_AnAuthorisationIsNotTakenForAnother(t *testing.T) {
 		}
 	}
 }
+
+// That a person was told of the doubt is no word of Klarna's on what is in doubt.
+func TestResolve_DoesNotTakeItsOwnDoubtForKlarnasWord(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	partner := w.Onboarded()
+	w.LoseAnswer("createPaymentRequest")
+	_, err := w.Operations.CreatePaymentRequest(t.Context(), AcquirerRequest("ask", "ask"), partner, "", Ask())
+	w.Unknown(err)
+	_, err = w.Journal.RecordPayment(t.Context(), journal.PaymentFact{
+		EventID: "doubt", MerchantAccount: Acquirer, Cause: journal.Clock, At: w.Store.Now(),
+		Attention: &journal.Attention{Reason: journal.OutcomeUnknown, Ref: "createPaymentRequest ask", Message: "not known"},
+		Network:   &journal.NetworkFacts{PartnerAccountID: partner, Network: journal.Network{TransactionReference: "ask"}},
+	})
+	w.Must(err)
+	resolve(w, time.Hour)
+	row, err := w.Store.Request(t.Context(), store.RequestID{MerchantAccount: Acquirer, Operation: "createPaymentRequest", ID: "ask"})
+	if err != nil || row.State != store.RequestUndone {
+		t.Errorf("the request is %s (%v)", row.State, err)
+	}
+	w.Attends(w.NetworkPayment(journal.KeyReference, "ask"))
+}

@@ -96,10 +96,14 @@ func (f *fault) next() faultKind {
 // arm picks what goes wrong in the next step; mostly nothing.
 func (w *world) arm(kinds []faultKind) {
 	w.fault = fault{}
-	if len(kinds) == 0 || !w.chance(w.rate) {
+	kind := w.options.fault
+	switch {
+	case w.acting == w.focus && kind != "" && w.chance(50):
+	case len(kinds) > 0 && w.chance(w.rate):
+		kind = kinds[w.rng.IntN(len(kinds))]
+	default:
 		return
 	}
-	kind := kinds[w.rng.IntN(len(kinds))]
 	after := max(w.rng.IntN(4)-1, 0) // the first one half of the time
 	w.fault = fault{mu: new(sync.Mutex), kind: kind, after: after, reads: kind == missing || w.chance(25)}
 	if slices.Contains(commitFaults, kind) {

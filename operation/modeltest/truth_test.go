@@ -39,7 +39,7 @@ func (w *world) check() {
 // exposure is what the gateway has sent for Klarna to move.
 type exposure struct {
 	mu   sync.Mutex
-	seen map[string]bool // by key; true once it was done
+	seen map[string]bool // by key; true once Klarna has decided
 }
 
 // sent looks, when a capture or refund leaves, whether there is enough for it even if all that is on its way arrives.
@@ -78,7 +78,7 @@ func (e *exposure) sent(w *world, r *http.Request, body []byte) {
 	}
 }
 
-// done says that Klarna has made the movement: the same again moves nothing.
+// done says that Klarna has decided on the movement: the same again moves nothing.
 func (e *exposure) done(r *http.Request) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -134,7 +134,7 @@ func (l wire) under(what faultKind, r *http.Request, body []byte) (*http.Respons
 	if err != nil {
 		return nil, err
 	}
-	if res.StatusCode < 300 {
+	if res.StatusCode < 300 || res.StatusCode == http.StatusForbidden { // Klarna gives its first word to every repeat under the key
 		w.exposed.done(r)
 	}
 	switch what {
@@ -192,7 +192,7 @@ func (w *world) arrive(i int) {
 	w.late = append(w.late[:i:i], w.late[i+1:]...)
 	status := 0
 	if res, err := w.call(l.r, l.body); err == nil {
-		if status = res.StatusCode; status < 300 {
+		if status = res.StatusCode; status < 300 || status == http.StatusForbidden {
 			w.exposed.done(l.r)
 		}
 	}
