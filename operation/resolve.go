@@ -236,10 +236,16 @@ func (o *Operations) doubt(ctx context.Context, row store.Request) error {
 		return nil
 	}
 	message := fmt.Sprintf("it is not known whether %s under request_id %s was done at Klarna", row.Operation, row.ID)
-	_, err := o.journal.RecordPayment(ctx, o.aboutRequest(row, "doubt", journal.PaymentFact{
+	fact := o.aboutRequest(row, "doubt", journal.PaymentFact{
 		Cause: journal.Clock, Attention: &journal.Attention{Reason: journal.OutcomeUnknown, Ref: resolveKey(row), Message: message},
-	}))
-	return err
+	})
+	return o.store.Do(ctx, func(tx store.Tx) error {
+		if now, err := tx.Request(ctx, row.RequestID); err != nil || now.State != store.RequestOpen { // it is known by now
+			return ignoreNotFound(err)
+		}
+		_, err := o.journal.PaymentIn(ctx, tx, fact)
+		return err
+	})
 }
 
 // assure ends that matter once it is known.
