@@ -349,8 +349,8 @@ func TestOperator_ActsAndListsOverREST(t *testing.T) {
 		t.Errorf("ended: %v", &ended)
 	}
 	var jobs gatewayv1.ListJobsResponse
-	s.readREST("/v1/jobs?kind=read_order&limit=1", &jobs)
-	if len(jobs.GetJobs()) != 1 || jobs.GetJobs()[0].GetKey() != id("order SO-2") || jobs.GetJobs()[0].GetDueTime() == nil {
+	s.readREST("/v1/jobs?kind=read_order", &jobs)
+	if !slices.ContainsFunc(jobs.GetJobs(), func(j *gatewayv1.Job) bool { return j.GetKey() == id("order SO-2") && j.GetDueTime() != nil }) {
 		t.Errorf("jobs: %v", &jobs)
 	}
 	for _, path := range []string{"/v1/events?position=1", "/v1/events/" + list.GetItems()[0].GetCauseEventId(), "/v1/quarantine"} {

@@ -26,7 +26,6 @@ type Server struct {
 	as    *syscall.SysProcAttr
 	cmd   *exec.Cmd
 	ended chan struct{}
-	fate  chan struct{} // closed to let go of the thread that the server's life hangs on
 }
 
 // start makes a server and starts it. Its settings are quick instead of safe, unless args say otherwise.
@@ -93,32 +92,33 @@ func (s *Server) program(name string, args ...string) *exec.Cmd {
 
 // Start starts a server that was stopped, on the same data and the same port.
 func (s *Server) Start() error {
-	s.cmd = s.program("postgres", append(s.args, "-p", strconv.Itoa(s.port))...)
+	cmd := s.program("postgres", append(s.args, "-p", strconv.Itoa(s.port))...)
 	log, err := os.OpenFile(filepath.Join(s.dir, "log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
 	defer log.Close()
-	s.cmd.Stdout, s.cmd.Stderr = log, log
-	s.ended, s.fate = make(chan struct{}), make(chan struct{})
-	started := make(chan error)
+	cmd.Stdout, cmd.Stderr = log, log
+	ended, started := make(chan struct{}), make(chan error)
+	fate := make(chan struct{}) // closed to let go of the thread that the server's life hangs on
+	s.cmd, s.ended = cmd, ended
 	go func() { // the server gets Pdeathsig when the thread that started it ends
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
-		err := s.cmd.Start()
+		err := cmd.Start()
 		started <- err
 		if err == nil {
-			<-s.fate
+			<-fate
 		}
 	}()
 	if err := <-started; err != nil {
-		close(s.ended)
+		close(ended)
 		return err
 	}
 	go func() {
-		_ = s.cmd.Wait()
-		close(s.fate)
-		close(s.ended)
+		_ = cmd.Wait()
+		close(fate)
+		close(ended)
 	}()
 	return s.ready()
 }
