@@ -135,7 +135,7 @@ func (o *Operations) placing(ctx context.Context, try attempt, in NewOrder, paym
 		if err := json.Unmarshal(try.row.Answer, &p); err != nil {
 			return p, fmt.Errorf("decode what was sent: %w", err)
 		}
-		if completed || p.Token == token {
+		if completed || p.Token == token || p.Token == session.AuthorizationToken { // a caller with an older one may have come late
 			return p, in.expects(p.Order.OrderAmount, p.Order.PurchaseCurrency)
 		}
 	}

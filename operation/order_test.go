@@ -258,6 +258,24 @@ func TestPlaceOrder_ANewAuthorisationReplacesOneThatNeverArrived(t *testing.T) {
 	}
 }
 
+// A browser comes back with an authorisation that a newer one has replaced, while the order of the newer one may be on its
+// way: what was sent is not forgotten over it.
+func TestPlaceOrder_AnOlderAuthorisationDoesNotTakeThePlaceOfOneInDoubt(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	session := w.Session(journal.OrderByCaller)
+	older := w.Authorize(session)
+	w.Authorize(session)
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Cut: true})
+	_, err := w.Operations.CreateOrder(t.Context(), Request("o-1", "x"), operation.NewOrder{SessionID: session})
+	w.Unknown(err)
+	made, err := w.Operations.CreateOrder(t.Context(), Request("o-2", "y"), operation.NewOrder{SessionID: session, Token: older})
+	w.Must(err)
+	if payment := w.Payment(journal.KeySession, session); payment.OrderID != made.OrderID || len(w.Klarna.Orders()) != 1 {
+		t.Errorf("order %q is on record, %v at Klarna", payment.OrderID, w.Klarna.Orders())
+	}
+}
+
 func TestPlaceOrder_WhatKlarnaDidNotTakeLeavesNoTrace(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
