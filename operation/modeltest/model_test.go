@@ -180,7 +180,7 @@ func shrink(t *testing.T, base template, o options, w *world) (options, *world) 
 }
 
 // allPairs is how many interleavings reach every pair of an action and a fault.
-const allPairs = 10_000
+const allPairs = 30_000
 
 // tally sums up what was played.
 type tally struct {
