@@ -65,6 +65,7 @@ type stack struct {
 	journal    *journal.Journal
 	operations *operation.Operations
 	door       *webhook.Receiver
+	stopWork   func() // ends the worker, and waits until what it has in hand is done
 	logs       *logs
 }
 
@@ -112,7 +113,9 @@ func start(t *testing.T, change func(*Config)) *stack {
 	hook.StartTLS()
 	t.Cleanup(hook.Close)
 	at := hook.URL + "/klarna/"
+	began := time.Now()
 	s.klarna = klarnatest.New(klarnatest.Config{
+		Now:      func() time.Time { return began }, // time stands still but for Advance, however slow the machine is
 		Username: "PK00000_test", Password: password, APIKey: "klarna_test_api_key",
 		PaymentStatusURL: at + "payment-status/" + shop, PaymentStatusKey: statusKey,
 		NetworkURL: at + "network", NetworkKeyID: networkKeyID, NetworkKey: networkKey,
@@ -179,13 +182,14 @@ func (s *stack) openStore(log *slog.Logger) {
 	s.t.Cleanup(s.store.Close)
 }
 
-// work runs the worker pool.
+// work runs the worker pool, until stopWork or the end.
 func (s *stack) work(log *slog.Logger) {
 	pool := worker.New(worker.Config{Journal: s.journal, Operations: s.operations, Poll: 10 * time.Millisecond, Logger: log})
 	ctx, stop := context.WithCancel(context.Background())
 	var running sync.WaitGroup
 	running.Go(func() { _ = pool.Run(ctx) })
-	s.t.Cleanup(func() { stop(); running.Wait() })
+	s.stopWork = func() { stop(); running.Wait() }
+	s.t.Cleanup(s.stopWork)
 }
 
 // serve runs a server over the stack's store; there may be several.

@@ -116,6 +116,7 @@ func TestParts_WaitUntilTheAccountIsOperational(t *testing.T) {
 	}
 	s.refused(partWrites["CreateBrand"].req(past), codes.FailedPrecondition, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_ACCOUNT_NOT_OPERATIONAL, nil)
 	must(t, s.klarna.Operational(p.id))
+	s.klarna.Advance(time.Second)
 	must(t, s.klarna.DisableAccount(p.id))
 	s.atKlarna(p.id)
 	s.refused(partWrites["EnablePaymentProduct"].req(p), codes.FailedPrecondition, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_ACCOUNT_DISABLED, nil)
