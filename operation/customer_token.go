@@ -122,7 +122,7 @@ func (o *Operations) ChargeCustomerToken(ctx context.Context, req Request, token
 // recordOrder records a fact that brought an order, and has the order read if there is more to know than the fact tells.
 func (o *Operations) recordOrder(read bool, fact journal.PaymentFact) func(context.Context, store.Tx) error {
 	return func(ctx context.Context, tx store.Tx) error {
-		if _, err := o.journal.PaymentIn(ctx, tx, fact); err != nil || !read {
+		if err := o.recordPayment(fact)(ctx, tx); err != nil || !read {
 			return err
 		}
 		return tx.AddJob(ctx, store.Job{

@@ -11,6 +11,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/store"
 )
@@ -24,6 +25,9 @@ type Request struct {
 	// Fields are the parts of the content by their path, in a canonical form: they name what differs in a repeat that is
 	// none. Digests of them are kept.
 	Fields map[string][]byte
+	// Payment, if it is not nil, is set to the payment that the request was about, as the commit of the answer left it. It
+	// stays as it was where there is no such commit: for a repeat, and for what is no payment's.
+	Payment *journal.PaymentRecord
 
 	trace string // set by about
 	// with goes into the commit that puts the request on record: what has to be durable before Klarna is called, and is
@@ -246,12 +250,14 @@ func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *fl
 	}
 	row := *try.row
 	row.State, row.Answer, row.LeasedUntil = store.RequestDone, encoded, time.Time{}
+	var payment journal.PaymentRecord
+	recording := context.WithValue(ctx, paymentKey{}, &payment)
 	err = o.store.Do(ctx, func(tx store.Tx) error {
 		if err := tx.PutRequest(ctx, row); err != nil {
 			return fmt.Errorf("record answer: %w", err)
 		}
 		if done.record != nil {
-			if err := done.record(ctx, tx); err != nil {
+			if err := done.record(recording, tx); err != nil {
 				return err
 			}
 		}
@@ -262,8 +268,14 @@ func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *fl
 		return answer, fmt.Errorf("%w: record %s: %w", klarna.ErrOutcomeUnknown, row.Operation, err)
 	}
 	o.failpoint(AfterCommit, id.Operation)
+	if mine.req.Payment != nil && payment.Payment.ID != "" {
+		*mine.req.Payment = payment
+	}
 	return done.answer, nil
 }
+
+// paymentKey is where recordPayment leaves what it recorded, for the answer.
+type paymentKey struct{}
 
 // sending puts on record what is about to be sent, where a repeat has to be the very same. It stands in the place of
 // the answer until there is one, or until the call clears it because nothing came of it.

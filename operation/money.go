@@ -111,6 +111,7 @@ type movable struct {
 	key, id    string // its key in the log
 	job, about string // the reading that shows what became of it
 	known      func(context.Context, Account) (journal.Payment, error)
+	is         func(journal.Payment) bool // what is on record under the key is what is asked for, with what has to be known of it
 	read       func(context.Context, Account) error
 	identify   func(*journal.PaymentFact)
 	mayBeShort func(*klarna.Error) bool // Klarna's refusal may mean that there is not enough
@@ -120,6 +121,7 @@ func (o *Operations) ofOrder(id string) movable {
 	return movable{
 		api: RegionalAPI, key: journal.KeyOrder, id: id, job: journal.JobReadOrder, about: id,
 		known: func(ctx context.Context, account Account) (journal.Payment, error) { return o.known(ctx, account, id) },
+		is:    func(p journal.Payment) bool { return p.Currency != "" },
 		read: func(ctx context.Context, account Account) error {
 			_, err := o.Order(ctx, account.Name, id, journal.Reconciled)
 			return err
@@ -138,6 +140,7 @@ func (o *Operations) ofTransaction(partnerID, id string) movable {
 		known: func(ctx context.Context, account Account) (journal.Payment, error) {
 			return o.knownTransaction(ctx, account, partnerID, id)
 		},
+		is: func(p journal.Payment) bool { return p.Currency != "" && ofPartner(p, partnerID) },
 		read: func(ctx context.Context, account Account) error {
 			_, err := o.Transaction(ctx, account.Name, partnerID, id)
 			return err
@@ -156,11 +159,15 @@ func (o *Operations) move(ctx context.Context, req Request, m movement) (Movemen
 	if err != nil {
 		return MovementAnswer{}, err
 	}
-	d := o.draft(account, m)
+	var drawn journal.Payment // as the commit that drew on it saw it
+	d := o.draft(account, m, &drawn)
 	req = req.about(m.of.job, m.of.about)
 	req.with = o.drawFirst(d)
 	return once(ctx, o, m.operation, req, func(ctx context.Context, try attempt) (done effect[MovementAnswer], err error) {
-		payment, err := m.of.known(ctx, account)
+		payment := drawn
+		if !*try.drew || !m.of.is(payment) {
+			payment, err = m.of.known(ctx, account)
+		}
 		read := func() error { return m.of.read(ctx, account) }
 		if err == nil && (try.stale || payment.Read == nil && payment.OrderAmount == 0) {
 			err = read() // Klarna may have forgotten the key, or we do not know how much there is: what Klarna shows decides
@@ -181,8 +188,8 @@ func (o *Operations) move(ctx context.Context, req Request, m movement) (Movemen
 	})
 }
 
-// draft is the money that the movement needs.
-func (o *Operations) draft(account Account, m movement) draft {
+// draft is the money that the movement needs. The payment that it was drawn on is told.
+func (o *Operations) draft(account Account, m movement, drawn *journal.Payment) draft {
 	return draft{
 		fund:      store.Fund{MerchantAccount: account.Name, Kind: m.fund, Key: m.of.id},
 		reference: m.reference, amount: m.amount, currency: m.currency, short: m.short,
@@ -192,6 +199,7 @@ func (o *Operations) draft(account Account, m movement) draft {
 			if err == nil && payment.Currency != m.currency {
 				err = wrongCurrency(payment)
 			}
+			*drawn = payment
 			return m.balance(payment), err
 		},
 	}

@@ -108,10 +108,14 @@ func (o *Operations) PaymentRequest(ctx context.Context, merchantAccount, partne
 // paymentOf is a partner's payment as it is on record. That of another one is as good as none.
 func (o *Operations) paymentOf(ctx context.Context, merchantAccount, partnerID, kind, value string) (journal.Payment, error) {
 	payment, err := o.paymentBy(ctx, merchantAccount, kind, value)
-	if err == nil && (payment.Network == nil || payment.PartnerAccountID != partnerID) {
+	if err == nil && !ofPartner(payment, partnerID) {
 		return journal.Payment{}, fmt.Errorf("%s of the partner: %w", kind, store.ErrNotFound)
 	}
 	return payment, err
+}
+
+func ofPartner(p journal.Payment, partnerID string) bool {
+	return p.Network != nil && p.PartnerAccountID == partnerID
 }
 
 // reading is the event id of what was read: the same answer to the same question is recorded once.

@@ -310,7 +310,10 @@ func sessionFact(merchantAccount, sessionID string, s klarna.Session, expires ti
 
 func (o *Operations) recordPayment(fact journal.PaymentFact) func(context.Context, store.Tx) error {
 	return func(ctx context.Context, tx store.Tx) error {
-		_, err := o.journal.PaymentIn(ctx, tx, fact)
+		recorded, err := o.journal.PaymentIn(ctx, tx, fact)
+		if into, wanted := ctx.Value(paymentKey{}).(*journal.PaymentRecord); wanted {
+			*into = recorded
+		}
 		return err
 	}
 }

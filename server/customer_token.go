@@ -47,7 +47,7 @@ func (s *paymentService) ChargeCustomerToken(ctx context.Context, req *gatewayv1
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyOrder, made.OrderID)
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, made.OrderID)
 	return &gatewayv1.ChargeCustomerTokenResponse{OrderId: made.OrderID, RedirectUrl: made.RedirectURL, Payment: payment}, err
 }
 

@@ -41,7 +41,7 @@ func (s *networkPaymentService) CreatePaymentRequest(ctx context.Context, req *g
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyRequest, made.PaymentRequestID)
+	payment, err := s.paymentAfter(ctx, what, journal.KeyRequest, made.PaymentRequestID)
 	return &gatewayv1.CreatePaymentRequestResponse{PaymentRequest: paymentRequestFromKlarna(req.GetPartnerAccountId(), made), Payment: payment}, err
 }
 
@@ -69,7 +69,7 @@ func (s *networkPaymentService) UpdatePaymentRequest(ctx context.Context, req *g
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyRequest, req.GetPaymentRequestId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyRequest, req.GetPaymentRequestId())
 	return &gatewayv1.UpdatePaymentRequestResponse{PaymentRequest: paymentRequestFromKlarna(req.GetPartnerAccountId(), made), Payment: payment}, err
 }
 
@@ -81,7 +81,7 @@ func (s *networkPaymentService) CancelPaymentRequest(ctx context.Context, req *g
 	if err := s.operations.CancelPaymentRequest(ctx, what, req.GetPartnerAccountId(), req.GetPaymentRequestId()); err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyRequest, req.GetPaymentRequestId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyRequest, req.GetPaymentRequestId())
 	return &gatewayv1.CancelPaymentRequestResponse{Payment: payment}, err
 }
 
@@ -100,9 +100,9 @@ func (s *networkPaymentService) AuthorizePayment(ctx context.Context, req *gatew
 	res := authorizationFromKlarna(req.GetPartnerAccountId(), made)
 	switch {
 	case made.Transaction != nil:
-		res.Payment, err = s.payment(ctx, what.MerchantAccount, journal.KeyTransaction, made.Transaction.PaymentTransactionID)
+		res.Payment, err = s.paymentAfter(ctx, what, journal.KeyTransaction, made.Transaction.PaymentTransactionID)
 	case made.RequestID != "":
-		res.Payment, err = s.payment(ctx, what.MerchantAccount, journal.KeyRequest, made.RequestID)
+		res.Payment, err = s.paymentAfter(ctx, what, journal.KeyRequest, made.RequestID)
 	}
 	return res, err
 }
@@ -120,7 +120,7 @@ func (s *networkPaymentService) CancelPaymentToken(ctx context.Context, req *gat
 	if token != "" {
 		key, value = journal.KeyToken, journal.TokenKey(token)
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, key, value)
+	payment, err := s.paymentAfter(ctx, what, key, value)
 	if token != "" && errors.Is(err, store.ErrNotFound) {
 		err = nil
 	}

@@ -28,7 +28,7 @@ func (s *orderService) CreateOrder(ctx context.Context, req *gatewayv1.CreateOrd
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, account, journal.KeyOrder, made.OrderID)
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, made.OrderID)
 	return &gatewayv1.CreateOrderResponse{OrderId: made.OrderID, RedirectUrl: made.RedirectURL, Payment: payment}, err
 }
 
@@ -57,7 +57,7 @@ func (s *orderService) AcknowledgeOrder(ctx context.Context, req *gatewayv1.Ackn
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, req.GetOrderId())
 	return &gatewayv1.AcknowledgeOrderResponse{Confirmed: confirmed, Payment: payment}, err
 }
 
@@ -73,7 +73,7 @@ func (s *orderService) CancelOrder(ctx context.Context, req *gatewayv1.CancelOrd
 	if err := s.operations.CancelOrder(ctx, what, req.GetOrderId()); err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, req.GetOrderId())
 	return &gatewayv1.CancelOrderResponse{Payment: payment}, err
 }
 
@@ -93,7 +93,7 @@ func (s *orderService) CaptureOrder(ctx context.Context, req *gatewayv1.CaptureO
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, req.GetOrderId())
 	return &gatewayv1.CaptureOrderResponse{Capture: captureMade(made, req), Payment: payment}, err
 }
 
@@ -113,6 +113,6 @@ func (s *orderService) RefundOrder(ctx context.Context, req *gatewayv1.RefundOrd
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, req.GetOrderId())
 	return &gatewayv1.RefundOrderResponse{Refund: refundMade(made, req), Payment: payment}, err
 }

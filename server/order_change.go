@@ -21,7 +21,7 @@ func (s *orderService) UpdateAuthorization(ctx context.Context, req *gatewayv1.U
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyOrder, req.GetOrderId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, req.GetOrderId())
 	return &gatewayv1.UpdateAuthorizationResponse{Payment: payment}, err
 }
 
@@ -41,7 +41,7 @@ func (s *orderService) ExtendAuthorization(ctx context.Context, req *gatewayv1.E
 	if err := s.operations.ExtendAuthorization(ctx, what, req.GetOrderId()); err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyOrder, req.GetOrderId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, req.GetOrderId())
 	return &gatewayv1.ExtendAuthorizationResponse{Payment: payment}, err
 }
 
@@ -53,7 +53,7 @@ func (s *orderService) ReleaseRemainingAuthorization(ctx context.Context, req *g
 	if err := s.operations.ReleaseRemainingAuthorization(ctx, what, req.GetOrderId()); err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyOrder, req.GetOrderId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, req.GetOrderId())
 	return &gatewayv1.ReleaseRemainingAuthorizationResponse{Payment: payment}, err
 }
 
@@ -65,7 +65,7 @@ func (s *orderService) UpdateMerchantReferences(ctx context.Context, req *gatewa
 	if err := s.operations.UpdateMerchantReferences(ctx, what, req.GetOrderId(), referencesToKlarna(req)); err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyOrder, req.GetOrderId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, req.GetOrderId())
 	return &gatewayv1.UpdateMerchantReferencesResponse{Payment: payment}, err
 }
 

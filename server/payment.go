@@ -39,7 +39,7 @@ func (s *paymentService) CreatePaymentSession(ctx context.Context, req *gatewayv
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, account, journal.KeySession, made.Session.SessionID)
+	payment, err := s.paymentAfter(ctx, what, journal.KeySession, made.Session.SessionID)
 	return &gatewayv1.CreatePaymentSessionResponse{Session: sessionFromKlarna(made.Session), Payment: payment, OrphanPossible: made.Orphan}, err
 }
 
@@ -58,7 +58,7 @@ func (s *paymentService) UpdatePaymentSession(ctx context.Context, req *gatewayv
 	if err := s.operations.UpdateSession(ctx, what, req.GetSessionId(), sessionUpdateToKlarna(req)); err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, account, journal.KeySession, req.GetSessionId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeySession, req.GetSessionId())
 	return &gatewayv1.UpdatePaymentSessionResponse{Payment: payment}, err
 }
 
@@ -87,7 +87,7 @@ func (s *paymentService) CancelAuthorization(ctx context.Context, req *gatewayv1
 	if err := s.operations.CancelAuthorization(ctx, what, req.GetSessionId(), req.GetAuthorizationToken()); err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, account, journal.KeySession, req.GetSessionId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeySession, req.GetSessionId())
 	return &gatewayv1.CancelAuthorizationResponse{Payment: payment}, err
 }
 
@@ -283,6 +283,15 @@ func paymentStatusOf(ev *store.Event) gatewayv1.PaymentStatus {
 		}
 		return paymentStatusFromWord(entry.Payment.Status)
 	}).(gatewayv1.PaymentStatus)
+}
+
+// paymentAfter is the payment that a write was about: as its own commit left it, or as it is on record where there was
+// none, as for a repeat.
+func (s *Server) paymentAfter(ctx context.Context, what operation.Request, kind, value string) (*gatewayv1.Payment, error) {
+	if recorded := what.Payment; recorded.Payment.ID != "" {
+		return paymentFromJournal(recorded.Payment, recorded.Position), nil
+	}
+	return s.payment(ctx, what.MerchantAccount, kind, value)
 }
 
 // payment is a payment as it is on record.

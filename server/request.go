@@ -11,6 +11,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/operation"
 )
 
@@ -35,7 +36,7 @@ func once(ctx context.Context, merchantAccount string, req mutation) (operation.
 	}
 	return operation.Request{
 		MerchantAccount: merchantAccount, ID: strings.ToLower(req.GetRequestId()), Caller: callerOf(ctx).Name, Content: encoded,
-		Fields: fieldsOf(m),
+		Fields: fieldsOf(m), Payment: new(journal.PaymentRecord),
 	}, nil
 }
 

@@ -32,7 +32,7 @@ func (s *networkPaymentService) UpdateTransaction(ctx context.Context, req *gate
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyTransaction, req.GetPaymentTransactionId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyTransaction, req.GetPaymentTransactionId())
 	return &gatewayv1.UpdateTransactionResponse{Payment: payment}, err
 }
 
@@ -45,7 +45,7 @@ func (s *networkPaymentService) CaptureTransaction(ctx context.Context, req *gat
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyTransaction, req.GetPaymentTransactionId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyTransaction, req.GetPaymentTransactionId())
 	return &gatewayv1.CaptureTransactionResponse{Payment: payment, Capture: &gatewayv1.TransactionCapture{
 		PaymentCaptureId: made.ID, PaymentCaptureReference: made.Made.Reference, PaymentTransactionId: req.GetPaymentTransactionId(),
 		Amount: moneyOf(made.Made.Amount, made.Currency), CaptureTime: timestampOf(made.Made.At),
@@ -62,7 +62,7 @@ func (s *networkPaymentService) RefundTransaction(ctx context.Context, req *gate
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyTransaction, req.GetPaymentTransactionId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyTransaction, req.GetPaymentTransactionId())
 	return &gatewayv1.RefundTransactionResponse{Payment: payment, Refund: &gatewayv1.TransactionRefund{
 		PaymentRefundId: made.ID, PaymentRefundReference: made.Made.Reference, PaymentTransactionId: req.GetPaymentTransactionId(),
 		PaymentCaptureId: req.GetPaymentCaptureId(), Amount: moneyOf(made.Made.Amount, made.Currency), RefundTime: timestampOf(made.Made.At),
@@ -77,7 +77,7 @@ func (s *networkPaymentService) VoidTransaction(ctx context.Context, req *gatewa
 	if err := s.operations.VoidTransaction(ctx, what, req.GetPartnerAccountId(), req.GetPaymentTransactionId()); err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyTransaction, req.GetPaymentTransactionId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyTransaction, req.GetPaymentTransactionId())
 	return &gatewayv1.VoidTransactionResponse{Payment: payment}, err
 }
 
@@ -90,7 +90,7 @@ func (s *networkPaymentService) ExtendTransaction(ctx context.Context, req *gate
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.payment(ctx, what.MerchantAccount, journal.KeyTransaction, req.GetPaymentTransactionId())
+	payment, err := s.paymentAfter(ctx, what, journal.KeyTransaction, req.GetPaymentTransactionId())
 	return &gatewayv1.ExtendTransactionResponse{Payment: payment}, err
 }
 
