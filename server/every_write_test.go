@@ -214,3 +214,34 @@ func TestWrites_AreAllTried(t *testing.T) {
 		}
 	}
 }
+
+// TestWrites_AnswerWithThePaymentAsTheirCommitLeftIt compares the payment in each answer with the log's event at its
+// position, and that with the newest event that a call has caused.
+func TestWrites_AnswerWithThePaymentAsTheirCommitLeftIt(t *testing.T) {
+	t.Parallel()
+	for name, w := range writes() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, nil)
+			res, st := s.overGRPC(w.req(s))
+			must(t, st.Err())
+			answer, has := res.(interface{ GetPayment() *gatewayv1.Payment })
+			if !has || answer.GetPayment() == nil {
+				return
+			}
+			payment := answer.GetPayment()
+			log, err := s.payments.ListPaymentEvents(t.Context(), &gatewayv1.ListPaymentEventsRequest{
+				MerchantAccount: payment.GetMerchantAccount(), PaymentId: payment.GetPaymentId(), PageSize: 100,
+			})
+			must(t, err)
+			for _, ev := range log.GetEvents() {
+				switch diff := cmp.Diff(ev.GetPayment(), payment, protocmp.Transform()); {
+				case ev.GetPosition() == payment.GetPosition() && diff != "":
+					t.Errorf("the answer differs from the log: %s", diff)
+				case ev.GetPosition() > payment.GetPosition() && ev.GetCause() == gatewayv1.EventCause_EVENT_CAUSE_CALL:
+					t.Errorf("answered with position %d, though the call has caused %s at %d", payment.GetPosition(), ev.GetKind(), ev.GetPosition())
+				}
+			}
+		})
+	}
+}

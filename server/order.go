@@ -57,7 +57,7 @@ func (s *orderService) AcknowledgeOrder(ctx context.Context, req *gatewayv1.Ackn
 	if err != nil {
 		return nil, err
 	}
-	payment, err := s.paymentAfter(ctx, what, journal.KeyOrder, req.GetOrderId())
+	payment, err := s.payment(ctx, account, journal.KeyOrder, req.GetOrderId()) // the confirmation is a commit of its own
 	return &gatewayv1.AcknowledgeOrderResponse{Confirmed: confirmed, Payment: payment}, err
 }
 
