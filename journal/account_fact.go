@@ -9,8 +9,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/google/uuid"
-
 	"payments.internal/klarna-gateway/store"
 )
 
@@ -104,7 +102,7 @@ func (j *Journal) AccountIn(ctx context.Context, tx store.Tx, fact AccountFact) 
 	if err != nil {
 		return rec, fmt.Errorf("find account: %w", err)
 	}
-	before := Account{ID: uuid.NewString(), MerchantAccount: fact.MerchantAccount, CreatedAt: j.store.Now()}
+	before := Account{ID: newID(), MerchantAccount: fact.MerchantAccount, CreatedAt: j.store.Now()}
 	if subject.Body != nil {
 		entry, err := DecodeAccountEntry(subject.Body)
 		if err != nil {
@@ -146,7 +144,7 @@ func (j *Journal) appendAccount(ctx context.Context, tx store.Tx, subject store.
 	}
 	rec.Account = after
 	rec.Position, err = tx.Append(ctx, store.Event{
-		ID: fact.EventID, Stream: store.Accounts, MerchantAccount: fact.MerchantAccount, Subject: after.ID,
+		ID: fact.EventID, Stream: store.Accounts, MerchantAccount: fact.MerchantAccount, Subject: after.ID, New: subject.ID == "",
 		Kind: string(rec.Kind), Cause: string(fact.Cause), State: after.State, PreviousState: subject.State,
 		Superseded: rec.Outcome == Superseded, OccurredAt: fact.At, Keys: after.keys(), Body: body, Lasting: lasting, Raw: fact.Raw,
 		TraceParent: fact.TraceParent,

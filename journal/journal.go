@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/google/uuid"
+
 	"payments.internal/klarna-gateway/store"
 )
 
@@ -117,6 +119,10 @@ func (j *Journal) Store() *store.Store { return j.store }
 
 // Policy is what a merchant account wants to follow from facts.
 func (j *Journal) Policy(merchantAccount string) Policy { return j.policy(merchantAccount) }
+
+// newID is the id of a new subject. It begins with the time, so that in an engine's indexes what is new stands side by side,
+// however long the log.
+func newID() string { return uuid.Must(uuid.NewV7()).String() }
 
 // seen tells whether the fact with this id was recorded before: "" if not, else Duplicate or Mismatch. A mismatch is
 // quarantined on the spot.

@@ -10,8 +10,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/google/uuid"
-
 	"payments.internal/klarna-gateway/store"
 )
 
@@ -213,7 +211,7 @@ func (j *Journal) PaymentIn(ctx context.Context, tx store.Tx, fact PaymentFact) 
 			return rec, err
 		}
 	} else {
-		entry.Payment = Payment{ID: uuid.NewString(), MerchantAccount: fact.MerchantAccount, CreatedAt: j.store.Now()}
+		entry.Payment = Payment{ID: newID(), MerchantAccount: fact.MerchantAccount, CreatedAt: j.store.Now()}
 	}
 	if !merged {
 		entry.PreviousStatus = entry.Payment.Status
@@ -263,7 +261,7 @@ func (j *Journal) appendPayment(ctx context.Context, tx store.Tx, subject store.
 	}
 	rec.Payment = after
 	rec.Position, err = tx.Append(ctx, store.Event{
-		ID: fact.EventID, Stream: store.Payments, MerchantAccount: fact.MerchantAccount, Subject: after.ID,
+		ID: fact.EventID, Stream: store.Payments, MerchantAccount: fact.MerchantAccount, Subject: after.ID, New: subject.ID == "",
 		Kind: string(rec.Kind), Cause: string(fact.Cause), State: string(after.State), PreviousState: subject.State,
 		Superseded: rec.Outcome == Superseded, OccurredAt: fact.At, Keys: after.keys(), Body: body, Lasting: lasting, Raw: fact.Raw,
 		TraceParent: fact.TraceParent,

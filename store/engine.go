@@ -30,6 +30,12 @@ func (e *TrimmedError) Error() string {
 
 func (e *TrimmedError) Unwrap() error { return ErrTrimmed }
 
+// Trimmed is what Trim has done.
+type Trimmed struct {
+	Looked int64 // events that it looked at
+	Gone   int64 // of them, deleted
+}
+
 // Query selects events or subjects of one stream.
 type Query struct {
 	Stream Stream
@@ -109,8 +115,9 @@ type Engine interface {
 
 	// Trim deletes events up to a position, but keeps the newest one of each subject; ids stay taken for ever. The
 	// trimmed position is visible before the first event is gone, so a reader that asks Head after reading knows
-	// whether it may have missed something.
-	Trim(ctx context.Context, upTo Position) error
+	// whether it may have missed something. What it costs goes with what it trims: an event that stays is not looked at
+	// again before its subject has a newer one.
+	Trim(ctx context.Context, upTo Position) (Trimmed, error)
 
 	// Share grants a replica parts, from 0 to 1, of budgets by what it wants of them, in any unit, and what others do, for
 	// as long as given. Parts that are granted at the same time never sum up to more than 1: who wants more, or comes
@@ -156,7 +163,8 @@ type Tx interface {
 	// SubjectsByKeys returns every live subject that at least one of the keys addresses, oldest first.
 	SubjectsByKeys(ctx context.Context, stream Stream, merchantAccount string, keys []Key) ([]Subject, error)
 	// Append numbers and stores an event, and makes its Body, Lasting, State and Keys those of its subject, which is created
-	// if new. A DataKey becomes that of the subject, which must have none. The event's id must be new, and its subject not merged away.
+	// if new. A DataKey becomes that of the subject, which must have none. The event's id must be new, and its subject not merged away;
+	// nothing may be on record of a subject that it calls new.
 	Append(ctx context.Context, ev Event) (Position, error)
 	// Merge marks from as taken over by into; from's keys address into from now on. Events stay where they are.
 	// Both stand for whoever took them over already; merging a subject into itself does nothing. ErrNotFound if one

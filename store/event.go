@@ -39,6 +39,7 @@ type Event struct {
 	Stream          Stream
 	MerchantAccount string
 	Subject         string // id of the subject the event belongs to
+	New             bool   // the subject's id was made for this event: nothing is on record of it. Not set by reads
 	Kind            string // what happened, in the words of whoever appended it
 	Cause           string // how it was learned or what brought it about, in the same words
 	State           string // state after the event, in clear for filters

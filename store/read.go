@@ -171,7 +171,8 @@ func (s *Store) Quarantined(ctx context.Context, after int64, limit int) ([]Quar
 
 // Trim deletes old events: see Engine.Trim. Followers that are not past upTo end with ErrTrimmed.
 func (s *Store) Trim(ctx context.Context, upTo Position) error {
-	return s.engine.Trim(ctx, upTo)
+	_, err := s.engine.Trim(ctx, upTo)
+	return err
 }
 
 // Share grants a replica parts of budgets: see Engine.Share.

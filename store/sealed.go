@@ -163,6 +163,9 @@ func (t *sealedTx) hold(subject string, key DataKey) *dataKey {
 func (t *sealedTx) dataKey(ctx context.Context, ev *Event) (*dataKey, error) {
 	key := t.held[ev.Subject]
 	needed := ev.Lasting != nil || len(ev.Raw) > 0
+	if key == nil && needed && ev.New {
+		key = t.hold(ev.Subject, DataKey{})
+	}
 	if key == nil && needed {
 		kept, err := t.Tx.DataKey(ctx, ev.Subject)
 		if err != nil && !errors.Is(err, ErrNotFound) {

@@ -99,7 +99,7 @@ func (e Event) asRead() Event {
 	if len(e.Body) == 0 {
 		e.Body = nil
 	}
-	e.Lasting, e.DataKey = nil, nil
+	e.Lasting, e.DataKey, e.New = nil, nil, false
 	if len(e.Keys) == 0 {
 		e.Keys = nil
 	}

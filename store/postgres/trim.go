@@ -5,47 +5,104 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/jackc/pgx/v5"
+
 	"payments.internal/klarna-gateway/store"
 )
 
-// trimChunk is how many positions are looked at in one statement, so that a long trim lets appends through.
+// trimChunk is how many events are looked at in one transaction, so that a long trim lets appends through.
 const trimChunk = 2000
 
-// trimEvents deletes the events of some positions, and their keys, that are not the newest of their subject.
-const trimEvents = `
-WITH gone AS (
-	DELETE FROM events AS e USING subjects AS s WHERE e.stream = $1 AND e.position > $2 AND e.position <= $3
-	AND s.id = e.subject AND s.latest <> e.position RETURNING e.stream, e.merchant_account, e.position, e.keys),
-keyed AS (SELECT g.stream, k ->> 0 AS kind, k ->> 1 AS value, g.merchant_account, g.position FROM gone AS g, json_array_elements(g.keys::json) AS k)
-DELETE FROM event_keys AS k USING keyed AS g WHERE k.stream = g.stream AND k.kind = g.kind AND k.value = g.value
-	AND k.merchant_account = g.merchant_account AND k.position = g.position`
+// dropEvents ends a statement whose gone are the events that it deletes, with the keys of these, and counts.
+const dropEvents = `
+named AS (SELECT g.stream, k ->> 0 AS kind, k ->> 1 AS value, g.merchant_account, g.position FROM gone AS g, json_array_elements(g.keys::json) AS k),
+unkeyed AS (DELETE FROM event_keys AS k USING named AS g WHERE k.stream = g.stream AND k.kind = g.kind AND k.value = g.value
+	AND k.merchant_account = g.merchant_account AND k.position = g.position)
+SELECT (SELECT count(*) FROM seen), (SELECT count(*) FROM gone)`
 
-// Trim implements store.Engine. If it is interrupted, the next one deletes what was left over. A subject that moves
-// meanwhile keeps one event more, until the next trim.
-func (e *Engine) Trim(ctx context.Context, upTo store.Position) error {
+// sweepEvents deletes the events of some positions that are not the newest of their subject.
+const sweepEvents = `
+WITH seen AS MATERIALIZED (
+	SELECT e.stream, e.position, EXISTS (SELECT 1 FROM subjects AS s WHERE s.id = e.subject AND s.latest = e.position) AS newest
+	FROM events AS e WHERE e.stream = ANY ($1) AND e.position > $2 AND e.position <= $3),
+gone AS (DELETE FROM events AS e USING seen AS s WHERE NOT s.newest AND e.stream = s.stream AND e.position = s.position
+	RETURNING e.stream, e.merchant_account, e.position, e.keys),` + dropEvents
+
+// clearLeftovers deletes events that were kept as their subjects' newest until these had another one.
+const clearLeftovers = `
+WITH next AS MATERIALIZED (SELECT position FROM leftovers WHERE position <= $1 ORDER BY position LIMIT $2),
+seen AS (DELETE FROM leftovers AS l USING next WHERE l.position = next.position RETURNING l.stream, l.position),
+gone AS (DELETE FROM events AS e USING seen AS s WHERE e.stream = s.stream AND e.position = s.position
+	RETURNING e.stream, e.merchant_account, e.position, e.keys),` + dropEvents
+
+// Trim implements store.Engine. It looks at each event once, when the trimmed position passes it, and at those that it had to
+// keep when their subjects have left them behind: see the migration. If it is interrupted, the next one goes on where it was.
+func (e *Engine) Trim(ctx context.Context, upTo store.Position) (done store.Trimmed, err error) {
 	number := func(row scanner) (p store.Position, err error) { return p, row.Scan(&p) }
 	var moved []store.Position
 	move := read(`UPDATE log SET trimmed = greatest(trimmed, least($1, head)) RETURNING trimmed`, []any{upTo}, number, &moved)
-	err := e.transaction(ctx, true, func(w *transaction) error { return w.send(move) })
+	err = e.transaction(ctx, true, func(w *transaction) error { return w.send(move) })
 	if err = errors.Join(err, move.err); err != nil {
-		return fmt.Errorf("trim: %w", err)
+		return done, fmt.Errorf("trim: %w", err)
 	}
-	upTo = moved[0]
-	for _, stream := range []store.Stream{store.Payments, store.Accounts} {
-		for after := store.Position(0); after < upTo; {
-			last := min(after+trimChunk, upTo)
-			if err := e.trimChunk(ctx, stream, after, last); err != nil {
-				return fmt.Errorf("trim: %w", err)
+	for _, part := range []func(context.Context, pgx.Tx, store.Position, *store.Trimmed) (more bool, err error){sweep, clearOut} {
+		for more := true; more; {
+			err := e.trimming(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
+				more, err = part(ctx, tx, moved[0], &done)
+				return err
+			})
+			if err != nil {
+				return done, fmt.Errorf("trim: %w", err)
 			}
-			after = last
 		}
 	}
-	return nil
+	return done, nil
 }
 
-func (e *Engine) trimChunk(ctx context.Context, stream store.Stream, after, last store.Position) error {
+// trimming is a transaction of one replica at a time. Unlike others it does not hold the log's row.
+func (e *Engine) trimming(ctx context.Context, do func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
-	_, err := e.writers.Exec(ctx, trimEvents, stream, after, last)
-	return err
+	return pgx.BeginFunc(ctx, e.writers, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock(hashtextextended($1, 0))`, e.channel+".trim"); err != nil {
+			return err
+		}
+		return do(ctx, tx)
+	})
+}
+
+// sweep goes one chunk on from where Trim has been. Once that is done the log's row is taken and the chunk looked at again, for
+// subjects that have moved meanwhile: those that move later leave a leftover.
+func sweep(ctx context.Context, tx pgx.Tx, upTo store.Position, done *store.Trimmed) (more bool, err error) {
+	var after store.Position
+	if err := tx.QueryRow(ctx, `SELECT swept FROM log`).Scan(&after); err != nil {
+		return false, err
+	}
+	last := min(after+trimChunk, upTo)
+	if last <= after {
+		return false, nil
+	}
+	var looked, gone, late int64
+	if err := tx.QueryRow(ctx, sweepEvents, store.Streams(), after, last).Scan(&looked, &gone); err != nil {
+		return false, err
+	}
+	if _, err := tx.Exec(ctx, `SELECT 1 FROM log FOR UPDATE`); err != nil {
+		return false, err
+	}
+	if err := tx.QueryRow(ctx, sweepEvents, store.Streams(), after, last).Scan(nil, &late); err != nil {
+		return false, err
+	}
+	done.Looked, done.Gone = done.Looked+looked, done.Gone+gone+late
+	_, err = tx.Exec(ctx, `UPDATE log SET swept = $1`, last)
+	return last < upTo, err
+}
+
+// clearOut deletes the next leftovers.
+func clearOut(ctx context.Context, tx pgx.Tx, upTo store.Position, done *store.Trimmed) (more bool, err error) {
+	var looked, gone int64
+	if err := tx.QueryRow(ctx, clearLeftovers, upTo, trimChunk).Scan(&looked, &gone); err != nil {
+		return false, err
+	}
+	done.Looked, done.Gone = done.Looked+looked, done.Gone+gone
+	return looked > 0, nil
 }

@@ -34,6 +34,7 @@ func (t *tx) Append(ctx context.Context, ev store.Event) (store.Position, error)
 	if err := t.move(ctx, ev, keys); err != nil {
 		return 0, fmt.Errorf("append %s: subject %s: %w", ev.ID, ev.Subject, err)
 	}
+	t.see(ev.Subject, standing{stream: ev.Stream, account: ev.MerchantAccount, keys: keys, latest: ev.Position})
 	if err := t.insert(ctx, ev, keys); err != nil {
 		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
 	}
@@ -46,22 +47,25 @@ func (t *tx) Append(ctx context.Context, ev store.Event) (store.Position, error)
 	return ev.Position, nil
 }
 
-// number takes the event's id and the next position for it.
+// number takes the event's id and the next position for it. The log's row gets the newest position with the COMMIT.
 func (t *tx) number(ctx context.Context, ev store.Event) (next store.Position, err error) {
 	if ev.ID == "" || ev.Subject == "" || ev.Stream == "" {
 		return 0, errors.New("an event needs an id, a stream and a subject")
 	}
-	err = t.row(ctx, `INSERT INTO event_ids (id, position, subject, fingerprint)
-		SELECT ?, head + 1, ?, ? FROM log WHERE true ON CONFLICT (id) DO NOTHING RETURNING position`,
-		[]any{ev.ID, ev.Subject, blob(ev.Fingerprint)}, &next)
-	if errors.Is(err, store.ErrNotFound) {
-		return 0, errors.New("its id is taken")
-	}
-	if err != nil {
+	if err := t.note(t.w.place(context.WithoutCancel(ctx))); err != nil {
 		return 0, err
 	}
-	_, err = t.exec(ctx, `UPDATE log SET head = ?`, next)
-	return next, err
+	next = t.w.log.head + 1
+	taken, err := t.exec(ctx, `INSERT INTO event_ids (id, position, subject, fingerprint) VALUES (?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
+		ev.ID, next, ev.Subject, blob(ev.Fingerprint))
+	switch {
+	case err != nil:
+		return 0, err
+	case taken == 0:
+		return 0, errors.New("its id is taken")
+	}
+	t.w.log.head = next
+	return next, nil
 }
 
 func (t *tx) insert(ctx context.Context, ev store.Event, keys string) error {
@@ -77,29 +81,63 @@ func (t *tx) insert(ctx context.Context, ev store.Event, keys string) error {
 	return t.insertKeys(ctx, `INSERT INTO event_keys (stream, kind, value, merchant_account, position) VALUES `, ev, ev.Keys, ev.Position)
 }
 
+// standing is what an append has to know of its subject.
+type standing struct {
+	stream                    store.Stream
+	account, mergedInto, keys string
+	latest                    store.Position
+}
+
+// see remembers where a subject stands, for the unit's appends.
+func (t *tx) see(subject string, s standing) {
+	if t.seen == nil {
+		t.seen = map[string]standing{}
+	}
+	t.seen[subject] = s
+}
+
+// standing tells where a subject stands, store.ErrNotFound if it is new.
+func (t *tx) standing(ctx context.Context, subject string) (s standing, err error) {
+	if s, seen := t.seen[subject]; seen {
+		return s, nil
+	}
+	err = t.row(ctx, `SELECT stream, merchant_account, merged_into, keys, latest FROM subjects WHERE id = ?`, []any{subject},
+		&s.stream, &s.account, &s.mergedInto, &s.keys, &s.latest)
+	return s, err
+}
+
 // move makes the event's state that of its subject. Most events carry the keys their subject has, so the subject's key
-// rows are compared instead of rewritten.
+// rows are compared instead of rewritten. The state itself stands in the event alone, which lives as long as it is its
+// subject's newest; rows of earlier versions have it twice.
 func (t *tx) move(ctx context.Context, ev store.Event, keys string) error {
-	var stream store.Stream
-	var account, mergedInto, before string
-	err := t.row(ctx, `SELECT stream, merchant_account, merged_into, keys FROM subjects WHERE id = ?`, []any{ev.Subject},
-		&stream, &account, &mergedInto, &before)
+	if ev.New {
+		return t.create(ctx, ev, keys)
+	}
+	before, err := t.standing(ctx, ev.Subject)
 	switch {
 	case errors.Is(err, store.ErrNotFound):
 		return t.create(ctx, ev, keys)
 	case err != nil:
 		return err
-	case stream != ev.Stream || account != ev.MerchantAccount:
+	case before.stream != ev.Stream || before.account != ev.MerchantAccount:
 		return t.note(errors.New("it belongs to another merchant account or stream"))
-	case mergedInto != "":
-		return t.note(fmt.Errorf("it was merged into %s", mergedInto))
+	case before.mergedInto != "":
+		return t.note(fmt.Errorf("it was merged into %s", before.mergedInto))
 	}
-	_, err = t.exec(ctx, `UPDATE subjects SET state = ?, keys = ?, body = ?, lasting = ?, latest = ?, updated_at = ? WHERE id = ?`,
-		ev.State, keys, blob(ev.Body), blob(ev.Lasting), ev.Position, micros(ev.RecordedAt), ev.Subject)
-	if err != nil || before == keys {
+	_, err = t.exec(ctx, `UPDATE subjects SET state = ?, keys = ?, body = NULL, lasting = NULL, latest = ?, updated_at = ? WHERE id = ?`,
+		ev.State, keys, ev.Position, micros(ev.RecordedAt), ev.Subject)
+	if err != nil {
 		return err
 	}
-	had, err := decodeKeys(before)
+	if before.latest <= t.w.log.swept {
+		if _, err := t.exec(ctx, `INSERT INTO leftovers (position) VALUES (?)`, before.latest); err != nil {
+			return err
+		}
+	}
+	if before.keys == keys {
+		return nil
+	}
+	had, err := decodeKeys(before.keys)
 	if err != nil {
 		return t.note(err)
 	}
@@ -108,9 +146,9 @@ func (t *tx) move(ctx context.Context, ev store.Event, keys string) error {
 
 func (t *tx) create(ctx context.Context, ev store.Event, keys string) error {
 	recorded := micros(ev.RecordedAt)
-	_, err := t.exec(ctx, `INSERT INTO subjects (id, stream, merchant_account, state, keys, body, lasting, first, latest,
-		merged_into, created_at, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)`,
-		ev.Subject, ev.Stream, ev.MerchantAccount, ev.State, keys, blob(ev.Body), blob(ev.Lasting), ev.Position, ev.Position, recorded, recorded)
+	_, err := t.exec(ctx, `INSERT INTO subjects (id, stream, merchant_account, state, keys, first, latest, merged_into, created_at, updated_at)
+		VALUES (?, ?, ?, ?, ?, ?, ?, '', ?, ?)`,
+		ev.Subject, ev.Stream, ev.MerchantAccount, ev.State, keys, ev.Position, ev.Position, recorded, recorded)
 	if err != nil {
 		return err
 	}

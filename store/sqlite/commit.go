@@ -27,6 +27,7 @@ func (e *Engine) Commit(ctx context.Context, units []func(store.Tx) error) []err
 		err = fmt.Errorf("commit: %w", err)
 		return slices.Repeat([]error{err}, len(units))
 	}
+	e.tidier.wrote()
 	if did.rings {
 		e.ring()
 	}
@@ -79,7 +80,9 @@ func (w *writer) runAlone(ctx context.Context, unit func(store.Tx) error) (t *tx
 		return nil, nil, fmt.Errorf("begin unit: %w", err)
 	}
 	t = &tx{w: w}
+	before := w.log
 	if refused = t.attempt(unit); refused != nil {
+		w.log = before
 		if err := w.exec(ctx, `ROLLBACK TO unit`); err != nil {
 			return nil, nil, fmt.Errorf("undo unit: %w", errors.Join(err, refused))
 		}
@@ -106,9 +109,10 @@ func (t *tx) attempt(unit func(store.Tx) error) (err error) {
 // tx is a unit's view of the open transaction.
 type tx struct {
 	w      *writer
-	erases bool  // a data key: see forget
-	rings  bool  // listeners want to know of what it wrote
-	failed error // first statement that failed: the unit is undone even if it went on
+	erases bool                // a data key: see forget
+	rings  bool                // listeners want to know of what it wrote
+	failed error               // first statement that failed: the unit is undone even if it went on
+	seen   map[string]standing // subjects that the unit has read or written
 }
 
 // note remembers a failure that the unit must not survive, and passes it on.

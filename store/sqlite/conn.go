@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+
+	"payments.internal/klarna-gateway/store"
 )
 
 // writer is the one connection that writes. Statements are prepared once and kept; their number is bounded by the
@@ -16,6 +18,40 @@ type writer struct {
 	conn       *sql.Conn
 	statements map[string]*sql.Stmt // guarded by turn
 	wrote      bool                 // a statement other than a SELECT was asked for; guarded by turn
+	log        place                // guarded by turn
+}
+
+// place is where the log stands inside of a transaction.
+type place struct {
+	known bool
+	head  store.Position // of what was appended so far
+	found store.Position // what the row has
+	swept store.Position
+}
+
+// place reads where the log stands, once in a transaction.
+func (w *writer) place(ctx context.Context) error {
+	if w.log.known {
+		return nil
+	}
+	if err := row(ctx, w, `SELECT head, swept FROM log`, nil, &w.log.found, &w.log.swept); err != nil {
+		return err
+	}
+	w.log.known, w.log.head = true, w.log.found
+	return nil
+}
+
+// putPlace writes the newest position.
+func (w *writer) putPlace(ctx context.Context) error {
+	if !w.log.known || w.log.head == w.log.found {
+		return nil
+	}
+	st, err := w.statement(ctx, `UPDATE log SET head = ?`)
+	if err != nil {
+		return err
+	}
+	_, err = st.ExecContext(ctx, w.log.head)
+	return err
 }
 
 func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
@@ -50,6 +86,7 @@ func (w *writer) transaction(ctx context.Context, do func(context.Context) error
 		return context.Cause(ctx)
 	}
 	ctx = context.WithoutCancel(ctx)
+	w.log = place{}
 	if err := w.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
@@ -61,6 +98,9 @@ func (w *writer) transaction(ctx context.Context, do func(context.Context) error
 	}()
 	if err := do(ctx); err != nil {
 		return err
+	}
+	if err := w.putPlace(ctx); err != nil {
+		return fmt.Errorf("put head: %w", err)
 	}
 	if err := w.exec(ctx, `COMMIT`); err != nil {
 		return fmt.Errorf("commit: %w", err)

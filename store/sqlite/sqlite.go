@@ -26,6 +26,7 @@ type Engine struct {
 	writing *sql.DB
 	writer  *writer
 	reader  *reader
+	tidier  *tidier
 
 	mu        sync.Mutex
 	listeners map[chan struct{}]struct{}
@@ -63,7 +64,7 @@ func Open(ctx context.Context, path string, opts ...Option) (*Engine, error) {
 func (e *Engine) open(ctx context.Context, path string, o options) error {
 	var err error
 	if e.writing, err = sql.Open("sqlite", source(path, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "journal_size_limit(67108864)",
-		"temp_store(MEMORY)", "cache_size(-65536)")); err != nil {
+		fmt.Sprintf("wal_autocheckpoint(%d)", longestWAL), "temp_store(MEMORY)", "cache_size(-65536)")); err != nil {
 		return err
 	}
 	if e.writer, err = newWriter(ctx, e.writing); err != nil {
@@ -79,12 +80,20 @@ func (e *Engine) open(ctx context.Context, path string, o options) error {
 	reading.SetMaxOpenConns(o.readers)
 	reading.SetMaxIdleConns(o.readers)
 	e.reader = newReader(reading)
+	tidying, err := sql.Open("sqlite", source(path, "synchronous(FULL)"))
+	if err != nil {
+		return err
+	}
+	e.tidier = newTidier(ctx, tidying)
 	return nil
 }
 
 // Close ends all work with the file. Listen calls end with their context, not here.
 func (e *Engine) Close() error {
 	var errs []error
+	if e.tidier != nil {
+		errs = append(errs, e.tidier.close())
+	}
 	if e.reader != nil {
 		errs = append(errs, e.reader.close())
 	}

@@ -7,14 +7,32 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
-const subjectColumns = `s.id, s.stream, s.merchant_account, s.state, s.body, s.lasting, s.latest, s.merged_into, s.created_at, s.updated_at,
-	(SELECT d.key FROM data_keys AS d WHERE d.subject = s.id), coalesce((SELECT d.erased_at FROM data_keys AS d WHERE d.subject = s.id), 0)`
+// subjectColumns of subjects AS s, beside the joined newest event and data key.
+const subjectColumns = `s.id, s.stream, s.merchant_account, s.state, coalesce(s.body, n.body), CASE WHEN s.body IS NULL THEN n.lasting ELSE s.lasting END,
+	s.latest, s.merged_into, s.created_at, s.updated_at, d.key, coalesce(d.erased_at, 0), s.keys`
+
+// joined are the rows that belong to a subject.
+const joined = ` LEFT JOIN events AS n ON n.position = s.latest LEFT JOIN data_keys AS d ON d.subject = s.id `
+
+type subjectRow struct {
+	store.Subject
+	keys string
+}
+
+func scanSubjectRow(row scanner) (s subjectRow, err error) {
+	err = row.Scan(&s.ID, &s.Stream, &s.MerchantAccount, &s.State, &s.Body, &s.Lasting, &s.Latest, &s.MergedInto,
+		instant{&s.CreatedAt}, instant{&s.UpdatedAt}, &s.DataKey.Key, instant{&s.DataKey.ErasedAt}, &s.keys)
+	return s, err
+}
 
 func scanSubject(row scanner) (store.Subject, error) {
-	var s store.Subject
-	err := row.Scan(&s.ID, &s.Stream, &s.MerchantAccount, &s.State, &s.Body, &s.Lasting, &s.Latest, &s.MergedInto,
-		instant{&s.CreatedAt}, instant{&s.UpdatedAt}, &s.DataKey.Key, instant{&s.DataKey.ErasedAt})
-	return s, err
+	s, err := scanSubjectRow(row)
+	return s.Subject, err
+}
+
+// standing is what appends have to know of it.
+func (s *subjectRow) standing() standing {
+	return standing{stream: s.Stream, account: s.MerchantAccount, mergedInto: s.MergedInto, keys: s.keys, latest: s.Latest}
 }
 
 // addressed selects the ids of the live subjects that keys address; more conditions on k may follow.
@@ -33,9 +51,9 @@ func (e *Engine) Subjects(ctx context.Context, q store.Query) ([]store.Subject, 
 	if len(q.Keys) > 0 { // CROSS JOIN: the keys lead to the subjects, not the other way round
 		s.from(`(SELECT DISTINCT `+s.wanted.addressed(), s.wanted.args...)
 		s.account("k.merchant_account")
-		s.from(`) AS keyed CROSS JOIN subjects AS s WHERE s.id = keyed.id AND s.merged_into = ''`)
+		s.from(`) AS keyed CROSS JOIN subjects AS s` + joined + `WHERE s.id = keyed.id AND s.merged_into = ''`)
 	} else {
-		s.from(`subjects AS s INDEXED BY `+s.index("subjects")+` WHERE s.stream = ? AND s.merged_into = ''`, q.Stream)
+		s.from(`subjects AS s INDEXED BY `+s.index("subjects")+joined+`WHERE s.stream = ? AND s.merged_into = ''`, q.Stream)
 		s.account("s.merchant_account")
 	}
 	s.bounds("s.latest")
@@ -50,19 +68,20 @@ func (e *Engine) Subjects(ctx context.Context, q store.Query) ([]store.Subject, 
 
 // Subject implements store.Engine.
 func (e *Engine) Subject(ctx context.Context, id string) (store.Subject, error) {
-	return subject(ctx, e.reader, id)
+	found, err := subject(ctx, e.reader, id)
+	return found.Subject, err
 }
 
 // subject follows a merge in one step: merged_into always names a live subject.
-func subject(ctx context.Context, q querier, id string) (store.Subject, error) {
-	const query = `SELECT ` + subjectColumns + ` FROM subjects AS asked CROSS JOIN subjects AS s
+func subject(ctx context.Context, q querier, id string) (subjectRow, error) {
+	const query = `SELECT ` + subjectColumns + ` FROM subjects AS asked CROSS JOIN subjects AS s` + joined + `
 		WHERE asked.id = ? AND s.id = CASE asked.merged_into WHEN '' THEN asked.id ELSE asked.merged_into END`
-	found, err := rows(ctx, q, query, []any{id}, scanSubject)
+	found, err := rows(ctx, q, query, []any{id}, scanSubjectRow)
 	if err != nil {
-		return store.Subject{}, fmt.Errorf("read subject: %w", err)
+		return subjectRow{}, fmt.Errorf("read subject: %w", err)
 	}
 	if len(found) == 0 {
-		return store.Subject{}, fmt.Errorf("read subject: %w", store.ErrNotFound)
+		return subjectRow{}, fmt.Errorf("read subject: %w", store.ErrNotFound)
 	}
 	return found[0], nil
 }
@@ -70,7 +89,10 @@ func subject(ctx context.Context, q querier, id string) (store.Subject, error) {
 // Subject implements store.Tx.
 func (t *tx) Subject(ctx context.Context, id string) (store.Subject, error) {
 	found, err := subject(context.WithoutCancel(ctx), t.w, id)
-	return found, t.note(err)
+	if err == nil {
+		t.see(found.ID, found.standing())
+	}
+	return found.Subject, t.note(err)
 }
 
 // SubjectsByKeys implements store.Tx.
@@ -79,9 +101,15 @@ func (t *tx) SubjectsByKeys(ctx context.Context, stream store.Stream, merchantAc
 	if err != nil {
 		return nil, err
 	}
-	query := `SELECT ` + subjectColumns + ` FROM subjects AS s
+	query := `SELECT ` + subjectColumns + ` FROM subjects AS s` + joined + `
 		WHERE s.id IN (SELECT ` + w.addressed() + ` AND k.merchant_account = ?) ORDER BY s.first`
-	found, err := rows(context.WithoutCancel(ctx), t.w, query, append(w.args, merchantAccount), scanSubject)
+	found, err := rows(context.WithoutCancel(ctx), t.w, query, append(w.args, merchantAccount), func(row scanner) (store.Subject, error) {
+		s, err := scanSubjectRow(row)
+		if err == nil {
+			t.see(s.ID, s.standing())
+		}
+		return s.Subject, err
+	})
 	if err != nil {
 		return nil, t.note(fmt.Errorf("read subjects: %w", err))
 	}
@@ -104,6 +132,7 @@ func (t *tx) Merge(ctx context.Context, from, into string) error {
 	if taken.ID == taker.ID {
 		return nil
 	}
+	clear(t.seen)
 	_, err = t.exec(ctx, `UPDATE subjects SET merged_into = ? WHERE id = ? OR merged_into = ?`, taker.ID, taken.ID, taken.ID)
 	if err != nil {
 		return fmt.Errorf("merge %s into %s: %w", from, into, err)

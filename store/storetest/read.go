@@ -127,7 +127,7 @@ func trimKeepsTheNewestOfEachSubject(t *testing.T, e store.Engine) {
 	mixed(t, e)
 	trim := func(upTo store.Position) {
 		t.Helper()
-		if err := e.Trim(t.Context(), upTo); err != nil {
+		if _, err := e.Trim(t.Context(), upTo); err != nil {
 			t.Fatalf("trim up to %d: %v", upTo, err)
 		}
 	}

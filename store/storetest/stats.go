@@ -63,7 +63,7 @@ func statsTellWhatIsHeld(t *testing.T, e store.Engine) {
 		_, err := tx.Quarantine(t.Context(), store.Quarantined{MerchantAccount: account, Reason: "unreadable", ReceivedAt: at(1)})
 		return err
 	})
-	if err := e.Trim(t.Context(), 2); err != nil {
+	if _, err := e.Trim(t.Context(), 2); err != nil {
 		t.Fatal(err)
 	}
 	after := stats(t, e, 0)
