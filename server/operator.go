@@ -21,6 +21,8 @@ import (
 type Door interface {
 	// Redrive takes a quarantined notification in again. taken is false if it cannot be applied still, why says so.
 	Redrive(ctx context.Context, q store.Quarantined, ofNetwork bool) (taken bool, why string, err error)
+	// Retake takes in a notification again that is in the log. known says that it was on record, and that nothing was done.
+	Retake(ctx context.Context, ev store.Event, ofNetwork bool) (taken, known bool, why string, err error)
 	// CheckSignature tells whether a post would be taken for Klarna's.
 	CheckSignature(ctx context.Context, merchantAccount string, header http.Header, body []byte) (journal.SignatureCheck, error)
 }

@@ -127,6 +127,16 @@ func (s *Store) forget(ctx context.Context, r Retention, now time.Time, head Pos
 	return count, nil
 }
 
+// RecordedBefore is the last position whose event, and all before it, were recorded before a time; 0 if there is none. Of
+// what was trimmed nothing is known but the newest event of each subject.
+func (s *Store) RecordedBefore(ctx context.Context, before time.Time) (Position, error) {
+	head, _, err := s.engine.Head(ctx)
+	if err != nil {
+		return 0, err
+	}
+	return s.recordedBefore(ctx, before, head)
+}
+
 // recordedBefore is the last position whose event, and all before it, were recorded before a time. Events are recorded in
 // the order of their positions, so it is found by halves: that takes some dozen reads of one event, and no index.
 func (s *Store) recordedBefore(ctx context.Context, before time.Time, head Position) (Position, error) {

@@ -21,25 +21,37 @@ func redriven(ctx context.Context) bool { return ctx.Value(redrivenKey{}) != nil
 // was checked then. ofNetwork says that it came from the Klarna Network. taken is false if it cannot be applied still; why
 // says so for people. An error says that it could not be recorded.
 func (r *Receiver) Redrive(ctx context.Context, q store.Quarantined, ofNetwork bool) (taken bool, why string, err error) {
+	outcome, why, err := r.again(ctx, q.MerchantAccount, q.Raw, ofNetwork)
+	return outcome == Stored || outcome == Duplicate, why, err
+}
+
+// Retake takes a notification in again that is in the log, in the same way. taken is as of Redrive; known says that it was
+// on record as it came, and that nothing was done.
+func (r *Receiver) Retake(ctx context.Context, ev store.Event, ofNetwork bool) (taken, known bool, why string, err error) {
+	outcome, why, err := r.again(ctx, ev.MerchantAccount, ev.Raw, ofNetwork)
+	return outcome == Stored || outcome == Duplicate, outcome == Duplicate, why, err
+}
+
+func (r *Receiver) again(ctx context.Context, account string, body []byte, ofNetwork bool) (outcome Outcome, why string, err error) {
 	ctx = context.WithValue(ctx, redrivenKey{}, true)
-	d := delivery{path: func(string) string { return "" }, header: http.Header{}, body: q.Raw, trace: traceParent(ctx, http.Header{})}
+	d := delivery{path: func(string) string { return "" }, header: http.Header{}, body: body, trace: traceParent(ctx, http.Header{})}
 	var a answer
 	if ofNetwork {
 		a = r.verified(ctx, ringKey{SigningKey: store.SigningKey{SigningKeyID: store.SigningKeyID{
-			Scheme: journal.NetworkScheme, MerchantAccount: q.MerchantAccount,
+			Scheme: journal.NetworkScheme, MerchantAccount: account,
 		}}}, d)
 	} else {
-		a = r.statusVerified(ctx, q.MerchantAccount, d)
+		a = r.statusVerified(ctx, account, d)
 	}
 	switch a.outcome {
 	case Stored:
-		return true, "it is on record now", nil
+		return a.outcome, "it is on record now", nil
 	case Duplicate:
-		return true, "it was on record already", nil
+		return a.outcome, "it was on record already", nil
 	case Failed:
-		return false, "", fmt.Errorf("redrive: %w", a.err)
+		return a.outcome, "", fmt.Errorf("take in again: %w", a.err)
 	}
-	return false, cmp.Or(a.reason, "an event with its id is on record with other content"), nil
+	return a.outcome, cmp.Or(a.reason, "an event with its id is on record with other content"), nil
 }
 
 // CheckSignature tells whether a post would be taken for Klarna's, by which key, or why not; of the keys of one merchant

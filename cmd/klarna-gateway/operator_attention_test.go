@@ -68,7 +68,9 @@ func TestOperator_LooksAtEventsJobsAndSignatures(t *testing.T) {
 	if _, err := walker.payments.CreatePaymentSession(t.Context(), sessionRequest("SO-1", gatewayv1.OrderPolicy_ORDER_POLICY_BY_CALLER)); err != nil {
 		t.Fatal(err)
 	}
-	events := printed[[]struct{ EventID, Position string }](t, "events", "list", "-address", at)
+	events := printed[[]struct {
+		Summary struct{ EventID, Position string }
+	}](t, "events", "list", "-stream", "payment", "-address", at)
 	if len(events) != 1 {
 		t.Fatalf("events: %v", events)
 	}
@@ -76,8 +78,8 @@ func TestOperator_LooksAtEventsJobsAndSignatures(t *testing.T) {
 		Summary struct{ EventID, Kind string }
 		Raw     string
 	}
-	byID := printed[event](t, "events", "get", events[0].EventID, "-address", at)
-	byPosition := printed[event](t, "events", "get", events[0].Position, "-address", at)
+	byID := printed[event](t, "events", "get", events[0].Summary.EventID, "-address", at)
+	byPosition := printed[event](t, "events", "get", events[0].Summary.Position, "-address", at)
 	if byID.Summary.Kind != "SESSION_CREATED" || byID != byPosition || byID.Raw != "" {
 		t.Errorf("by id %v, by position %v", byID, byPosition)
 	}

@@ -2,10 +2,10 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"payments.internal/klarna-gateway/client"
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
@@ -27,70 +27,107 @@ var paymentEventColumns = []column[*gatewayv1.PaymentEvent]{
 	{"ID", (*gatewayv1.PaymentEvent).GetEventId},
 }
 
-func eventsTailCommand() *cobra.Command {
-	var from *watchFlags
-	request := &gatewayv1.WatchPaymentStatusRequest{}
-	var states, until *[]gatewayv1.Payment_State
-	var statuses, untilStatuses *[]gatewayv1.PaymentStatus
-	c, _ := remoteCommand("tail", "follow what becomes of payments, through restarts and broken connections", cobra.NoArgs, func(c *call, _ []string) error {
-		request.MerchantAccount = c.merchantAccount
-		request.States, request.UntilStates = *states, *until
-		request.PaymentStatuses, request.UntilPaymentStatuses = *statuses, *untilStatuses
-		request.From = &gatewayv1.WatchPaymentStatusRequest_Start{Start: (*from.start)[0]}
-		if from.resume != "" {
-			request.From = &gatewayv1.WatchPaymentStatusRequest_ResumeToken{ResumeToken: from.resume}
-		}
-		var token string
-		defer func() { c.resumable(token) }()
-		for event, err := range client.New(c.conn, client.Options{}).WatchPayments(c.Context(), request) {
-			if err != nil {
-				return c.unlessStopped(err)
-			}
-			token = event.ResumeToken
-			if err := line(c.printer, event.PaymentEvent, paymentEventColumns); err != nil {
-				return err
-			}
-		}
-		return nil
-	})
-	from = newWatchFlags(c, gatewayv1.WatchStart_WATCH_START_NOW)
-	f := c.Flags()
-	f.StringSliceVar(&request.PaymentIds, "payment", nil, "only payments with these `ids` of the gateway's")
-	f.StringSliceVar(&request.SessionIds, "session", nil, "… or of these Klarna `sessions`")
-	f.StringSliceVar(&request.OrderIds, "order", nil, "… or these Klarna `orders`")
-	f.StringSliceVar(&request.MerchantReferences, "reference", nil, "… or these `references`")
-	f.StringSliceVar(&request.PartnerAccountIds, "partner", nil, "… or for these partner `accounts`")
-	states = enumFlag[gatewayv1.Payment_State](c, "state", "only events after which the payment is in one of these states", false)
-	statuses = enumFlag[gatewayv1.PaymentStatus](c, "status", "only events after which the payment status is one of these", false)
-	until = enumFlag[gatewayv1.Payment_State](c, "until", "end with an event after which a payment is in one of these states", false)
-	untilStatuses = enumFlag[gatewayv1.PaymentStatus](c, "until-status", "end with an event after which the payment status is one of these", false)
-	f.BoolVar(&request.UntilFinal, "until-final", false, "end with an event after which nothing more can come to the payment")
-	return c
+// recordColumns show an event of any stream on a line.
+var recordColumns = []column[*gatewayv1.LogEvent]{
+	{"RECORDED", func(e *gatewayv1.LogEvent) string { return instant(e.GetSummary().GetRecordTime()) }},
+	{"POSITION", func(e *gatewayv1.LogEvent) string { return fmt.Sprint(e.GetSummary().GetPosition()) }},
+	{"STREAM", (*gatewayv1.LogEvent).GetStream},
+	{"EVENT", func(e *gatewayv1.LogEvent) string {
+		return strings.ToLower(e.GetSummary().GetKind()) + late(e.GetSummary().GetSuperseded())
+	}},
+	{"STATE", func(e *gatewayv1.LogEvent) string { return strings.ToLower(e.GetSummary().GetState()) }},
+	{"MERCHANT-ACCOUNT", (*gatewayv1.LogEvent).GetMerchantAccount},
+	{"SUBJECT", (*gatewayv1.LogEvent).GetSubject},
+	{"CAUSE", func(e *gatewayv1.LogEvent) string { return word(e.GetSummary().GetCause()) }},
+	{"ID", func(e *gatewayv1.LogEvent) string { return e.GetSummary().GetEventId() }},
 }
 
 func eventsListCommand() *cobra.Command {
 	var limit *int
-	request := &gatewayv1.ListPaymentEventsRequest{}
-	c, _ := remoteCommand("list", "list events of payments, oldest first", cobra.NoArgs, func(c *call, _ []string) error {
-		payments := gatewayv1.NewPaymentServiceClient(c.conn)
-		request.MerchantAccount = c.merchantAccount
-		all, err := pages(*limit, func(token string, size int32) ([]*gatewayv1.PaymentEvent, string, error) {
+	var from, until bound
+	var about subjectFlags
+	request := &gatewayv1.ListEventsRequest{}
+	var stream *string
+	c, _ := remoteCommand("list", "list the log: events of payments, partner accounts and matters of attention, oldest first", cobra.NoArgs, func(c *call, _ []string) error {
+		request.MerchantAccount, request.Stream = c.merchantAccount, strings.TrimPrefix(*stream, "all")
+		part(request, from, until)
+		about.put(request)
+		operator := gatewayv1.NewOperatorServiceClient(c.conn)
+		all, err := pages(*limit, func(token string, size int32) ([]*gatewayv1.LogEvent, string, error) {
 			ctx, cancel := c.in()
 			defer cancel()
 			request.PageToken, request.PageSize = token, size
-			res, err := payments.ListPaymentEvents(ctx, request)
+			res, err := operator.ListEvents(ctx, request)
 			return res.GetEvents(), res.GetNextPageToken(), err
 		})
 		if err != nil {
 			return err
 		}
-		return list(c.printer, all, paymentEventColumns)
+		return list(c.printer, all, recordColumns)
 	})
+	c.Example = `  klarna-gateway events list -newest -limit 20
+  klarna-gateway events list -stream account -from 24h -o json
+  klarna-gateway events list -order 7d3c1b52-0e4f-4a8e-9c61-2f5b8a90d417
+  klarna-gateway events list -kind paid,closed -from 2026-03-31T00:00:00Z -until 2026-04-01T00:00:00Z`
 	limit = limitFlag(c)
+	stream = wordFlag(c, c.Flags(), "stream", "", "all", "only of one stream", "all", "payment", "account", "attention")
 	f := c.Flags()
-	f.StringVar(&request.PaymentId, "payment", "", "only of the payment with this `id` of the gateway's")
-	f.StringVar(&request.SessionId, "session", "", "… or of this Klarna `session`")
-	f.StringVar(&request.OrderId, "order", "", "… or this Klarna `order`")
-	f.StringVar(&request.MerchantReference, "reference", "", "… or with this `reference`")
+	f.Var(&from, "from", "from a position (4711), a time (2026-03-31T09:00:00Z), or a time ago (90m)")
+	f.Var(&until, "until", "up to a position, or before a time")
+	f.Var(upperWords{&request.Kinds}, "kind", "only events of these `kinds`, such as paid or operational")
+	f.BoolVar(&request.NewestFirst, "newest", false, "newest first")
+	about.add(c)
 	return c
+}
+
+// upperWords are words that the API writes in capitals.
+type upperWords struct{ all *[]string }
+
+func (w upperWords) String() string {
+	if w.all == nil {
+		return ""
+	}
+	return strings.ToLower(strings.Join(*w.all, ","))
+}
+
+// Type implements pflag.Value.
+func (w upperWords) Type() string { return "word" }
+
+// Set implements pflag.Value.
+func (w upperWords) Set(text string) error {
+	*w.all = append(*w.all, strings.Split(strings.ToUpper(strings.ReplaceAll(text, "-", "_")), ",")...)
+	return nil
+}
+
+// subjectFlags name one payment or partner account.
+type subjectFlags struct {
+	payment, session, order, reference, partner, partnerReference string
+}
+
+func (s *subjectFlags) add(c *cobra.Command) {
+	f := c.Flags()
+	f.StringVar(&s.payment, "payment", "", "only of the payment with this `id` of the gateway's")
+	f.StringVar(&s.session, "session", "", "… or of this Klarna `session`")
+	f.StringVar(&s.order, "order", "", "… or this Klarna `order`")
+	f.StringVar(&s.reference, "reference", "", "… or with this `reference`")
+	f.StringVar(&s.partner, "partner", "", "only of this partner `account`, by Klarna's id, and of payments for it")
+	f.StringVar(&s.partnerReference, "partner-reference", "", "… or of the partner account with this `reference`")
+	c.MarkFlagsMutuallyExclusive("payment", "session", "order", "reference", "partner", "partner-reference")
+}
+
+func (s *subjectFlags) put(request *gatewayv1.ListEventsRequest) {
+	switch {
+	case s.payment != "":
+		request.Subject = &gatewayv1.ListEventsRequest_PaymentId{PaymentId: s.payment}
+	case s.session != "":
+		request.Subject = &gatewayv1.ListEventsRequest_SessionId{SessionId: s.session}
+	case s.order != "":
+		request.Subject = &gatewayv1.ListEventsRequest_OrderId{OrderId: s.order}
+	case s.reference != "":
+		request.Subject = &gatewayv1.ListEventsRequest_MerchantReference{MerchantReference: s.reference}
+	case s.partner != "":
+		request.Subject = &gatewayv1.ListEventsRequest_PartnerAccountId{PartnerAccountId: s.partner}
+	case s.partnerReference != "":
+		request.Subject = &gatewayv1.ListEventsRequest_PartnerAccountReference{PartnerAccountReference: s.partnerReference}
+	}
 }

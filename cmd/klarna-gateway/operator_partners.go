@@ -126,25 +126,9 @@ func partnersWatchCommand() *cobra.Command {
 	var accounts, references []string
 	var states, until *[]gatewayv1.Partner_State
 	c, _ := remoteCommand("watch", "follow what becomes of partner accounts, through restarts and broken connections", cobra.NoArgs, func(c *call, _ []string) error {
-		request := &gatewayv1.WatchAccountStateRequest{
+		return c.watchAccounts(&gatewayv1.WatchAccountStateRequest{
 			MerchantAccount: c.merchantAccount, PartnerAccountIds: accounts, PartnerAccountReferences: references, States: *states, UntilStates: *until,
-			From: &gatewayv1.WatchAccountStateRequest_Start{Start: (*from.start)[0]},
-		}
-		if from.resume != "" {
-			request.From = &gatewayv1.WatchAccountStateRequest_ResumeToken{ResumeToken: from.resume}
-		}
-		var token string
-		defer func() { c.resumable(token) }()
-		for event, err := range client.New(c.conn, client.Options{}).WatchAccounts(c.Context(), request) {
-			if err != nil {
-				return c.unlessStopped(err)
-			}
-			token = event.ResumeToken
-			if err := line(c.printer, event.AccountEvent, accountEventColumns); err != nil {
-				return err
-			}
-		}
-		return nil
+		}, from)
 	})
 	from = newWatchFlags(c, gatewayv1.WatchStart_WATCH_START_SNAPSHOT)
 	c.Flags().StringSliceVar(&accounts, "account", nil, "only these `accounts`, by Klarna's id")
@@ -152,6 +136,26 @@ func partnersWatchCommand() *cobra.Command {
 	states = enumFlag[gatewayv1.Partner_State](c, "state", "only events after which the account is in one of these states", false)
 	until = enumFlag[gatewayv1.Partner_State](c, "until", "end with an event after which an account is in one of these states", false)
 	return c
+}
+
+// watchAccounts follows partner accounts by a watch.
+func (c *call) watchAccounts(request *gatewayv1.WatchAccountStateRequest, from *watchFlags) error {
+	request.From = &gatewayv1.WatchAccountStateRequest_Start{Start: (*from.start)[0]}
+	if from.resume != "" {
+		request.From = &gatewayv1.WatchAccountStateRequest_ResumeToken{ResumeToken: from.resume}
+	}
+	var token string
+	defer func() { c.resumable(token) }()
+	for event, err := range client.New(c.conn, client.Options{}).WatchAccounts(c.Context(), request) {
+		if err != nil {
+			return c.unlessStopped(err)
+		}
+		token = event.ResumeToken
+		if err := line(c.printer, event.AccountEvent, accountEventColumns); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unlessStopped is the error of a watch that did not end because somebody stopped the command.

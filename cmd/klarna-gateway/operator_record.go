@@ -91,29 +91,81 @@ func eventsQuarantinedCommand() *cobra.Command {
 
 func eventsReplayCommand() *cobra.Command {
 	var note string
-	c, _ := writeCommand("replay QUARANTINED", "take a quarantined post of Klarna's in again, as if it had just arrived", cobra.ExactArgs(1), func(c *call, args []string, requestID string) error {
-		operator := gatewayv1.NewOperatorServiceClient(c.conn)
-		ctx, cancel := c.in()
-		defer cancel()
-		row, err := operator.GetQuarantined(ctx, &gatewayv1.GetQuarantinedRequest{MerchantAccount: c.merchantAccount, QuarantineId: args[0]})
-		if err != nil {
-			return err
+	var ids []string
+	var from, until int64
+	c, _ := writeCommand("replay [QUARANTINED]", "take posts of Klarna's in again, as if they had just arrived", cobra.MaximumNArgs(1), func(c *call, args []string, requestID string) error {
+		switch stored := len(ids) > 0 || from > 0; {
+		case len(args) == 1 && !stored && until == 0:
+			return c.redrive(args[0], requestID, note)
+		case len(args) == 0 && stored:
+			return c.retake(&gatewayv1.RetakeEventsRequest{
+				MerchantAccount: c.merchantAccount, RequestId: requestID, EventIds: ids, FromPosition: from, UntilPosition: until, Note: note,
+			})
 		}
-		matter := row.GetQuarantined().GetAttentionId()
-		if matter == "" {
-			return fmt.Errorf("%s was quarantined by a version before there were matters of attention, and has none to act on", args[0])
-		}
-		res, err := operator.ActOnAttention(ctx, &gatewayv1.ActOnAttentionRequest{
-			MerchantAccount: c.merchantAccount, RequestId: requestID, AttentionId: matter,
-			Action: gatewayv1.AttentionAction_ATTENTION_ACTION_REDRIVE, Note: note,
-		})
-		if err != nil {
-			return err
-		}
-		return one(c.printer, res.GetItem(), attentionDetails)
+		return errors.New("name a quarantined post (see events quarantined), or stored ones by -event or -from")
 	})
-	c.Flags().StringVar(&note, "note", "", "why, for whoever reads it later; no personal data")
+	c.Long += `
+QUARANTINED is the id of a post that could not be applied; once its cause is mended, it takes effect. Stored posts are named by
+-event or by -from and -until: the door takes their bytes in once more. What is on record is known as that, so nothing is done
+twice, and the answer proves it for each; what an older version could not read, or read as something else, is told.`
+	c.Example = `  klarna-gateway events replay 17 -note 'the environment was wrong'
+  klarna-gateway events replay -event payment-status:shop:0f1e2d3c-4b5a-4968-8776-554433221100
+  klarna-gateway events replay -from 4711 -until 4790`
+	f := c.Flags()
+	f.StringVar(&note, "note", "", "why, for whoever reads it later; no personal data")
+	f.StringSliceVar(&ids, "event", nil, "`ids` of events whose posts are taken in again")
+	f.Int64Var(&from, "from", 0, "… or the first `position` of a part of the log")
+	f.Int64Var(&until, "until", 0, "and its last `position`; the newest if it is left out")
+	c.MarkFlagsMutuallyExclusive("event", "from")
 	return c
+}
+
+// redrive acts on the matter that a quarantined post has raised.
+func (c *call) redrive(quarantined, requestID, note string) error {
+	operator := gatewayv1.NewOperatorServiceClient(c.conn)
+	ctx, cancel := c.in()
+	defer cancel()
+	row, err := operator.GetQuarantined(ctx, &gatewayv1.GetQuarantinedRequest{MerchantAccount: c.merchantAccount, QuarantineId: quarantined})
+	if err != nil {
+		return err
+	}
+	matter := row.GetQuarantined().GetAttentionId()
+	if matter == "" {
+		return fmt.Errorf("%s was quarantined by a version before there were matters of attention, and has none to act on", quarantined)
+	}
+	res, err := operator.ActOnAttention(ctx, &gatewayv1.ActOnAttentionRequest{
+		MerchantAccount: c.merchantAccount, RequestId: requestID, AttentionId: matter,
+		Action: gatewayv1.AttentionAction_ATTENTION_ACTION_REDRIVE, Note: note,
+	})
+	if err != nil {
+		return err
+	}
+	return one(c.printer, res.GetItem(), attentionDetails)
+}
+
+var retakenColumns = []column[*gatewayv1.RetakenEvent]{
+	{"POSITION", func(e *gatewayv1.RetakenEvent) string { return fmt.Sprint(e.GetPosition()) }},
+	{"OUTCOME", func(e *gatewayv1.RetakenEvent) string { return word(e.GetOutcome()) }},
+	{"MESSAGE", (*gatewayv1.RetakenEvent).GetMessage},
+	{"ID", (*gatewayv1.RetakenEvent).GetEventId},
+}
+
+// retake has stored posts taken in again, all of a part of the log.
+func (c *call) retake(request *gatewayv1.RetakeEventsRequest) error {
+	operator := gatewayv1.NewOperatorServiceClient(c.conn)
+	var all []*gatewayv1.RetakenEvent
+	for more := true; more; {
+		ctx, cancel := c.in()
+		res, err := operator.RetakeEvents(ctx, request)
+		cancel()
+		if err != nil {
+			return err
+		}
+		all = append(all, res.GetEvents()...)
+		request.FromPosition = res.GetNextPosition()
+		more = request.FromPosition > 0
+	}
+	return list(c.printer, all, retakenColumns)
 }
 
 var verdictColumns = []column[*gatewayv1.VerifySignatureResponse]{

@@ -57,12 +57,14 @@ func TestOperator_SeesPaymentsPartnersAndKeys(t *testing.T) {
 	}
 	at := l.gateway.grpcListener.Addr().String()
 
-	events := printed[[]struct{ EventID, Position, Kind string }](t, "events", "list", "-address", at)
+	events := printed[[]struct {
+		Summary struct{ EventID, Position, Kind string }
+	}](t, "events", "list", "-stream", "payment", "-address", at)
 	kept := must[*gatewayv1.ListPaymentEventsResponse](t)(walker.payments.ListPaymentEvents(t.Context(), &gatewayv1.ListPaymentEventsRequest{PageSize: 500}))
 	if len(events) != len(kept.GetEvents()) || len(events) < 5 {
 		t.Fatalf("%d events are listed, %d are on record", len(events), len(kept.GetEvents()))
 	}
-	if two := printed[[]struct{ EventID string }](t, "events", "list", "-address", at, "-limit", "2"); len(two) != 2 || two[0].EventID != events[0].EventID {
+	if two := printed[[]struct{ Summary struct{ EventID string } }](t, "events", "list", "-stream", "payment", "-address", at, "-limit", "2"); len(two) != 2 || two[0].Summary.EventID != events[0].Summary.EventID {
 		t.Errorf("with a limit of 2: %v", two)
 	}
 	t.Run("tail goes on where it was", func(t *testing.T) {

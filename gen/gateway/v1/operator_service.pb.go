@@ -25,6 +25,67 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
+// Outcome is what became of it.
+type RetakenEvent_Outcome int32
+
+const (
+	// Not known.
+	RetakenEvent_OUTCOME_UNSPECIFIED RetakenEvent_Outcome = 0
+	// It is on record as it came: nothing was done.
+	RetakenEvent_OUTCOME_ON_RECORD RetakenEvent_Outcome = 1
+	// It was recorded anew, as an event that was not there.
+	RetakenEvent_OUTCOME_RECORDED RetakenEvent_Outcome = 2
+	// The door would not apply it now; message says why. It stays as it is on record.
+	RetakenEvent_OUTCOME_NOT_TAKEN RetakenEvent_Outcome = 3
+	// There is nothing to take: it is no post of Klarna's, or its bytes were erased or are not kept any more.
+	RetakenEvent_OUTCOME_NO_POST RetakenEvent_Outcome = 4
+)
+
+// Enum value maps for RetakenEvent_Outcome.
+var (
+	RetakenEvent_Outcome_name = map[int32]string{
+		0: "OUTCOME_UNSPECIFIED",
+		1: "OUTCOME_ON_RECORD",
+		2: "OUTCOME_RECORDED",
+		3: "OUTCOME_NOT_TAKEN",
+		4: "OUTCOME_NO_POST",
+	}
+	RetakenEvent_Outcome_value = map[string]int32{
+		"OUTCOME_UNSPECIFIED": 0,
+		"OUTCOME_ON_RECORD":   1,
+		"OUTCOME_RECORDED":    2,
+		"OUTCOME_NOT_TAKEN":   3,
+		"OUTCOME_NO_POST":     4,
+	}
+)
+
+func (x RetakenEvent_Outcome) Enum() *RetakenEvent_Outcome {
+	p := new(RetakenEvent_Outcome)
+	*p = x
+	return p
+}
+
+func (x RetakenEvent_Outcome) String() string {
+	return protoimpl.X.EnumStringOf(x.Descriptor(), protoreflect.EnumNumber(x))
+}
+
+func (RetakenEvent_Outcome) Descriptor() protoreflect.EnumDescriptor {
+	return file_gateway_v1_operator_service_proto_enumTypes[0].Descriptor()
+}
+
+func (RetakenEvent_Outcome) Type() protoreflect.EnumType {
+	return &file_gateway_v1_operator_service_proto_enumTypes[0]
+}
+
+func (x RetakenEvent_Outcome) Number() protoreflect.EnumNumber {
+	return protoreflect.EnumNumber(x)
+}
+
+// Deprecated: Use RetakenEvent_Outcome.Descriptor instead.
+func (RetakenEvent_Outcome) EnumDescriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{17, 0}
+}
+
 // Flaw is why a signature is not taken.
 type VerifySignatureResponse_Flaw int32
 
@@ -74,11 +135,11 @@ func (x VerifySignatureResponse_Flaw) String() string {
 }
 
 func (VerifySignatureResponse_Flaw) Descriptor() protoreflect.EnumDescriptor {
-	return file_gateway_v1_operator_service_proto_enumTypes[0].Descriptor()
+	return file_gateway_v1_operator_service_proto_enumTypes[1].Descriptor()
 }
 
 func (VerifySignatureResponse_Flaw) Type() protoreflect.EnumType {
-	return &file_gateway_v1_operator_service_proto_enumTypes[0]
+	return &file_gateway_v1_operator_service_proto_enumTypes[1]
 }
 
 func (x VerifySignatureResponse_Flaw) Number() protoreflect.EnumNumber {
@@ -87,7 +148,7 @@ func (x VerifySignatureResponse_Flaw) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use VerifySignatureResponse_Flaw.Descriptor instead.
 func (VerifySignatureResponse_Flaw) EnumDescriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{19, 0}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{24, 0}
 }
 
 // ListAttentionRequest asks for a page of matters.
@@ -1088,6 +1149,597 @@ func (x *GetEventResponse) GetEvent() *LogEvent {
 	return nil
 }
 
+// ListEventsRequest selects events of the log.
+type ListEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Only of this merchant account; empty means all.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// Largest number of results, 1 to 500; 0 means 50. A page may have fewer though it is not the last one.
+	PageSize int32 `protobuf:"varint,2,opt,name=page_size,json=pageSize,proto3" json:"page_size,omitempty"`
+	// Token of the previous page; everything else must be as it was there.
+	PageToken string `protobuf:"bytes,3,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// Only of this stream: "payment", "account" or "attention"; empty means all.
+	Stream string `protobuf:"bytes,4,opt,name=stream,proto3" json:"stream,omitempty"`
+	// First position; 0 for no bound. Not beside from_time.
+	FromPosition int64 `protobuf:"varint,5,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
+	// Last position; 0 for no bound. Not beside until_time.
+	UntilPosition int64 `protobuf:"varint,6,opt,name=until_position,json=untilPosition,proto3" json:"until_position,omitempty"`
+	// Only what was recorded at this time or later.
+	FromTime *timestamppb.Timestamp `protobuf:"bytes,7,opt,name=from_time,json=fromTime,proto3" json:"from_time,omitempty"`
+	// Only what was recorded before this time.
+	UntilTime *timestamppb.Timestamp `protobuf:"bytes,8,opt,name=until_time,json=untilTime,proto3" json:"until_time,omitempty"`
+	// Only events of these kinds, such as "PAID" or "OPERATIONAL"; empty means all.
+	Kinds []string `protobuf:"bytes,9,rep,name=kinds,proto3" json:"kinds,omitempty"`
+	// Only about one payment or partner account; matters of attention are about others' and left out then.
+	//
+	// Types that are valid to be assigned to Subject:
+	//
+	//	*ListEventsRequest_PaymentId
+	//	*ListEventsRequest_SessionId
+	//	*ListEventsRequest_OrderId
+	//	*ListEventsRequest_MerchantReference
+	//	*ListEventsRequest_PaymentRequestId
+	//	*ListEventsRequest_PaymentTransactionId
+	//	*ListEventsRequest_PartnerAccountId
+	//	*ListEventsRequest_PartnerAccountReference
+	Subject isListEventsRequest_Subject `protobuf_oneof:"subject"`
+	// Newest first instead of oldest first.
+	NewestFirst bool `protobuf:"varint,18,opt,name=newest_first,json=newestFirst,proto3" json:"newest_first,omitempty"`
+	// With Klarna's bytes, and with debtors' data; needs the personal_data scope.
+	IncludeRaw    bool `protobuf:"varint,19,opt,name=include_raw,json=includeRaw,proto3" json:"include_raw,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventsRequest) Reset() {
+	*x = ListEventsRequest{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[13]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventsRequest) ProtoMessage() {}
+
+func (x *ListEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[13]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventsRequest.ProtoReflect.Descriptor instead.
+func (*ListEventsRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{13}
+}
+
+func (x *ListEventsRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetPageSize() int32 {
+	if x != nil {
+		return x.PageSize
+	}
+	return 0
+}
+
+func (x *ListEventsRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetStream() string {
+	if x != nil {
+		return x.Stream
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetFromPosition() int64 {
+	if x != nil {
+		return x.FromPosition
+	}
+	return 0
+}
+
+func (x *ListEventsRequest) GetUntilPosition() int64 {
+	if x != nil {
+		return x.UntilPosition
+	}
+	return 0
+}
+
+func (x *ListEventsRequest) GetFromTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.FromTime
+	}
+	return nil
+}
+
+func (x *ListEventsRequest) GetUntilTime() *timestamppb.Timestamp {
+	if x != nil {
+		return x.UntilTime
+	}
+	return nil
+}
+
+func (x *ListEventsRequest) GetKinds() []string {
+	if x != nil {
+		return x.Kinds
+	}
+	return nil
+}
+
+func (x *ListEventsRequest) GetSubject() isListEventsRequest_Subject {
+	if x != nil {
+		return x.Subject
+	}
+	return nil
+}
+
+func (x *ListEventsRequest) GetPaymentId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ListEventsRequest_PaymentId); ok {
+			return x.PaymentId
+		}
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetSessionId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ListEventsRequest_SessionId); ok {
+			return x.SessionId
+		}
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetOrderId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ListEventsRequest_OrderId); ok {
+			return x.OrderId
+		}
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetMerchantReference() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ListEventsRequest_MerchantReference); ok {
+			return x.MerchantReference
+		}
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetPaymentRequestId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ListEventsRequest_PaymentRequestId); ok {
+			return x.PaymentRequestId
+		}
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetPaymentTransactionId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ListEventsRequest_PaymentTransactionId); ok {
+			return x.PaymentTransactionId
+		}
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetPartnerAccountId() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ListEventsRequest_PartnerAccountId); ok {
+			return x.PartnerAccountId
+		}
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetPartnerAccountReference() string {
+	if x != nil {
+		if x, ok := x.Subject.(*ListEventsRequest_PartnerAccountReference); ok {
+			return x.PartnerAccountReference
+		}
+	}
+	return ""
+}
+
+func (x *ListEventsRequest) GetNewestFirst() bool {
+	if x != nil {
+		return x.NewestFirst
+	}
+	return false
+}
+
+func (x *ListEventsRequest) GetIncludeRaw() bool {
+	if x != nil {
+		return x.IncludeRaw
+	}
+	return false
+}
+
+type isListEventsRequest_Subject interface {
+	isListEventsRequest_Subject()
+}
+
+type ListEventsRequest_PaymentId struct {
+	// The payment with this id of the gateway's.
+	PaymentId string `protobuf:"bytes,10,opt,name=payment_id,json=paymentId,proto3,oneof"`
+}
+
+type ListEventsRequest_SessionId struct {
+	// The payment with this Klarna session.
+	SessionId string `protobuf:"bytes,11,opt,name=session_id,json=sessionId,proto3,oneof"`
+}
+
+type ListEventsRequest_OrderId struct {
+	// The payment with this Klarna order.
+	OrderId string `protobuf:"bytes,12,opt,name=order_id,json=orderId,proto3,oneof"`
+}
+
+type ListEventsRequest_MerchantReference struct {
+	// Payments with this reference.
+	MerchantReference string `protobuf:"bytes,13,opt,name=merchant_reference,json=merchantReference,proto3,oneof"`
+}
+
+type ListEventsRequest_PaymentRequestId struct {
+	// The payment with this payment request of the Klarna Network.
+	PaymentRequestId string `protobuf:"bytes,14,opt,name=payment_request_id,json=paymentRequestId,proto3,oneof"`
+}
+
+type ListEventsRequest_PaymentTransactionId struct {
+	// The payment with this transaction of the Klarna Network.
+	PaymentTransactionId string `protobuf:"bytes,15,opt,name=payment_transaction_id,json=paymentTransactionId,proto3,oneof"`
+}
+
+type ListEventsRequest_PartnerAccountId struct {
+	// The partner account with this id of Klarna's, and payments that are for it.
+	PartnerAccountId string `protobuf:"bytes,16,opt,name=partner_account_id,json=partnerAccountId,proto3,oneof"`
+}
+
+type ListEventsRequest_PartnerAccountReference struct {
+	// The partner account with this reference.
+	PartnerAccountReference string `protobuf:"bytes,17,opt,name=partner_account_reference,json=partnerAccountReference,proto3,oneof"`
+}
+
+func (*ListEventsRequest_PaymentId) isListEventsRequest_Subject() {}
+
+func (*ListEventsRequest_SessionId) isListEventsRequest_Subject() {}
+
+func (*ListEventsRequest_OrderId) isListEventsRequest_Subject() {}
+
+func (*ListEventsRequest_MerchantReference) isListEventsRequest_Subject() {}
+
+func (*ListEventsRequest_PaymentRequestId) isListEventsRequest_Subject() {}
+
+func (*ListEventsRequest_PaymentTransactionId) isListEventsRequest_Subject() {}
+
+func (*ListEventsRequest_PartnerAccountId) isListEventsRequest_Subject() {}
+
+func (*ListEventsRequest_PartnerAccountReference) isListEventsRequest_Subject() {}
+
+// ListEventsResponse is one page.
+type ListEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The events by position.
+	Events []*LogEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Token of the next page, empty on the last one.
+	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// The first position that the request selects.
+	FromPosition int64 `protobuf:"varint,3,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
+	// Everything up to this position was trimmed, but for the newest event of each subject; 0 if nothing was. If it is not
+	// before from_position, something may be missing.
+	TrimmedPosition int64 `protobuf:"varint,4,opt,name=trimmed_position,json=trimmedPosition,proto3" json:"trimmed_position,omitempty"`
+	// The newest position of the log when the page was read: everything that the request selects up to here is in this page
+	// and its predecessors once there is no next page.
+	HeadPosition  int64 `protobuf:"varint,5,opt,name=head_position,json=headPosition,proto3" json:"head_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ListEventsResponse) Reset() {
+	*x = ListEventsResponse{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[14]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ListEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ListEventsResponse) ProtoMessage() {}
+
+func (x *ListEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[14]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ListEventsResponse.ProtoReflect.Descriptor instead.
+func (*ListEventsResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{14}
+}
+
+func (x *ListEventsResponse) GetEvents() []*LogEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *ListEventsResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ListEventsResponse) GetFromPosition() int64 {
+	if x != nil {
+		return x.FromPosition
+	}
+	return 0
+}
+
+func (x *ListEventsResponse) GetTrimmedPosition() int64 {
+	if x != nil {
+		return x.TrimmedPosition
+	}
+	return 0
+}
+
+func (x *ListEventsResponse) GetHeadPosition() int64 {
+	if x != nil {
+		return x.HeadPosition
+	}
+	return 0
+}
+
+// RetakeEventsRequest names events, or a part of the log.
+type RetakeEventsRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Merchant account of the events; empty means any.
+	MerchantAccount string `protobuf:"bytes,1,opt,name=merchant_account,json=merchantAccount,proto3" json:"merchant_account,omitempty"`
+	// UUID chosen by the caller, for the audit log. Whatever it is, nothing is done twice.
+	RequestId string `protobuf:"bytes,2,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Ids of events, instead of positions.
+	EventIds []string `protobuf:"bytes,3,rep,name=event_ids,json=eventIds,proto3" json:"event_ids,omitempty"`
+	// First position, 1 or more.
+	FromPosition int64 `protobuf:"varint,4,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
+	// Last position; 0 means the newest.
+	UntilPosition int64 `protobuf:"varint,5,opt,name=until_position,json=untilPosition,proto3" json:"until_position,omitempty"`
+	// Why, for the audit log; at most 255 characters, no personal data.
+	Note          string `protobuf:"bytes,6,opt,name=note,proto3" json:"note,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetakeEventsRequest) Reset() {
+	*x = RetakeEventsRequest{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetakeEventsRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetakeEventsRequest) ProtoMessage() {}
+
+func (x *RetakeEventsRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetakeEventsRequest.ProtoReflect.Descriptor instead.
+func (*RetakeEventsRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RetakeEventsRequest) GetMerchantAccount() string {
+	if x != nil {
+		return x.MerchantAccount
+	}
+	return ""
+}
+
+func (x *RetakeEventsRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *RetakeEventsRequest) GetEventIds() []string {
+	if x != nil {
+		return x.EventIds
+	}
+	return nil
+}
+
+func (x *RetakeEventsRequest) GetFromPosition() int64 {
+	if x != nil {
+		return x.FromPosition
+	}
+	return 0
+}
+
+func (x *RetakeEventsRequest) GetUntilPosition() int64 {
+	if x != nil {
+		return x.UntilPosition
+	}
+	return 0
+}
+
+func (x *RetakeEventsRequest) GetNote() string {
+	if x != nil {
+		return x.Note
+	}
+	return ""
+}
+
+// RetakeEventsResponse says what the door made of each.
+type RetakeEventsResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Of a part of the log, the posts in it; else each event that was named.
+	Events []*RetakenEvent `protobuf:"bytes,1,rep,name=events,proto3" json:"events,omitempty"`
+	// Where to go on if this is not all: from_position of the next request; 0 at the end.
+	NextPosition  int64 `protobuf:"varint,2,opt,name=next_position,json=nextPosition,proto3" json:"next_position,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetakeEventsResponse) Reset() {
+	*x = RetakeEventsResponse{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetakeEventsResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetakeEventsResponse) ProtoMessage() {}
+
+func (x *RetakeEventsResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetakeEventsResponse.ProtoReflect.Descriptor instead.
+func (*RetakeEventsResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *RetakeEventsResponse) GetEvents() []*RetakenEvent {
+	if x != nil {
+		return x.Events
+	}
+	return nil
+}
+
+func (x *RetakeEventsResponse) GetNextPosition() int64 {
+	if x != nil {
+		return x.NextPosition
+	}
+	return 0
+}
+
+// RetakenEvent is what the door made of one event.
+type RetakenEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Id of the event.
+	EventId string `protobuf:"bytes,1,opt,name=event_id,json=eventId,proto3" json:"event_id,omitempty"`
+	// Place in the log.
+	Position int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
+	// What became of it.
+	Outcome RetakenEvent_Outcome `protobuf:"varint,3,opt,name=outcome,proto3,enum=gateway.v1.RetakenEvent_Outcome" json:"outcome,omitempty"`
+	// The same for people.
+	Message       string `protobuf:"bytes,4,opt,name=message,proto3" json:"message,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *RetakenEvent) Reset() {
+	*x = RetakenEvent{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RetakenEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RetakenEvent) ProtoMessage() {}
+
+func (x *RetakenEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RetakenEvent.ProtoReflect.Descriptor instead.
+func (*RetakenEvent) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *RetakenEvent) GetEventId() string {
+	if x != nil {
+		return x.EventId
+	}
+	return ""
+}
+
+func (x *RetakenEvent) GetPosition() int64 {
+	if x != nil {
+		return x.Position
+	}
+	return 0
+}
+
+func (x *RetakenEvent) GetOutcome() RetakenEvent_Outcome {
+	if x != nil {
+		return x.Outcome
+	}
+	return RetakenEvent_OUTCOME_UNSPECIFIED
+}
+
+func (x *RetakenEvent) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
 // QuarantinedNotification is a well-signed notification that could not be applied.
 type QuarantinedNotification struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -1113,7 +1765,7 @@ type QuarantinedNotification struct {
 
 func (x *QuarantinedNotification) Reset() {
 	*x = QuarantinedNotification{}
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[13]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1125,7 +1777,7 @@ func (x *QuarantinedNotification) String() string {
 func (*QuarantinedNotification) ProtoMessage() {}
 
 func (x *QuarantinedNotification) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[13]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1138,7 +1790,7 @@ func (x *QuarantinedNotification) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use QuarantinedNotification.ProtoReflect.Descriptor instead.
 func (*QuarantinedNotification) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{13}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *QuarantinedNotification) GetQuarantineId() string {
@@ -1212,7 +1864,7 @@ type ListQuarantinedRequest struct {
 
 func (x *ListQuarantinedRequest) Reset() {
 	*x = ListQuarantinedRequest{}
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[14]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1224,7 +1876,7 @@ func (x *ListQuarantinedRequest) String() string {
 func (*ListQuarantinedRequest) ProtoMessage() {}
 
 func (x *ListQuarantinedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[14]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1237,7 +1889,7 @@ func (x *ListQuarantinedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinedRequest.ProtoReflect.Descriptor instead.
 func (*ListQuarantinedRequest) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{14}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *ListQuarantinedRequest) GetMerchantAccount() string {
@@ -1274,7 +1926,7 @@ type ListQuarantinedResponse struct {
 
 func (x *ListQuarantinedResponse) Reset() {
 	*x = ListQuarantinedResponse{}
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[15]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1286,7 +1938,7 @@ func (x *ListQuarantinedResponse) String() string {
 func (*ListQuarantinedResponse) ProtoMessage() {}
 
 func (x *ListQuarantinedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[15]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1299,7 +1951,7 @@ func (x *ListQuarantinedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ListQuarantinedResponse.ProtoReflect.Descriptor instead.
 func (*ListQuarantinedResponse) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{15}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *ListQuarantinedResponse) GetQuarantined() []*QuarantinedNotification {
@@ -1331,7 +1983,7 @@ type GetQuarantinedRequest struct {
 
 func (x *GetQuarantinedRequest) Reset() {
 	*x = GetQuarantinedRequest{}
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[16]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1343,7 +1995,7 @@ func (x *GetQuarantinedRequest) String() string {
 func (*GetQuarantinedRequest) ProtoMessage() {}
 
 func (x *GetQuarantinedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[16]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1356,7 +2008,7 @@ func (x *GetQuarantinedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetQuarantinedRequest.ProtoReflect.Descriptor instead.
 func (*GetQuarantinedRequest) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{16}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *GetQuarantinedRequest) GetMerchantAccount() string {
@@ -1391,7 +2043,7 @@ type GetQuarantinedResponse struct {
 
 func (x *GetQuarantinedResponse) Reset() {
 	*x = GetQuarantinedResponse{}
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[17]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1403,7 +2055,7 @@ func (x *GetQuarantinedResponse) String() string {
 func (*GetQuarantinedResponse) ProtoMessage() {}
 
 func (x *GetQuarantinedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[17]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1416,7 +2068,7 @@ func (x *GetQuarantinedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use GetQuarantinedResponse.ProtoReflect.Descriptor instead.
 func (*GetQuarantinedResponse) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{17}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *GetQuarantinedResponse) GetQuarantined() *QuarantinedNotification {
@@ -1442,7 +2094,7 @@ type VerifySignatureRequest struct {
 
 func (x *VerifySignatureRequest) Reset() {
 	*x = VerifySignatureRequest{}
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[18]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +2106,7 @@ func (x *VerifySignatureRequest) String() string {
 func (*VerifySignatureRequest) ProtoMessage() {}
 
 func (x *VerifySignatureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[18]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +2119,7 @@ func (x *VerifySignatureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifySignatureRequest.ProtoReflect.Descriptor instead.
 func (*VerifySignatureRequest) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{18}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *VerifySignatureRequest) GetMerchantAccount() string {
@@ -1514,7 +2166,7 @@ type VerifySignatureResponse struct {
 
 func (x *VerifySignatureResponse) Reset() {
 	*x = VerifySignatureResponse{}
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[19]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1526,7 +2178,7 @@ func (x *VerifySignatureResponse) String() string {
 func (*VerifySignatureResponse) ProtoMessage() {}
 
 func (x *VerifySignatureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[19]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1539,7 +2191,7 @@ func (x *VerifySignatureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use VerifySignatureResponse.ProtoReflect.Descriptor instead.
 func (*VerifySignatureResponse) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{19}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *VerifySignatureResponse) GetValid() bool {
@@ -1618,7 +2270,7 @@ type ErasePersonalDataRequest struct {
 
 func (x *ErasePersonalDataRequest) Reset() {
 	*x = ErasePersonalDataRequest{}
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[20]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1630,7 +2282,7 @@ func (x *ErasePersonalDataRequest) String() string {
 func (*ErasePersonalDataRequest) ProtoMessage() {}
 
 func (x *ErasePersonalDataRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[20]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1643,7 +2295,7 @@ func (x *ErasePersonalDataRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonalDataRequest.ProtoReflect.Descriptor instead.
 func (*ErasePersonalDataRequest) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{20}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ErasePersonalDataRequest) GetMerchantAccount() string {
@@ -1789,7 +2441,7 @@ type ErasePersonalDataResponse struct {
 
 func (x *ErasePersonalDataResponse) Reset() {
 	*x = ErasePersonalDataResponse{}
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[21]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1801,7 +2453,7 @@ func (x *ErasePersonalDataResponse) String() string {
 func (*ErasePersonalDataResponse) ProtoMessage() {}
 
 func (x *ErasePersonalDataResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_gateway_v1_operator_service_proto_msgTypes[21]
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1814,7 +2466,7 @@ func (x *ErasePersonalDataResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ErasePersonalDataResponse.ProtoReflect.Descriptor instead.
 func (*ErasePersonalDataResponse) Descriptor() ([]byte, []int) {
-	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{21}
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *ErasePersonalDataResponse) GetEraseTime() *timestamppb.Timestamp {
@@ -1923,7 +2575,73 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"includeRaw:s\xbaHp\x1an\n" +
 	"\x12get_event.one_name\x12)name the event by event_id or by position\x1a-(this.event_id == '') != (this.position == 0)\">\n" +
 	"\x10GetEventResponse\x12*\n" +
-	"\x05event\x18\x01 \x01(\v2\x14.gateway.v1.LogEventR\x05event\"\xaa\x02\n" +
+	"\x05event\x18\x01 \x01(\v2\x14.gateway.v1.LogEventR\x05event\"\xd1\t\n" +
+	"\x11ListEventsRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12'\n" +
+	"\tpage_size\x18\x02 \x01(\x05B\n" +
+	"\xbaH\a\x1a\x05\x18\xf4\x03(\x00R\bpageSize\x12'\n" +
+	"\n" +
+	"page_token\x18\x03 \x01(\tB\b\xbaH\x05r\x03\x18\x80\bR\tpageToken\x12<\n" +
+	"\x06stream\x18\x04 \x01(\tB$\xbaH!r\x1fR\x00R\apaymentR\aaccountR\tattentionR\x06stream\x12,\n" +
+	"\rfrom_position\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\ffromPosition\x12.\n" +
+	"\x0euntil_position\x18\x06 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\runtilPosition\x127\n" +
+	"\tfrom_time\x18\a \x01(\v2\x1a.google.protobuf.TimestampR\bfromTime\x129\n" +
+	"\n" +
+	"until_time\x18\b \x01(\v2\x1a.google.protobuf.TimestampR\tuntilTime\x12$\n" +
+	"\x05kinds\x18\t \x03(\tB\x0e\xbaH\v\x92\x01\b\x10\x14\"\x04r\x02\x18@R\x05kinds\x12)\n" +
+	"\n" +
+	"payment_id\x18\n" +
+	" \x01(\tB\b\xbaH\x05r\x03\xb0\x01\x01H\x00R\tpaymentId\x12+\n" +
+	"\n" +
+	"session_id\x18\v \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\tsessionId\x12'\n" +
+	"\border_id\x18\f \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\aorderId\x12;\n" +
+	"\x12merchant_reference\x18\r \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x11merchantReference\x12:\n" +
+	"\x12payment_request_id\x18\x0e \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10paymentRequestId\x12B\n" +
+	"\x16payment_transaction_id\x18\x0f \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x14paymentTransactionId\x12:\n" +
+	"\x12partner_account_id\x18\x10 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x10partnerAccountId\x12H\n" +
+	"\x19partner_account_reference\x18\x11 \x01(\tB\n" +
+	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x17partnerAccountReference\x12!\n" +
+	"\fnewest_first\x18\x12 \x01(\bR\vnewestFirst\x12\x1f\n" +
+	"\vinclude_raw\x18\x13 \x01(\bR\n" +
+	"includeRaw:\xec\x01\xbaH\xe8\x01\x1at\n" +
+	"\x19list_events.one_beginning\x12&begin at from_position or at from_time\x1a/this.from_position == 0 || !has(this.from_time)\x1ap\n" +
+	"\x13list_events.one_end\x12&end at until_position or at until_time\x1a1this.until_position == 0 || !has(this.until_time)B\t\n" +
+	"\asubject\"\xdf\x01\n" +
+	"\x12ListEventsResponse\x12,\n" +
+	"\x06events\x18\x01 \x03(\v2\x14.gateway.v1.LogEventR\x06events\x12&\n" +
+	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12#\n" +
+	"\rfrom_position\x18\x03 \x01(\x03R\ffromPosition\x12)\n" +
+	"\x10trimmed_position\x18\x04 \x01(\x03R\x0ftrimmedPosition\x12#\n" +
+	"\rhead_position\x18\x05 \x01(\x03R\fheadPosition\"\xe0\x03\n" +
+	"\x13RetakeEventsRequest\x122\n" +
+	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
+	"\n" +
+	"request_id\x18\x02 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x120\n" +
+	"\tevent_ids\x18\x03 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10d\x18\x01\"\ar\x05\x10\x01\x18\x80\x04R\beventIds\x12,\n" +
+	"\rfrom_position\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\ffromPosition\x12.\n" +
+	"\x0euntil_position\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\runtilPosition\x12\x1c\n" +
+	"\x04note\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x04note:\xba\x01\xbaH\xb6\x01\x1a\xb3\x01\n" +
+	"\x18retake_events.one_choice\x12 name event_ids, or from_position\x1au(this.event_ids.size() == 0) != (this.from_position == 0) && (this.event_ids.size() == 0 || this.until_position == 0)\"m\n" +
+	"\x14RetakeEventsResponse\x120\n" +
+	"\x06events\x18\x01 \x03(\v2\x18.gateway.v1.RetakenEventR\x06events\x12#\n" +
+	"\rnext_position\x18\x02 \x01(\x03R\fnextPosition\"\x98\x02\n" +
+	"\fRetakenEvent\x12\x19\n" +
+	"\bevent_id\x18\x01 \x01(\tR\aeventId\x12\x1a\n" +
+	"\bposition\x18\x02 \x01(\x03R\bposition\x12:\n" +
+	"\aoutcome\x18\x03 \x01(\x0e2 .gateway.v1.RetakenEvent.OutcomeR\aoutcome\x12\x18\n" +
+	"\amessage\x18\x04 \x01(\tR\amessage\"{\n" +
+	"\aOutcome\x12\x17\n" +
+	"\x13OUTCOME_UNSPECIFIED\x10\x00\x12\x15\n" +
+	"\x11OUTCOME_ON_RECORD\x10\x01\x12\x14\n" +
+	"\x10OUTCOME_RECORDED\x10\x02\x12\x15\n" +
+	"\x11OUTCOME_NOT_TAKEN\x10\x03\x12\x13\n" +
+	"\x0fOUTCOME_NO_POST\x10\x04\"\xaa\x02\n" +
 	"\x17QuarantinedNotification\x12#\n" +
 	"\rquarantine_id\x18\x01 \x01(\tR\fquarantineId\x12)\n" +
 	"\x10merchant_account\x18\x02 \x01(\tR\x0fmerchantAccount\x12\x19\n" +
@@ -1997,7 +2715,8 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\n" +
 	"erase_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\teraseTime\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x1a\n" +
-	"\brepeated\x18\x03 \x01(\bR\brepeated2\xc5\b\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated2\x9c\n" +
+	"\n" +
 	"\x0fOperatorService\x12k\n" +
 	"\rListAttention\x12 .gateway.v1.ListAttentionRequest\x1a!.gateway.v1.ListAttentionResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/attention\x12w\n" +
 	"\fGetAttention\x12\x1f.gateway.v1.GetAttentionRequest\x1a .gateway.v1.GetAttentionResponse\"$\x82\xd3\xe4\x93\x02\x1e\x12\x1c/v1/attention/{attention_id}\x12\x84\x01\n" +
@@ -2005,7 +2724,10 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\bListJobs\x12\x1b.gateway.v1.ListJobsRequest\x1a\x1c.gateway.v1.ListJobsResponse\"\x10\x82\xd3\xe4\x93\x02\n" +
 	"\x12\b/v1/jobs\x12r\n" +
 	"\bGetEvent\x12\x1b.gateway.v1.GetEventRequest\x1a\x1c.gateway.v1.GetEventResponse\"+\x82\xd3\xe4\x93\x02%Z\f\x12\n" +
-	"/v1/events\x12\x15/v1/events/{event_id}\x12r\n" +
+	"/v1/events\x12\x15/v1/events/{event_id}\x12d\n" +
+	"\n" +
+	"ListEvents\x12\x1d.gateway.v1.ListEventsRequest\x1a\x1e.gateway.v1.ListEventsResponse\"\x17\x82\xd3\xe4\x93\x02\x11\x12\x0f/v1/events:list\x12o\n" +
+	"\fRetakeEvents\x12\x1f.gateway.v1.RetakeEventsRequest\x1a .gateway.v1.RetakeEventsResponse\"\x1c\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/events:retake\x12r\n" +
 	"\x0fListQuarantined\x12\".gateway.v1.ListQuarantinedRequest\x1a#.gateway.v1.ListQuarantinedResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/quarantine\x12\x7f\n" +
 	"\x0eGetQuarantined\x12!.gateway.v1.GetQuarantinedRequest\x1a\".gateway.v1.GetQuarantinedResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/quarantine/{quarantine_id}\x12\x84\x01\n" +
 	"\x11ErasePersonalData\x12$.gateway.v1.ErasePersonalDataRequest\x1a%.gateway.v1.ErasePersonalDataResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/personal-data:erase\x12|\n" +
@@ -2026,92 +2748,107 @@ func file_gateway_v1_operator_service_proto_rawDescGZIP() []byte {
 	return file_gateway_v1_operator_service_proto_rawDescData
 }
 
-var file_gateway_v1_operator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_gateway_v1_operator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 23)
+var file_gateway_v1_operator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
+var file_gateway_v1_operator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
 var file_gateway_v1_operator_service_proto_goTypes = []any{
-	(VerifySignatureResponse_Flaw)(0), // 0: gateway.v1.VerifySignatureResponse.Flaw
-	(*ListAttentionRequest)(nil),      // 1: gateway.v1.ListAttentionRequest
-	(*ListAttentionResponse)(nil),     // 2: gateway.v1.ListAttentionResponse
-	(*GetAttentionRequest)(nil),       // 3: gateway.v1.GetAttentionRequest
-	(*GetAttentionResponse)(nil),      // 4: gateway.v1.GetAttentionResponse
-	(*ActOnAttentionRequest)(nil),     // 5: gateway.v1.ActOnAttentionRequest
-	(*ActOnAttentionResponse)(nil),    // 6: gateway.v1.ActOnAttentionResponse
-	(*Job)(nil),                       // 7: gateway.v1.Job
-	(*ListJobsRequest)(nil),           // 8: gateway.v1.ListJobsRequest
-	(*ListJobsResponse)(nil),          // 9: gateway.v1.ListJobsResponse
-	(*LogEvent)(nil),                  // 10: gateway.v1.LogEvent
-	(*EventKey)(nil),                  // 11: gateway.v1.EventKey
-	(*GetEventRequest)(nil),           // 12: gateway.v1.GetEventRequest
-	(*GetEventResponse)(nil),          // 13: gateway.v1.GetEventResponse
-	(*QuarantinedNotification)(nil),   // 14: gateway.v1.QuarantinedNotification
-	(*ListQuarantinedRequest)(nil),    // 15: gateway.v1.ListQuarantinedRequest
-	(*ListQuarantinedResponse)(nil),   // 16: gateway.v1.ListQuarantinedResponse
-	(*GetQuarantinedRequest)(nil),     // 17: gateway.v1.GetQuarantinedRequest
-	(*GetQuarantinedResponse)(nil),    // 18: gateway.v1.GetQuarantinedResponse
-	(*VerifySignatureRequest)(nil),    // 19: gateway.v1.VerifySignatureRequest
-	(*VerifySignatureResponse)(nil),   // 20: gateway.v1.VerifySignatureResponse
-	(*ErasePersonalDataRequest)(nil),  // 21: gateway.v1.ErasePersonalDataRequest
-	(*ErasePersonalDataResponse)(nil), // 22: gateway.v1.ErasePersonalDataResponse
-	nil,                               // 23: gateway.v1.VerifySignatureRequest.HeadersEntry
-	(AttentionReason)(0),              // 24: gateway.v1.AttentionReason
-	(*durationpb.Duration)(nil),       // 25: google.protobuf.Duration
-	(*AttentionItem)(nil),             // 26: gateway.v1.AttentionItem
-	(AttentionAction)(0),              // 27: gateway.v1.AttentionAction
-	(*timestamppb.Timestamp)(nil),     // 28: google.protobuf.Timestamp
-	(*EventSummary)(nil),              // 29: gateway.v1.EventSummary
-	(*PaymentEvent)(nil),              // 30: gateway.v1.PaymentEvent
-	(*AccountEvent)(nil),              // 31: gateway.v1.AccountEvent
-	(SigningKey_Scheme)(0),            // 32: gateway.v1.SigningKey.Scheme
+	(RetakenEvent_Outcome)(0),         // 0: gateway.v1.RetakenEvent.Outcome
+	(VerifySignatureResponse_Flaw)(0), // 1: gateway.v1.VerifySignatureResponse.Flaw
+	(*ListAttentionRequest)(nil),      // 2: gateway.v1.ListAttentionRequest
+	(*ListAttentionResponse)(nil),     // 3: gateway.v1.ListAttentionResponse
+	(*GetAttentionRequest)(nil),       // 4: gateway.v1.GetAttentionRequest
+	(*GetAttentionResponse)(nil),      // 5: gateway.v1.GetAttentionResponse
+	(*ActOnAttentionRequest)(nil),     // 6: gateway.v1.ActOnAttentionRequest
+	(*ActOnAttentionResponse)(nil),    // 7: gateway.v1.ActOnAttentionResponse
+	(*Job)(nil),                       // 8: gateway.v1.Job
+	(*ListJobsRequest)(nil),           // 9: gateway.v1.ListJobsRequest
+	(*ListJobsResponse)(nil),          // 10: gateway.v1.ListJobsResponse
+	(*LogEvent)(nil),                  // 11: gateway.v1.LogEvent
+	(*EventKey)(nil),                  // 12: gateway.v1.EventKey
+	(*GetEventRequest)(nil),           // 13: gateway.v1.GetEventRequest
+	(*GetEventResponse)(nil),          // 14: gateway.v1.GetEventResponse
+	(*ListEventsRequest)(nil),         // 15: gateway.v1.ListEventsRequest
+	(*ListEventsResponse)(nil),        // 16: gateway.v1.ListEventsResponse
+	(*RetakeEventsRequest)(nil),       // 17: gateway.v1.RetakeEventsRequest
+	(*RetakeEventsResponse)(nil),      // 18: gateway.v1.RetakeEventsResponse
+	(*RetakenEvent)(nil),              // 19: gateway.v1.RetakenEvent
+	(*QuarantinedNotification)(nil),   // 20: gateway.v1.QuarantinedNotification
+	(*ListQuarantinedRequest)(nil),    // 21: gateway.v1.ListQuarantinedRequest
+	(*ListQuarantinedResponse)(nil),   // 22: gateway.v1.ListQuarantinedResponse
+	(*GetQuarantinedRequest)(nil),     // 23: gateway.v1.GetQuarantinedRequest
+	(*GetQuarantinedResponse)(nil),    // 24: gateway.v1.GetQuarantinedResponse
+	(*VerifySignatureRequest)(nil),    // 25: gateway.v1.VerifySignatureRequest
+	(*VerifySignatureResponse)(nil),   // 26: gateway.v1.VerifySignatureResponse
+	(*ErasePersonalDataRequest)(nil),  // 27: gateway.v1.ErasePersonalDataRequest
+	(*ErasePersonalDataResponse)(nil), // 28: gateway.v1.ErasePersonalDataResponse
+	nil,                               // 29: gateway.v1.VerifySignatureRequest.HeadersEntry
+	(AttentionReason)(0),              // 30: gateway.v1.AttentionReason
+	(*durationpb.Duration)(nil),       // 31: google.protobuf.Duration
+	(*AttentionItem)(nil),             // 32: gateway.v1.AttentionItem
+	(AttentionAction)(0),              // 33: gateway.v1.AttentionAction
+	(*timestamppb.Timestamp)(nil),     // 34: google.protobuf.Timestamp
+	(*EventSummary)(nil),              // 35: gateway.v1.EventSummary
+	(*PaymentEvent)(nil),              // 36: gateway.v1.PaymentEvent
+	(*AccountEvent)(nil),              // 37: gateway.v1.AccountEvent
+	(SigningKey_Scheme)(0),            // 38: gateway.v1.SigningKey.Scheme
 }
 var file_gateway_v1_operator_service_proto_depIdxs = []int32{
-	24, // 0: gateway.v1.ListAttentionRequest.reasons:type_name -> gateway.v1.AttentionReason
-	25, // 1: gateway.v1.ListAttentionRequest.min_age:type_name -> google.protobuf.Duration
-	26, // 2: gateway.v1.ListAttentionResponse.items:type_name -> gateway.v1.AttentionItem
-	26, // 3: gateway.v1.GetAttentionResponse.item:type_name -> gateway.v1.AttentionItem
-	27, // 4: gateway.v1.ActOnAttentionRequest.action:type_name -> gateway.v1.AttentionAction
-	26, // 5: gateway.v1.ActOnAttentionResponse.item:type_name -> gateway.v1.AttentionItem
-	28, // 6: gateway.v1.Job.due_time:type_name -> google.protobuf.Timestamp
-	28, // 7: gateway.v1.Job.deadline_time:type_name -> google.protobuf.Timestamp
-	28, // 8: gateway.v1.Job.leased_until_time:type_name -> google.protobuf.Timestamp
-	28, // 9: gateway.v1.Job.create_time:type_name -> google.protobuf.Timestamp
-	7,  // 10: gateway.v1.ListJobsResponse.jobs:type_name -> gateway.v1.Job
-	29, // 11: gateway.v1.LogEvent.summary:type_name -> gateway.v1.EventSummary
-	11, // 12: gateway.v1.LogEvent.keys:type_name -> gateway.v1.EventKey
-	30, // 13: gateway.v1.LogEvent.payment:type_name -> gateway.v1.PaymentEvent
-	31, // 14: gateway.v1.LogEvent.account:type_name -> gateway.v1.AccountEvent
-	26, // 15: gateway.v1.LogEvent.attention:type_name -> gateway.v1.AttentionItem
-	10, // 16: gateway.v1.GetEventResponse.event:type_name -> gateway.v1.LogEvent
-	28, // 17: gateway.v1.QuarantinedNotification.receive_time:type_name -> google.protobuf.Timestamp
-	14, // 18: gateway.v1.ListQuarantinedResponse.quarantined:type_name -> gateway.v1.QuarantinedNotification
-	14, // 19: gateway.v1.GetQuarantinedResponse.quarantined:type_name -> gateway.v1.QuarantinedNotification
-	23, // 20: gateway.v1.VerifySignatureRequest.headers:type_name -> gateway.v1.VerifySignatureRequest.HeadersEntry
-	32, // 21: gateway.v1.VerifySignatureResponse.scheme:type_name -> gateway.v1.SigningKey.Scheme
-	0,  // 22: gateway.v1.VerifySignatureResponse.flaw:type_name -> gateway.v1.VerifySignatureResponse.Flaw
-	28, // 23: gateway.v1.VerifySignatureResponse.retire_time:type_name -> google.protobuf.Timestamp
-	28, // 24: gateway.v1.ErasePersonalDataResponse.erase_time:type_name -> google.protobuf.Timestamp
-	1,  // 25: gateway.v1.OperatorService.ListAttention:input_type -> gateway.v1.ListAttentionRequest
-	3,  // 26: gateway.v1.OperatorService.GetAttention:input_type -> gateway.v1.GetAttentionRequest
-	5,  // 27: gateway.v1.OperatorService.ActOnAttention:input_type -> gateway.v1.ActOnAttentionRequest
-	8,  // 28: gateway.v1.OperatorService.ListJobs:input_type -> gateway.v1.ListJobsRequest
-	12, // 29: gateway.v1.OperatorService.GetEvent:input_type -> gateway.v1.GetEventRequest
-	15, // 30: gateway.v1.OperatorService.ListQuarantined:input_type -> gateway.v1.ListQuarantinedRequest
-	17, // 31: gateway.v1.OperatorService.GetQuarantined:input_type -> gateway.v1.GetQuarantinedRequest
-	21, // 32: gateway.v1.OperatorService.ErasePersonalData:input_type -> gateway.v1.ErasePersonalDataRequest
-	19, // 33: gateway.v1.OperatorService.VerifySignature:input_type -> gateway.v1.VerifySignatureRequest
-	2,  // 34: gateway.v1.OperatorService.ListAttention:output_type -> gateway.v1.ListAttentionResponse
-	4,  // 35: gateway.v1.OperatorService.GetAttention:output_type -> gateway.v1.GetAttentionResponse
-	6,  // 36: gateway.v1.OperatorService.ActOnAttention:output_type -> gateway.v1.ActOnAttentionResponse
-	9,  // 37: gateway.v1.OperatorService.ListJobs:output_type -> gateway.v1.ListJobsResponse
-	13, // 38: gateway.v1.OperatorService.GetEvent:output_type -> gateway.v1.GetEventResponse
-	16, // 39: gateway.v1.OperatorService.ListQuarantined:output_type -> gateway.v1.ListQuarantinedResponse
-	18, // 40: gateway.v1.OperatorService.GetQuarantined:output_type -> gateway.v1.GetQuarantinedResponse
-	22, // 41: gateway.v1.OperatorService.ErasePersonalData:output_type -> gateway.v1.ErasePersonalDataResponse
-	20, // 42: gateway.v1.OperatorService.VerifySignature:output_type -> gateway.v1.VerifySignatureResponse
-	34, // [34:43] is the sub-list for method output_type
-	25, // [25:34] is the sub-list for method input_type
-	25, // [25:25] is the sub-list for extension type_name
-	25, // [25:25] is the sub-list for extension extendee
-	0,  // [0:25] is the sub-list for field type_name
+	30, // 0: gateway.v1.ListAttentionRequest.reasons:type_name -> gateway.v1.AttentionReason
+	31, // 1: gateway.v1.ListAttentionRequest.min_age:type_name -> google.protobuf.Duration
+	32, // 2: gateway.v1.ListAttentionResponse.items:type_name -> gateway.v1.AttentionItem
+	32, // 3: gateway.v1.GetAttentionResponse.item:type_name -> gateway.v1.AttentionItem
+	33, // 4: gateway.v1.ActOnAttentionRequest.action:type_name -> gateway.v1.AttentionAction
+	32, // 5: gateway.v1.ActOnAttentionResponse.item:type_name -> gateway.v1.AttentionItem
+	34, // 6: gateway.v1.Job.due_time:type_name -> google.protobuf.Timestamp
+	34, // 7: gateway.v1.Job.deadline_time:type_name -> google.protobuf.Timestamp
+	34, // 8: gateway.v1.Job.leased_until_time:type_name -> google.protobuf.Timestamp
+	34, // 9: gateway.v1.Job.create_time:type_name -> google.protobuf.Timestamp
+	8,  // 10: gateway.v1.ListJobsResponse.jobs:type_name -> gateway.v1.Job
+	35, // 11: gateway.v1.LogEvent.summary:type_name -> gateway.v1.EventSummary
+	12, // 12: gateway.v1.LogEvent.keys:type_name -> gateway.v1.EventKey
+	36, // 13: gateway.v1.LogEvent.payment:type_name -> gateway.v1.PaymentEvent
+	37, // 14: gateway.v1.LogEvent.account:type_name -> gateway.v1.AccountEvent
+	32, // 15: gateway.v1.LogEvent.attention:type_name -> gateway.v1.AttentionItem
+	11, // 16: gateway.v1.GetEventResponse.event:type_name -> gateway.v1.LogEvent
+	34, // 17: gateway.v1.ListEventsRequest.from_time:type_name -> google.protobuf.Timestamp
+	34, // 18: gateway.v1.ListEventsRequest.until_time:type_name -> google.protobuf.Timestamp
+	11, // 19: gateway.v1.ListEventsResponse.events:type_name -> gateway.v1.LogEvent
+	19, // 20: gateway.v1.RetakeEventsResponse.events:type_name -> gateway.v1.RetakenEvent
+	0,  // 21: gateway.v1.RetakenEvent.outcome:type_name -> gateway.v1.RetakenEvent.Outcome
+	34, // 22: gateway.v1.QuarantinedNotification.receive_time:type_name -> google.protobuf.Timestamp
+	20, // 23: gateway.v1.ListQuarantinedResponse.quarantined:type_name -> gateway.v1.QuarantinedNotification
+	20, // 24: gateway.v1.GetQuarantinedResponse.quarantined:type_name -> gateway.v1.QuarantinedNotification
+	29, // 25: gateway.v1.VerifySignatureRequest.headers:type_name -> gateway.v1.VerifySignatureRequest.HeadersEntry
+	38, // 26: gateway.v1.VerifySignatureResponse.scheme:type_name -> gateway.v1.SigningKey.Scheme
+	1,  // 27: gateway.v1.VerifySignatureResponse.flaw:type_name -> gateway.v1.VerifySignatureResponse.Flaw
+	34, // 28: gateway.v1.VerifySignatureResponse.retire_time:type_name -> google.protobuf.Timestamp
+	34, // 29: gateway.v1.ErasePersonalDataResponse.erase_time:type_name -> google.protobuf.Timestamp
+	2,  // 30: gateway.v1.OperatorService.ListAttention:input_type -> gateway.v1.ListAttentionRequest
+	4,  // 31: gateway.v1.OperatorService.GetAttention:input_type -> gateway.v1.GetAttentionRequest
+	6,  // 32: gateway.v1.OperatorService.ActOnAttention:input_type -> gateway.v1.ActOnAttentionRequest
+	9,  // 33: gateway.v1.OperatorService.ListJobs:input_type -> gateway.v1.ListJobsRequest
+	13, // 34: gateway.v1.OperatorService.GetEvent:input_type -> gateway.v1.GetEventRequest
+	15, // 35: gateway.v1.OperatorService.ListEvents:input_type -> gateway.v1.ListEventsRequest
+	17, // 36: gateway.v1.OperatorService.RetakeEvents:input_type -> gateway.v1.RetakeEventsRequest
+	21, // 37: gateway.v1.OperatorService.ListQuarantined:input_type -> gateway.v1.ListQuarantinedRequest
+	23, // 38: gateway.v1.OperatorService.GetQuarantined:input_type -> gateway.v1.GetQuarantinedRequest
+	27, // 39: gateway.v1.OperatorService.ErasePersonalData:input_type -> gateway.v1.ErasePersonalDataRequest
+	25, // 40: gateway.v1.OperatorService.VerifySignature:input_type -> gateway.v1.VerifySignatureRequest
+	3,  // 41: gateway.v1.OperatorService.ListAttention:output_type -> gateway.v1.ListAttentionResponse
+	5,  // 42: gateway.v1.OperatorService.GetAttention:output_type -> gateway.v1.GetAttentionResponse
+	7,  // 43: gateway.v1.OperatorService.ActOnAttention:output_type -> gateway.v1.ActOnAttentionResponse
+	10, // 44: gateway.v1.OperatorService.ListJobs:output_type -> gateway.v1.ListJobsResponse
+	14, // 45: gateway.v1.OperatorService.GetEvent:output_type -> gateway.v1.GetEventResponse
+	16, // 46: gateway.v1.OperatorService.ListEvents:output_type -> gateway.v1.ListEventsResponse
+	18, // 47: gateway.v1.OperatorService.RetakeEvents:output_type -> gateway.v1.RetakeEventsResponse
+	22, // 48: gateway.v1.OperatorService.ListQuarantined:output_type -> gateway.v1.ListQuarantinedResponse
+	24, // 49: gateway.v1.OperatorService.GetQuarantined:output_type -> gateway.v1.GetQuarantinedResponse
+	28, // 50: gateway.v1.OperatorService.ErasePersonalData:output_type -> gateway.v1.ErasePersonalDataResponse
+	26, // 51: gateway.v1.OperatorService.VerifySignature:output_type -> gateway.v1.VerifySignatureResponse
+	41, // [41:52] is the sub-list for method output_type
+	30, // [30:41] is the sub-list for method input_type
+	30, // [30:30] is the sub-list for extension type_name
+	30, // [30:30] is the sub-list for extension extendee
+	0,  // [0:30] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_operator_service_proto_init() }
@@ -2129,7 +2866,17 @@ func file_gateway_v1_operator_service_proto_init() {
 		(*LogEvent_Account)(nil),
 		(*LogEvent_Attention)(nil),
 	}
-	file_gateway_v1_operator_service_proto_msgTypes[20].OneofWrappers = []any{
+	file_gateway_v1_operator_service_proto_msgTypes[13].OneofWrappers = []any{
+		(*ListEventsRequest_PaymentId)(nil),
+		(*ListEventsRequest_SessionId)(nil),
+		(*ListEventsRequest_OrderId)(nil),
+		(*ListEventsRequest_MerchantReference)(nil),
+		(*ListEventsRequest_PaymentRequestId)(nil),
+		(*ListEventsRequest_PaymentTransactionId)(nil),
+		(*ListEventsRequest_PartnerAccountId)(nil),
+		(*ListEventsRequest_PartnerAccountReference)(nil),
+	}
+	file_gateway_v1_operator_service_proto_msgTypes[25].OneofWrappers = []any{
 		(*ErasePersonalDataRequest_PaymentId)(nil),
 		(*ErasePersonalDataRequest_OrderId)(nil),
 		(*ErasePersonalDataRequest_SessionId)(nil),
@@ -2142,8 +2889,8 @@ func file_gateway_v1_operator_service_proto_init() {
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_operator_service_proto_rawDesc), len(file_gateway_v1_operator_service_proto_rawDesc)),
-			NumEnums:      1,
-			NumMessages:   23,
+			NumEnums:      2,
+			NumMessages:   28,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -24,6 +24,8 @@ const (
 	OperatorService_ActOnAttention_FullMethodName    = "/gateway.v1.OperatorService/ActOnAttention"
 	OperatorService_ListJobs_FullMethodName          = "/gateway.v1.OperatorService/ListJobs"
 	OperatorService_GetEvent_FullMethodName          = "/gateway.v1.OperatorService/GetEvent"
+	OperatorService_ListEvents_FullMethodName        = "/gateway.v1.OperatorService/ListEvents"
+	OperatorService_RetakeEvents_FullMethodName      = "/gateway.v1.OperatorService/RetakeEvents"
 	OperatorService_ListQuarantined_FullMethodName   = "/gateway.v1.OperatorService/ListQuarantined"
 	OperatorService_GetQuarantined_FullMethodName    = "/gateway.v1.OperatorService/GetQuarantined"
 	OperatorService_ErasePersonalData_FullMethodName = "/gateway.v1.OperatorService/ErasePersonalData"
@@ -56,6 +58,14 @@ type OperatorServiceClient interface {
 	// GetEvent reads one event of the log, of any stream. NOT_FOUND (EVENT_NOT_FOUND), also if it was trimmed.
 	// PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	GetEvent(ctx context.Context, in *GetEventRequest, opts ...grpc.CallOption) (*GetEventResponse, error)
+	// ListEvents lists the log of all streams, as positions or times bound it: what a consumer that lost something reads again.
+	// INVALID_ARGUMENT (PAGE_TOKEN_INVALID). PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
+	ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error)
+	// RetakeEvents has the webhooks' door take in posts of Klarna's once more that are in the log, by the way that they came,
+	// signature aside. An event's id is taken for ever, so what is on record is known as that, and nothing is done twice: the
+	// answer says of each post what the door made of it. Events that are no posts of Klarna's, and posts whose bytes are gone,
+	// are left alone. NOT_FOUND (EVENT_NOT_FOUND). UNAVAILABLE (REDRIVE_FAILED): the door could not record; repeat.
+	RetakeEvents(ctx context.Context, in *RetakeEventsRequest, opts ...grpc.CallOption) (*RetakeEventsResponse, error)
 	// ListQuarantined lists well-signed notifications that could not be applied, oldest first. What became of them stands in
 	// their attention items. INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 	ListQuarantined(ctx context.Context, in *ListQuarantinedRequest, opts ...grpc.CallOption) (*ListQuarantinedResponse, error)
@@ -130,6 +140,26 @@ func (c *operatorServiceClient) GetEvent(ctx context.Context, in *GetEventReques
 	return out, nil
 }
 
+func (c *operatorServiceClient) ListEvents(ctx context.Context, in *ListEventsRequest, opts ...grpc.CallOption) (*ListEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ListEventsResponse)
+	err := c.cc.Invoke(ctx, OperatorService_ListEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *operatorServiceClient) RetakeEvents(ctx context.Context, in *RetakeEventsRequest, opts ...grpc.CallOption) (*RetakeEventsResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(RetakeEventsResponse)
+	err := c.cc.Invoke(ctx, OperatorService_RetakeEvents_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) ListQuarantined(ctx context.Context, in *ListQuarantinedRequest, opts ...grpc.CallOption) (*ListQuarantinedResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(ListQuarantinedResponse)
@@ -196,6 +226,14 @@ type OperatorServiceServer interface {
 	// GetEvent reads one event of the log, of any stream. NOT_FOUND (EVENT_NOT_FOUND), also if it was trimmed.
 	// PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	GetEvent(context.Context, *GetEventRequest) (*GetEventResponse, error)
+	// ListEvents lists the log of all streams, as positions or times bound it: what a consumer that lost something reads again.
+	// INVALID_ARGUMENT (PAGE_TOKEN_INVALID). PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
+	ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error)
+	// RetakeEvents has the webhooks' door take in posts of Klarna's once more that are in the log, by the way that they came,
+	// signature aside. An event's id is taken for ever, so what is on record is known as that, and nothing is done twice: the
+	// answer says of each post what the door made of it. Events that are no posts of Klarna's, and posts whose bytes are gone,
+	// are left alone. NOT_FOUND (EVENT_NOT_FOUND). UNAVAILABLE (REDRIVE_FAILED): the door could not record; repeat.
+	RetakeEvents(context.Context, *RetakeEventsRequest) (*RetakeEventsResponse, error)
 	// ListQuarantined lists well-signed notifications that could not be applied, oldest first. What became of them stands in
 	// their attention items. INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
 	ListQuarantined(context.Context, *ListQuarantinedRequest) (*ListQuarantinedResponse, error)
@@ -234,6 +272,12 @@ func (UnimplementedOperatorServiceServer) ListJobs(context.Context, *ListJobsReq
 }
 func (UnimplementedOperatorServiceServer) GetEvent(context.Context, *GetEventRequest) (*GetEventResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method GetEvent not implemented")
+}
+func (UnimplementedOperatorServiceServer) ListEvents(context.Context, *ListEventsRequest) (*ListEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ListEvents not implemented")
+}
+func (UnimplementedOperatorServiceServer) RetakeEvents(context.Context, *RetakeEventsRequest) (*RetakeEventsResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method RetakeEvents not implemented")
 }
 func (UnimplementedOperatorServiceServer) ListQuarantined(context.Context, *ListQuarantinedRequest) (*ListQuarantinedResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ListQuarantined not implemented")
@@ -358,6 +402,42 @@ func _OperatorService_GetEvent_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_ListEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ListEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).ListEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_ListEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).ListEvents(ctx, req.(*ListEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _OperatorService_RetakeEvents_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(RetakeEventsRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).RetakeEvents(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_RetakeEvents_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).RetakeEvents(ctx, req.(*RetakeEventsRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_ListQuarantined_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(ListQuarantinedRequest)
 	if err := dec(in); err != nil {
@@ -456,6 +536,14 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "GetEvent",
 			Handler:    _OperatorService_GetEvent_Handler,
+		},
+		{
+			MethodName: "ListEvents",
+			Handler:    _OperatorService_ListEvents_Handler,
+		},
+		{
+			MethodName: "RetakeEvents",
+			Handler:    _OperatorService_RetakeEvents_Handler,
 		},
 		{
 			MethodName: "ListQuarantined",
