@@ -194,3 +194,41 @@ func TestJournal_AddsTheWorkThatFollows(t *testing.T) {
 		})
 	}
 }
+
+// TestNews_IsDeniedOnlyOfWhatChangesNothing asks before each fact is recorded, and looks at what recording it changes.
+func TestNews_IsDeniedOnlyOfWhatChangesNothing(t *testing.T) {
+	t.Parallel()
+	j := open(t, Policy{PlaceOrders: true})
+	record(t, j, opened())
+	record(t, j, placed())
+	late := authorized("cb2", token+"-late", 4)
+	pushed := shown("r5", "PART_CAPTURED", 9, 1000, 0, 11995)
+	pushed.Pushed = true
+	for _, step := range []struct {
+		fact PaymentFact
+		news bool
+	}{
+		{shown("r1", "AUTHORIZED", 1, 0, 0, 12995), true},
+		{shown("r2", "AUTHORIZED", 2, 0, 0, 12995), false},
+		{shown("r3", "PART_CAPTURED", 3, 1000, 0, 11995), true},
+		{late, true}, // changes nothing, and the authorisation is given back
+		{shown("r4", "PART_CAPTURED", 5, 1000, 0, 11995), false},
+		{shown("r0", "AUTHORIZED", 0, 0, 0, 12995), false}, // late
+		{captured("C-1", 1000), true},
+		{told("n1", StatusPaid, 6), true},
+		{told("n2", StatusPaid, 5), true}, // kept, though it comes too late
+		{pushed, true},
+	} {
+		known, err := j.PaymentBy(t.Context(), merchant, KeyOrder, order)
+		if err != nil {
+			t.Fatal(err)
+		}
+		news := j.News(known, step.fact)
+		before := len(events(t, j, store.Payments)) + len(jobs(t, j, ""))
+		record(t, j, step.fact)
+		changed := len(events(t, j, store.Payments)) + len(jobs(t, j, "")) - before
+		if news != step.news || !news && changed != 0 {
+			t.Errorf("%s: news %t, want %t; it changed %d rows", step.fact.EventID, news, step.news, changed)
+		}
+	}
+}

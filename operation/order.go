@@ -278,10 +278,17 @@ func (o *Operations) Order(ctx context.Context, merchantAccount, orderID string,
 	}
 	fact := orderFact(merchantAccount, order, asked)
 	fact.Cause, fact.Pushed = cause, cause == journal.Push
-	fact.EventID = fmt.Sprintf("read:%s:%s:%x", merchantAccount, orderID, o.store.Fingerprint(order.Raw, []byte(asked.Format(time.RFC3339Nano)))[:12])
-	if fact.SessionID, err = o.sessionOf(ctx, merchantAccount, order); err != nil {
+	record, err := o.recordOf(ctx, merchantAccount, order)
+	if err != nil {
 		return order, err
 	}
+	if fact.SessionID, err = o.sessionOf(ctx, record, merchantAccount, order); err != nil {
+		return order, err
+	}
+	if fact.SessionID == "" && record.order != nil && record.sole && !o.journal.News(*record.order, fact) {
+		return order, nil
+	}
+	fact.EventID = fmt.Sprintf("read:%s:%s:%x", merchantAccount, orderID, o.store.Fingerprint(order.Raw, []byte(asked.Format(time.RFC3339Nano)))[:12])
 	if fact.SessionID != "" {
 		fact.Settled = journal.Conflict
 	}

@@ -11,38 +11,77 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
+// orderRecord is what is on record about an order that was read.
+type orderRecord struct {
+	order  *journal.Payment  // nil if there is none
+	sole   bool              // there is no other payment with the order, which could not be made one with it
+	others []journal.Payment // of its first reference, those that changed last
+}
+
+// othersNamed is how many payments with an order's reference are looked at.
+const othersNamed = 10
+
+// recordOf looks for the payment of an order and for the others that have its reference, in one go unless there are many.
+func (o *Operations) recordOf(ctx context.Context, merchantAccount string, order klarna.Order) (r orderRecord, err error) {
+	q := store.Query{
+		Stream: store.Payments, MerchantAccount: merchantAccount, Descending: true, Limit: othersNamed + 1,
+		Keys: []store.Key{{Kind: journal.KeyOrder, Value: order.OrderID}},
+	}
+	if order.MerchantReference1 != "" {
+		q.Keys = append(q.Keys, store.Key{Kind: journal.KeyReference, Value: order.MerchantReference1})
+	}
+	found, err := o.store.Subjects(ctx, q)
+	if err != nil {
+		return r, fmt.Errorf("look for what is on record of order %s: %w", order.OrderID, err)
+	}
+	r.sole = true
+	for _, subject := range found {
+		entry, err := journal.DecodePaymentEntry(subject.Body)
+		if err != nil {
+			return r, err
+		}
+		switch {
+		case entry.Payment.OrderID != order.OrderID:
+			r.others = append(r.others, entry.Payment)
+		case r.order == nil:
+			r.order = &entry.Payment
+		default:
+			r.sole = false
+		}
+	}
+	if r.order == nil && len(found) == q.Limit {
+		known, err := o.paymentBy(ctx, merchantAccount, journal.KeyOrder, order.OrderID)
+		switch {
+		case err == nil:
+			r.order = &known
+		case !errors.Is(err, store.ErrNotFound):
+			return r, err
+		}
+	}
+	r.others = r.others[:min(len(r.others), othersNamed)]
+	return r, nil
+}
+
 // sessionOf finds the session that an order was placed for, where placing it was never answered and Klarna no longer
 // tells by the session which order it was: the one whose order was sent with the same reference, amount and currency
 // before the order came to be. None, or more than one, is no answer.
-func (o *Operations) sessionOf(ctx context.Context, merchantAccount string, order klarna.Order) (sessionID string, err error) {
-	known, err := o.paymentBy(ctx, merchantAccount, journal.KeyOrder, order.OrderID)
-	if err != nil && !errors.Is(err, store.ErrNotFound) || known.SessionID != "" || order.MerchantReference1 == "" {
-		return "", ignoreNotFound(err)
+func (o *Operations) sessionOf(ctx context.Context, record orderRecord, merchantAccount string, order klarna.Order) (sessionID string, err error) {
+	if record.order != nil && record.order.SessionID != "" {
+		return "", nil
 	}
-	subjects, err := o.store.Subjects(ctx, store.Query{
-		Stream: store.Payments, MerchantAccount: merchantAccount, Descending: true, Limit: 10,
-		Keys: []store.Key{{Kind: journal.KeyReference, Value: order.MerchantReference1}},
-	})
-	if err != nil {
-		return "", fmt.Errorf("look for the session of an order: %w", err)
-	}
-	for _, subject := range subjects {
-		entry, err := journal.DecodePaymentEntry(subject.Body)
-		if err != nil {
-			return "", err
-		}
-		waits := entry.Payment.SessionID != "" && entry.Payment.OrderID == ""
+	for _, other := range record.others {
+		waits := other.SessionID != "" && other.OrderID == ""
 		if !waits {
 			continue
 		}
-		sent, err := o.wasSent(ctx, merchantAccount, entry.Payment.SessionID, order)
+		sent, err := o.wasSent(ctx, merchantAccount, other.SessionID, order)
 		switch {
 		case err != nil:
 			return "", err
 		case sent && sessionID != "":
 			return "", nil
 		case sent:
-			sessionID = entry.Payment.SessionID
+			sessionID = other.SessionID
 		}
 	}
 	return sessionID, nil
