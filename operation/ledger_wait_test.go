@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -144,6 +145,47 @@ func TestOnce_ACallerWhoseTimeRunsOutIsToldToRepeat(t *testing.T) {
 		t.Error("it is not told when to repeat")
 	}
 	w.Must(<-first)
+}
+
+// However little time it has beside another's call, and wherever it runs out: a caller is told to repeat.
+func TestOnce_ACallerWithoutTimeBesideAnothersCallIsToldToRepeat(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	order := w.Placed()
+	w.Fail(klarnatest.Fault{Operation: "capture", Delay: 2 * time.Second})
+	first := make(chan error, 1)
+	go func() {
+		_, err := capture(w, Request("c-1", "50"), order)
+		first <- err
+	}()
+	w.Eventually("the call", func() bool { return w.Klarna.CallCount("capture") == 1 })
+	none, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := w.Operations.Capture(none, Request("c-1", "50"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 5000})
+	w.Refused(err, "REQUEST_IN_PROGRESS", "")
+	w.Must(<-first)
+}
+
+// The time runs out while it looks again whether another replica is done.
+func TestOnce_ACallerWhoseTimeRunsOutWhileItLooksAgainIsToldToRepeat(t *testing.T) {
+	t.Parallel()
+	var looks atomic.Int32
+	ctx, leave := context.WithCancel(t.Context())
+	defer leave()
+	w := New(t, Options{Replicas: true, Engine: func(e store.Engine) store.Engine {
+		return failing{e, func() bool {
+			if looks.Add(-1) != 0 {
+				return false
+			}
+			leave()
+			return true
+		}}
+	}})
+	order := w.Placed()
+	interrupted(w, Request("c-1", "50"), "captureOrder")
+	looks.Store(2)
+	_, err := w.Operations.Capture(ctx, Request("c-1", "50"), order, "EUR", klarna.CaptureRequest{CapturedAmount: 5000})
+	w.Refused(err, "REQUEST_IN_PROGRESS", "")
 }
 
 // interrupted puts a request on record as a crash leaves it: open and leased.

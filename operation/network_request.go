@@ -65,14 +65,14 @@ func (o *Operations) askedBefore(ctx context.Context, payment journal.Payment, e
 	return tokenless(read), err
 }
 
-// earlier finds what an attempt has made whose answer was lost, by what was told of its reference since.
+// earlier finds what an attempt has made whose answer was lost, by what was told of its reference since. What has no id of
+// Klarna's is only our own doubt about it.
 func (o *Operations) earlier(ctx context.Context, merchantAccount, partnerID, reference string, since time.Time) (payment journal.Payment, told bool, err error) {
 	payment, err = o.paymentOf(ctx, merchantAccount, partnerID, journal.KeyReference, reference)
 	if err != nil {
 		return payment, false, ignoreNotFound(err)
 	}
-	named := payment.Network.RequestID != "" || payment.Network.TransactionID != "" // else it is only our own doubt about it
-	return payment, named && !payment.CreatedAt.Before(since.Add(-clockSkew)), nil
+	return payment, !payment.CreatedAt.Before(since.Add(-clockSkew)), nil
 }
 
 // transactable refuses payments of a partner that may make none. Klarna: one that is partially operational may.

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -274,6 +276,37 @@ func TestPlaceOrder_AnOlderAuthorisationDoesNotTakeThePlaceOfOneInDoubt(t *testi
 	if payment := w.Payment(journal.KeySession, session); payment.OrderID != made.OrderID || len(w.Klarna.Orders()) != 1 {
 		t.Errorf("order %q is on record, %v at Klarna", payment.OrderID, w.Klarna.Orders())
 	}
+}
+
+// The order of a session is met while another attempt is told that the session is completed: that attempt gets it, and
+// nobody has to look.
+func TestPlaceOrder_AnOrderThatIsMetMeanwhileIsTheAnswer(t *testing.T) {
+	t.Parallel()
+	var meet func()
+	w := New(t, Options{Before: func(r *http.Request) {
+		if met := meet; met != nil && r.Method == http.MethodGet && strings.Contains(r.URL.Path, "/sessions/") {
+			meet = nil
+			met()
+		}
+	}})
+	session := w.Session(journal.OrderByCaller)
+	token, cart := w.Authorize(session), Cart()
+	past, err := w.Client(Shop).PlaceOrder(t.Context(), token, klarna.PlaceOrderRequest{
+		PurchaseCountry: cart.PurchaseCountry, PurchaseCurrency: cart.PurchaseCurrency, Locale: cart.Locale,
+		OrderAmount: cart.OrderAmount, OrderTaxAmount: cart.OrderTaxAmount, OrderLines: cart.OrderLines,
+	})
+	w.Must(err)
+	meet = func() {
+		_, err := w.Journal.RecordPayment(t.Context(), journal.PaymentFact{
+			EventID: "met", MerchantAccount: Shop, Cause: journal.Reconciled, At: w.Store.Now(), SessionID: session, OrderID: past.OrderID,
+		})
+		w.Must(err)
+	}
+	made, err := w.Operations.CreateOrder(t.Context(), Request("o-1", "x"), operation.NewOrder{SessionID: session})
+	if err != nil || made.OrderID != past.OrderID {
+		t.Errorf("got order %q, %v; want %q", made.OrderID, err, past.OrderID)
+	}
+	w.Attends(w.Payment(journal.KeySession, session))
 }
 
 func TestPlaceOrder_WhatKlarnaDidNotTakeLeavesNoTrace(t *testing.T) {

@@ -1,6 +1,7 @@
 package operation_test
 
 import (
+	"net/http"
 	"testing"
 	"time"
 
@@ -128,9 +129,12 @@ func TestResolve_DoesNotTakeItsOwnDoubtForKlarnasWord(t *testing.T) {
 	w := New(t, Options{})
 	partner := w.Onboarded()
 	w.LoseAnswer("createPaymentRequest")
-	_, err := w.Operations.CreatePaymentRequest(t.Context(), AcquirerRequest("ask", "ask"), partner, "", Ask())
-	w.Unknown(err)
-	_, err = w.Journal.RecordPayment(t.Context(), journal.PaymentFact{
+	ask := func() error {
+		_, err := w.Operations.CreatePaymentRequest(t.Context(), AcquirerRequest("ask", "ask"), partner, "", Ask())
+		return err
+	}
+	w.Unknown(ask())
+	_, err := w.Journal.RecordPayment(t.Context(), journal.PaymentFact{
 		EventID: "doubt", MerchantAccount: Acquirer, Cause: journal.Clock, At: w.Store.Now(),
 		Attention: &journal.Attention{Reason: journal.OutcomeUnknown, Ref: "createPaymentRequest ask", Message: "not known"},
 		Network:   &journal.NetworkFacts{PartnerAccountID: partner, Network: journal.Network{TransactionReference: "ask"}},
@@ -142,4 +146,32 @@ func TestResolve_DoesNotTakeItsOwnDoubtForKlarnasWord(t *testing.T) {
 		t.Errorf("the request is %s (%v)", row.State, err)
 	}
 	w.Attends(w.NetworkPayment(journal.KeyReference, "ask"))
+	w.Klarna.Advance(25 * time.Hour) // Klarna may have forgotten the key
+	w.Must(ask())
+	w.CalledTimes("createPaymentRequest", 2)
+}
+
+// A caller's repeat learns what became of a request while that is being looked into in vain: no doubt is left to be told.
+func TestResolve_WhatBecameKnownMeanwhileIsNotInDoubt(t *testing.T) {
+	t.Parallel()
+	var repeat func()
+	w := New(t, Options{Before: func(r *http.Request) {
+		if again := repeat; again != nil && r.Method == http.MethodGet {
+			repeat = nil
+			again()
+		}
+	}})
+	order := w.Placed()
+	w.LoseAnswer("capture")
+	w.Unknown(capturing(w, "c-1", order, 400))
+	w.Klarna.Advance(2 * time.Hour)
+	w.Fail(klarnatest.Fault{Operation: "readOrder", Status: 503})
+	repeat = func() { w.Must(capturing(w, "c-1", order, 400)) }
+	if _, err := w.Operations.Resolve(t.Context(), Shop, "captureOrder c-1"); err == nil {
+		t.Fatal("it was found out although Klarna could not be asked")
+	}
+	if got := state(w, "captureOrder", "c-1"); got != store.RequestDone {
+		t.Errorf("the request is %s", got)
+	}
+	w.Attends(w.Payment(journal.KeyOrder, order))
 }

@@ -44,6 +44,7 @@ type Options struct {
 	Callbacks        bool                            // Klarna is told addresses to call back, where nobody listens
 	Engine           func(store.Engine) store.Engine // stands in for the store's
 	Change           *Change                         // of the shop's profile
+	Before           func(*http.Request)             // told of each call on its way to Klarna, which waits for it
 }
 
 // Change is a profile that the shop gets at a time: another Klarna, with other credentials.
@@ -82,7 +83,12 @@ func New(t testing.TB, options Options) *World {
 		Username: username, Password: password, APIKey: apiKey, OperationalAfter: options.OperationalAfter,
 	})
 	t.Cleanup(w.Klarna.Close)
-	api := httptest.NewServer(w.Klarna)
+	api := httptest.NewServer(http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) {
+		if options.Before != nil {
+			options.Before(r)
+		}
+		w.Klarna.ServeHTTP(rw, r)
+	}))
 	t.Cleanup(api.Close)
 	// Nothing is repeated by the transport, which does so on reused connections, nor by the client: one fault is one
 	// failed call.
