@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 	"testing/synctest"
@@ -16,7 +17,8 @@ type action struct {
 	weight int
 	faults []faultKind
 	of     field
-	alone  bool // never at the same time as another
+	alone  bool   // never at the same time as another
+	after  string // the action that leads to it, if it takes one
 	// plan makes all choices. It returns nil if there is nothing to do now; run may not choose any more, since others may
 	// act at the same time.
 	plan func(w *world) (label string, run func(ctx context.Context))
@@ -30,6 +32,12 @@ const (
 	theNetwork
 )
 
+// A seed works towards its aim in so many of a hundred steps, until it has met it so often; then all is left to chance.
+const (
+	towards = 30
+	hits    = 2
+)
+
 const onboarding = "caller onboards a partner"
 
 // actorKey marks a context with who acts under it.
@@ -40,7 +48,7 @@ func (w *world) step() {
 	w.stepped++
 	if w.chance(w.crowd) {
 		w.several()
-	} else if a, label, run := w.pick(false); run != nil {
+	} else if a, label, run := w.next(); run != nil {
 		w.acting = a.name
 		w.arm(a.faults)
 		w.say(label)
@@ -50,6 +58,20 @@ func (w *world) step() {
 	w.pairs[pair{w.acting, ""}]++
 	w.meet()
 	w.check()
+}
+
+// next makes a plan of what leads to the seed's aim, now and then, or else of any action.
+func (w *world) next() (a action, label string, run func(context.Context)) {
+	if w.pairs[w.aim] < hits && w.chance(towards) {
+		for name := w.aim.action; name != "" && run == nil; name = a.after {
+			a = actions[slices.IndexFunc(actions, func(a action) bool { return a.name == name })]
+			label, run = a.plan(w)
+		}
+	}
+	if run == nil {
+		return w.pick(false)
+	}
+	return a, label, run
 }
 
 // pick makes a plan of a random action that can be done.

@@ -96,9 +96,9 @@ func (f *fault) next() faultKind {
 // arm picks what goes wrong in the next step; mostly nothing.
 func (w *world) arm(kinds []faultKind) {
 	w.fault = fault{}
-	kind := w.options.fault
+	kind := w.aim.fault
 	switch {
-	case w.acting == w.focus && kind != "" && w.chance(50):
+	case w.acting == w.aim.action && w.chance(75):
 	case len(kinds) > 0 && w.chance(w.rate):
 		kind = kinds[w.rng.IntN(len(kinds))]
 	default:
@@ -106,8 +106,11 @@ func (w *world) arm(kinds []faultKind) {
 	}
 	after := max(w.rng.IntN(4)-1, 0) // the first one half of the time
 	w.fault = fault{mu: new(sync.Mutex), kind: kind, after: after, reads: kind == missing || w.chance(25)}
-	if slices.Contains(commitFaults, kind) {
+	switch {
+	case slices.Contains(commitFaults, kind):
 		w.fault.after = w.rng.IntN(4)
+	case slices.Contains(pointFaults, kind):
+		w.fault.after = 0 // mostly there is one
 	}
 }
 

@@ -151,7 +151,7 @@ func createOrder(w *world) (string, func(context.Context)) {
 }
 
 func cancelAuthorization(w *world) (string, func(context.Context)) {
-	s := w.sale(func(s *sale) bool { return len(s.tokens) > 0 })
+	s := w.sale(func(s *sale) bool { return len(s.tokens) > 0 && (s.order == "" || w.chance(20)) })
 	if s == nil {
 		return "", nil
 	}
