@@ -204,6 +204,38 @@ func TestChargeCustomerToken_NeverChargesAgainOnceKlarnaMayHaveForgottenTheKey(t
 	w.CalledTimes("chargeCustomerToken", 1)
 }
 
+// What Klarna says about the token or the customer's way to pay stands for its request; what comes before that does not.
+func TestChargeCustomerToken_KlarnasRefusalIsKept(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		fault klarnatest.Fault
+		kept  bool
+	}{
+		{klarnatest.Fault{Status: 403, Code: "PAYMENT_METHOD_FAILED"}, true},
+		{klarnatest.Fault{Status: 403, Code: "TOKEN_SUSPENDED"}, true},
+		{klarnatest.Fault{Status: 404, Code: "TOKEN_NOT_FOUND"}, true},
+		{klarnatest.Fault{Status: 403, Code: "FORBIDDEN"}, false},
+		{klarnatest.Fault{Status: 403, Body: blocked}, false},
+		{klarnatest.Fault{Status: 404, Body: blocked}, false},
+	} {
+		w := New(t, Options{})
+		token := tokenized(w)
+		charge := func() error {
+			_, err := w.Operations.ChargeCustomerToken(t.Context(), Request("c-1", "x"), token, charging())
+			return err
+		}
+		c.fault.Operation = "chargeCustomerToken"
+		w.Fail(c.fault)
+		if charge() == nil {
+			t.Fatalf("%+v was taken for an order", c.fault)
+		}
+		if err := charge(); (err != nil) != c.kept {
+			t.Errorf("after %+v a repeat gets %v", c.fault, err)
+		}
+		w.SameKey("chargeCustomerToken")
+	}
+}
+
 func TestChargeCustomerToken_NeedsTheContractToCapture(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})

@@ -83,22 +83,34 @@ func settles(refused *klarna.Error) bool {
 	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusConflict:
 		return false
 	case http.StatusForbidden:
-		return refused.Family != klarna.Network && refused.Code != "FORBIDDEN" && refused.Code != "MERCHANT_INACTIVE"
+		return klarnasWords(refused) && refused.Family != klarna.Network && refused.Code != "FORBIDDEN" && refused.Code != "MERCHANT_INACTIVE"
 	case http.StatusNotFound:
-		return refused.Family != klarna.Payments && !strings.HasPrefix(refused.Code, "HTTP_")
+		return klarnasWords(refused) && refused.Family != klarna.Payments
 	}
-	return !strings.HasPrefix(refused.Code, "HTTP_")
+	return klarnasWords(refused)
 }
 
+// klarnasWords tells whether a refusal names a code of Klarna's. One that does not may come from a proxy or a shield before
+// Klarna, which has not seen the request then.
+func klarnasWords(refused *klarna.Error) bool { return !strings.HasPrefix(refused.Code, "HTTP_") }
+
 // final tells whether a refusal stands for its request, whatever changes later: Klarna's decision on the state that it
-// met, which its own record gives to every repeat under the key too. An answer about our credentials or our rate is none,
-// one about the request's form may be corrected, and a conflict asks for another try.
+// met, under a key whose repeats get the same from Klarna for a day. Without it on record a repeat after that day might do
+// what its caller was told is not done. These are none:
+//   - what is no word on earlier attempts: credentials, rights, rate, conflicts, answers that are not Klarna's;
+//   - the request's form (400, 413, 422), which may be corrected, and what is not there yet (404 of an order);
+//   - refusals without a key behind them (sessions, hosted pages, checkout orders): after an answer that was lost they may
+//     be the trace of what the request itself has done. An authorisation that was refused an order is kept as spent;
+//   - on the Network 403: Klarna documents it as a missing right on the resource, and not that it stands under its key.
 func final(refused *klarna.Error) bool {
+	if !settles(refused) {
+		return false
+	}
 	switch refused.Family {
 	case klarna.OrderManagement:
 		return refused.Status == http.StatusForbidden && strings.HasSuffix(refused.Code, "NOT_ALLOWED")
-	case klarna.CustomerTokens:
-		return refused.Status == http.StatusForbidden || refused.Status == http.StatusNotFound
+	case klarna.CustomerTokens: // charges alone have a key
+		return refused.Operation == "createOrder" && (refused.Status == http.StatusForbidden || refused.Status == http.StatusNotFound)
 	default:
 		return false
 	}

@@ -67,10 +67,14 @@ func TestOnce_AFinalRefusalIsGivenToEveryRepeat(t *testing.T) {
 	w.Must(capturing(w, "c-2", order, 5000))
 }
 
+// blocked is what something on the way to Klarna says.
+const blocked = "<html><body>Request blocked</body></html>"
+
 func TestOnce_WhatIsNotFinalIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []klarnatest.Fault{
-		{Status: 401}, {Status: 429}, {Status: 409}, {Status: 403, Code: "MERCHANT_INACTIVE"}, {Status: 500}, {Status: 503}, {Cut: true}, {LoseAnswer: true},
+		{Status: 401}, {Status: 429}, {Status: 409}, {Status: 403, Code: "MERCHANT_INACTIVE"},
+		{Status: 403, Body: blocked}, {Status: 404, Body: blocked}, {Status: 404}, {Status: 422}, {Status: 500}, {Status: 503}, {Cut: true}, {LoseAnswer: true},
 	} {
 		w := New(t, Options{})
 		order := w.Placed()
@@ -87,6 +91,20 @@ func TestOnce_WhatIsNotFinalIsTriedAgain(t *testing.T) {
 			t.Errorf("after %+v Klarna has captured %d", fault, got.Captured)
 		}
 	}
+}
+
+// Klarna does not tell a missing right from the state of things on the Network.
+func TestOnce_ARefusalOnTheNetworkIsNotFinal(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{})
+	partner := w.Onboarded()
+	transaction := w.Transacted(partner)
+	w.Fail(klarnatest.Fault{Operation: "captureTransaction", Status: 403})
+	if err := w.Take("c-1", partner, transaction, 5000); err == nil {
+		t.Fatal("a refused capture was taken for made")
+	}
+	w.Must(w.Take("c-1", partner, transaction, 5000))
+	w.SameKey("captureTransaction")
 }
 
 // Klarna advises to send a corrected request under the same key, but may hold the key to its first answer.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"time"
 
 	"payments.internal/klarna-gateway/journal"
@@ -233,11 +234,11 @@ func placeRequest(in NewOrder, payment journal.Payment, s klarna.Session) klarna
 // refusal means that the token is spent, and that is recorded. Klarna: a repeat under it gets the same refusal for ever.
 func (o *Operations) notPlaced(ctx context.Context, try attempt, repeated bool, payment journal.Payment, session klarna.Session, token string, cause error) error {
 	account, sessionID := try.row.MerchantAccount, try.row.ID
-	var refused *klarna.Error
+	refused, spent := Spent(cause)
 	switch {
 	case errors.Is(cause, klarna.ErrOutcomeUnknown):
 		return cause
-	case !errors.As(cause, &refused) || !spends(refused.Status):
+	case !spent:
 		if !repeated { // nothing was done, now or before
 			try.row.Answer = nil
 		}
@@ -259,8 +260,12 @@ func (o *Operations) notPlaced(ctx context.Context, try attempt, repeated bool, 
 	return cause
 }
 
-// spends tells whether an answer of this status uses the token up: not our credentials, not our rate.
-func spends(status int) bool { return status >= 400 && status < 500 && status != 401 && status != 429 }
+// Spent tells whether a failure to place an order uses the authorisation up: Klarna's own refusal of it, not an answer about
+// our credentials or our rate, nor one of something on the way to Klarna.
+func Spent(cause error) (refused *klarna.Error, spent bool) {
+	refused, decided := decision(cause)
+	return refused, decided && klarnasWords(refused) && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests
+}
 
 // Order reads an order from Klarna and records what is new. Pushed says that a push asked for it.
 func (o *Operations) Order(ctx context.Context, merchantAccount, orderID string, cause journal.Cause) (klarna.Order, error) {

@@ -311,21 +311,26 @@ func TestPlaceOrder_AnOrderThatIsMetMeanwhileIsTheAnswer(t *testing.T) {
 
 func TestPlaceOrder_WhatKlarnaDidNotTakeLeavesNoTrace(t *testing.T) {
 	t.Parallel()
-	w := New(t, Options{})
-	session := w.Session(journal.OrderByCaller)
-	w.Authorize(session)
-	w.Fail(klarnatest.Fault{Operation: "placeOrder", Status: 429})
-	_, err := create(w, "o-1", operation.NewOrder{SessionID: session, Reference1: "SO-1"})
-	if err == nil {
-		t.Fatal("no error")
-	}
-	if got := w.Payment(journal.KeySession, session); got.TokenCancelled {
-		t.Error("a busy Klarna has spent the token")
-	}
-	made, err := create(w, "o-2", operation.NewOrder{SessionID: session, Reference1: "SO-2"})
-	w.Must(err)
-	if got := w.Order(made.OrderID).Reference; got != "SO-2" {
-		t.Errorf("reference %s", got)
+	for _, fault := range []klarnatest.Fault{{Status: 429}, {Status: 401}, {Status: 403, Body: blocked}, {Status: 404, Body: blocked}} {
+		w := New(t, Options{})
+		session := w.Session(journal.OrderByCaller)
+		w.Authorize(session)
+		fault.Operation = "placeOrder"
+		w.Fail(fault)
+		_, err := create(w, "o-1", operation.NewOrder{SessionID: session, Reference1: "SO-1"})
+		if err == nil {
+			t.Fatalf("%+v is no error", fault)
+		}
+		payment := w.Payment(journal.KeySession, session)
+		if payment.TokenCancelled {
+			t.Errorf("%+v has spent the token", fault)
+		}
+		w.Attends(payment)
+		made, err := create(w, "o-2", operation.NewOrder{SessionID: session, Reference1: "SO-2"})
+		w.Must(err)
+		if got := w.Order(made.OrderID).Reference; got != "SO-2" {
+			t.Errorf("after %+v reference %s", fault, got)
+		}
 	}
 }
 

@@ -77,24 +77,26 @@ func TestRelease_EndsWhatCannotBeInDoubt(t *testing.T) {
 	}
 }
 
-// A conflict says that Klarna may be at work on the attempt before; what that one reserved is kept.
-func TestRelease_AConflictIsNoWordOnAnEarlierAttempt(t *testing.T) {
+// A conflict says that Klarna may be at work on the attempt before, and something on the way to Klarna knows nothing of it:
+// what that attempt reserved is kept.
+func TestRelease_SomeRefusalsAreNoWordOnAnEarlierAttempt(t *testing.T) {
 	t.Parallel()
-	w := New(t, Options{})
-	order := w.Placed()
-	in := klarna.CaptureRequest{CapturedAmount: 400}
-	w.LoseAnswer("capture")
-	_, err := w.Operations.Capture(t.Context(), Request("c-1", "400"), order, "EUR", in)
-	w.Unknown(err)
-	w.Fail(klarnatest.Fault{Operation: "capture", Status: 409})
-	if _, err := w.Operations.Capture(t.Context(), Request("c-1", "400"), order, "EUR", in); err == nil {
-		t.Fatal("a conflict is an answer")
-	}
-	if held := reservedOf(w, store.Fund{MerchantAccount: Shop, Kind: "capture"}, order); len(held) != 1 {
-		t.Errorf("%v are reserved while the outcome is unknown", held)
-	}
-	if got := state(w, "captureOrder", "c-1"); got != store.RequestOpen {
-		t.Errorf("the request is %s", got)
+	for _, fault := range []klarnatest.Fault{{Status: 409}, {Status: 403, Code: "FORBIDDEN"}, {Status: 403, Body: blocked}, {Status: 404, Body: blocked}} {
+		w := New(t, Options{})
+		order := w.Placed()
+		w.LoseAnswer("capture")
+		w.Unknown(capturing(w, "c-1", order, 400))
+		fault.Operation = "capture"
+		w.Fail(fault)
+		if err := capturing(w, "c-1", order, 400); err == nil {
+			t.Fatalf("%+v is an answer", fault)
+		}
+		if held := reservedOf(w, store.Fund{MerchantAccount: Shop, Kind: "capture"}, order); len(held) != 1 {
+			t.Errorf("after %+v %v are reserved while the outcome is unknown", fault, held)
+		}
+		if got := state(w, "captureOrder", "c-1"); got != store.RequestOpen {
+			t.Errorf("after %+v the request is %s", fault, got)
+		}
 	}
 }
 

@@ -126,16 +126,15 @@ var final = []string{"NOT_AUTHORIZED", "AUTHORIZATION_TOKEN_INVALID", "SESSION_C
 // placeOrder turns an authorisation into its order. A refusal of Klarna's is final for the token and is on record.
 func (p *Pool) placeOrder(ctx context.Context, job store.Job) error {
 	_, err := p.operations.PlaceOrder(ctx, job.MerchantAccount, operation.NewOrder{SessionID: job.Key})
-	var refused *klarna.Error
 	var refusal *operation.Refusal
+	refused, spent := operation.Spent(err)
 	switch {
 	case errors.As(err, &refusal) && p.late(job) && refusal.Reason() != "SESSION_COMPLETED":
 		return err // it ran out over our attempts
 	case errors.As(err, &refusal) && slices.Contains(final, refusal.Reason()):
 		p.log.WarnContext(ctx, "order not placed", "session_id", job.Key, "reason", refusal.Reason())
 		return nil
-	case errors.As(err, &refused) && !refused.Read && !errors.Is(err, klarna.ErrOutcomeUnknown) && !errors.Is(err, klarna.ErrUnavailable) &&
-		refused.Status < 500 && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests:
+	case spent:
 		p.log.WarnContext(ctx, "order refused by klarna", "session_id", job.Key, "klarna_error_code", refused.Code, "klarna_correlation_id", refused.CorrelationID)
 		return nil
 	}

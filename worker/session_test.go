@@ -168,12 +168,13 @@ func TestPlaceOrder_RetriesThroughAnOutage(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{Policy: journal.Policy{PlaceOrders: true}})
 	w.Fail(klarnatest.Fault{Operation: "placeOrder", Status: 503, Times: 2})
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Status: 403, Body: "<html>Request blocked</html>"}) // not Klarna's word
 	w.Fail(klarnatest.Fault{Operation: "placeOrder", LoseAnswer: true})
 	pool(w)
 	session := w.Session("")
 	w.Tell(session, w.Authorize(session))
 	pass(w, 2*time.Minute, time.Second)
-	w.CalledTimes("placeOrder", 4)
+	w.CalledTimes("placeOrder", 5)
 	payment := w.Payment(journal.KeySession, session)
 	if payment.State != journal.Ordered {
 		t.Errorf("state %s", payment.State)
