@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"net/http"
 	"os"
 	"strings"
@@ -36,97 +35,93 @@ func armFailpoint() {
 	}
 }
 
+// points are where it dies, in their order.
+var points = []operation.Point{operation.BeforeSend, operation.AfterSend, operation.AfterAnswer, operation.AfterCommit}
+
 // crashingWrite is a write during which the gateway dies.
 type crashingWrite struct {
 	name, path, operation string // Klarna's path ends so; its name in the ledger
-	captured              bool   // the order has a capture of 2000 before
-	call                  func(ctx context.Context, conn *grpc.ClientConn, id, order string) (proto.Message, error)
-	effect                func(klarnatest.Order) string
-	once                  string // the effect of one
-	event                 gatewayv1.PaymentEventKind
-}
-
-func crashingWrites() []crashingWrite {
-	return []crashingWrite{
-		{name: "capture", path: "/captures", operation: "captureOrder",
-			call: func(ctx context.Context, conn *grpc.ClientConn, id, order string) (proto.Message, error) {
-				res, err := gatewayv1.NewOrderServiceClient(conn).CaptureOrder(ctx, &gatewayv1.CaptureOrderRequest{RequestId: id, OrderId: order, Amount: eur(2000)})
-				return res.GetCapture(), err
-			},
-			effect: func(o klarnatest.Order) string { return fmt.Sprint(o.Captures, " of ", o.Captured) }, once: "1 of 2000",
-			event: gatewayv1.PaymentEventKind_PAYMENT_EVENT_KIND_CAPTURED},
-		{name: "refund", path: "/refunds", operation: "refundOrder", captured: true,
-			call: func(ctx context.Context, conn *grpc.ClientConn, id, order string) (proto.Message, error) {
-				res, err := gatewayv1.NewOrderServiceClient(conn).RefundOrder(ctx, &gatewayv1.RefundOrderRequest{RequestId: id, OrderId: order, Amount: eur(700)})
-				return res.GetRefund(), err
-			},
-			effect: func(o klarnatest.Order) string { return fmt.Sprint(o.Refunds, " of ", o.Refunded) }, once: "1 of 700",
-			event: gatewayv1.PaymentEventKind_PAYMENT_EVENT_KIND_REFUNDED},
-		{name: "cancellation", path: "/cancel", operation: "cancelOrder",
-			call: func(ctx context.Context, conn *grpc.ClientConn, id, order string) (proto.Message, error) {
-				res, err := gatewayv1.NewOrderServiceClient(conn).CancelOrder(ctx, &gatewayv1.CancelOrderRequest{RequestId: id, OrderId: order})
-				return &gatewayv1.CancelOrderRequest{OrderId: res.GetPayment().GetOrderId()}, err
-			},
-			effect: func(o klarnatest.Order) string { return o.Status }, once: "CANCELLED",
-			event: gatewayv1.PaymentEventKind_PAYMENT_EVENT_KIND_CANCELLED},
-	}
+	// prepare makes what it is about.
+	prepare func(t *testing.T, conn *grpc.ClientConn, sim *klarnatest.Server) (subject string)
+	call    func(ctx context.Context, conn *grpc.ClientConn, id, subject string) (proto.Message, error)
+	effect  func(sim *klarnatest.Server, subject string) string
+	once    string // the effect of one
+	about   func(subject string) *gatewayv1.ListPaymentEventsRequest
+	tells   func(*gatewayv1.PaymentEvent) bool // of the write
+	// capture takes more of the same money, of which one write leaves so much; nil where none is reserved for the write.
+	capture func(ctx context.Context, conn *grpc.ClientConn, subject string, amount int64) error
+	left    int64
 }
 
 // The gateway dies at each named point of a write. Its caller repeats the request and gets one answer, Klarna did it
 // once, watchers are told once, and no money stays reserved.
 func TestKill_AtEachNamedPointOfAWrite(t *testing.T) {
 	t.Parallel()
-	for _, w := range crashingWrites() {
+	for _, w := range orderWrites() {
 		t.Run(w.name, func(t *testing.T) {
 			t.Parallel()
 			s := newStage(t, patience)
-			sim := s.shop(plainKlarna)
-			for _, at := range []operation.Point{operation.BeforeSend, operation.AfterSend, operation.AfterAnswer, operation.AfterCommit} {
-				order := must[string](t)(sim.CompleteCheckout(klarnatest.CheckoutOrder{Amount: 5000, Currency: "EUR", Country: "DE", Reference: "KCO-7001"}))
-				dieAt(t, s, sim, w, at, order)
-			}
+			w.dieEverywhere(t, s, s.shop(plainKlarna))
 		})
 	}
 }
 
-func dieAt(t *testing.T, s *stage, sim *klarnatest.Server, w crashingWrite, at operation.Point, order string) {
-	t.Helper()
-	if w.captured {
-		p := s.start()
-		orders := gatewayv1.NewOrderServiceClient(p.dial(t))
-		must[*gatewayv1.CaptureOrderResponse](t)(orders.CaptureOrder(t.Context(), &gatewayv1.CaptureOrderRequest{RequestId: newRequestID(), OrderId: order, Amount: eur(2000)}))
-		p.terminate(t)
+func TestKill_AtEachNamedPointOfAWriteOnTheNetwork(t *testing.T) {
+	t.Parallel()
+	for _, w := range networkWrites() {
+		t.Run(w.name, func(t *testing.T) {
+			t.Parallel()
+			s := newStage(t, patience)
+			w.dieEverywhere(t, s, s.acquirer(localAcquirer, s.posts))
+		})
 	}
+}
+
+func (w crashingWrite) dieEverywhere(t *testing.T, s *stage, sim *klarnatest.Server) {
+	t.Helper()
+	var subjects []string
+	p := s.start()
+	for range points {
+		subjects = append(subjects, w.prepare(t, p.dial(t), sim))
+	}
+	p.terminate(t)
+	for i, at := range points {
+		w.dieAt(t, s, sim, at, subjects[i])
+	}
+}
+
+func (w crashingWrite) dieAt(t *testing.T, s *stage, sim *klarnatest.Server, at operation.Point, subject string) {
+	t.Helper()
 	id := newRequestID()
 	doomed := s.start(failVariable + "=" + string(at) + "|" + w.pointer(at))
-	if _, err := w.call(t.Context(), doomed.dial(t), id, order); status.Code(err) != codes.Unavailable {
+	if _, err := w.call(t.Context(), doomed.dial(t), id, subject); status.Code(err) != codes.Unavailable {
 		t.Fatalf("%s: the gateway should have died, and the caller gets: %v", at, err)
 	}
 	<-doomed.ended
-	made := w.effect(must2(sim.Order(order)))
+	made := w.effect(sim, subject)
 	if done := made == w.once; done != (at != operation.BeforeSend) && at != operation.AfterSend {
 		t.Errorf("%s: Klarna has %s", at, made)
 	}
 	p := s.start()
-	first := must[proto.Message](t)(w.call(t.Context(), p.dial(t), id, order))
-	again := must[proto.Message](t)(w.call(t.Context(), p.dial(t), id, order))
+	conn := p.dial(t)
+	first := must[proto.Message](t)(w.call(t.Context(), conn, id, subject))
+	again := must[proto.Message](t)(w.call(t.Context(), conn, id, subject))
 	if !proto.Equal(first, again) {
 		t.Errorf("%s: got %v, and then %v", at, first, again)
 	}
-	if got := w.effect(must2(sim.Order(order))); got != w.once {
+	if got := w.effect(sim, subject); got != w.once {
 		t.Errorf("%s: Klarna has %s, want %s", at, got, w.once)
 	}
-	if told := timesTold(t, p, order, w.event); told != 1 {
+	if told := timesTold(t, p, w.about(subject), w.tells); told != 1 {
 		t.Errorf("%s: watchers are told %d times", at, told)
 	}
-	if w.name == "capture" { // nothing stays reserved: the rest can be captured, and not more
-		orders := gatewayv1.NewOrderServiceClient(p.dial(t))
-		rest := &gatewayv1.CaptureOrderRequest{RequestId: newRequestID(), OrderId: order, Amount: eur(3001)}
-		if _, err := orders.CaptureOrder(t.Context(), rest); status.Code(err) != codes.FailedPrecondition {
+	if w.capture != nil { // nothing stays reserved: the rest can be captured, and not more
+		if err := w.capture(t.Context(), conn, subject, w.left+1); status.Code(err) != codes.FailedPrecondition {
 			t.Errorf("%s: more than is left: %v", at, err)
 		}
-		rest.Amount.AmountMinor = 3000
-		must[*gatewayv1.CaptureOrderResponse](t)(orders.CaptureOrder(t.Context(), rest))
+		if err := w.capture(t.Context(), conn, subject, w.left); err != nil {
+			t.Errorf("%s: what is left: %v", at, err)
+		}
 	}
 	p.terminate(t)
 }
@@ -143,17 +138,24 @@ func plainKlarna(klarna http.Handler) http.Handler { return klarna }
 
 func must2[T any](v T, _ bool) T { return v }
 
-// timesTold is how many events of a kind there are about an order.
-func timesTold(t *testing.T, p *process, order string, kind gatewayv1.PaymentEventKind) (n int) {
+// timesTold is how many of the events that are asked for tell of something.
+func timesTold(t *testing.T, p *process, about *gatewayv1.ListPaymentEventsRequest, tells func(*gatewayv1.PaymentEvent) bool) (n int) {
 	t.Helper()
-	res := must[*gatewayv1.ListPaymentEventsResponse](t)(gatewayv1.NewPaymentServiceClient(p.dial(t)).ListPaymentEvents(t.Context(),
-		&gatewayv1.ListPaymentEventsRequest{OrderId: order}))
+	res := must[*gatewayv1.ListPaymentEventsResponse](t)(gatewayv1.NewPaymentServiceClient(p.dial(t)).ListPaymentEvents(t.Context(), about))
 	for _, ev := range res.GetEvents() {
-		if ev.GetKind() == kind {
+		if tells(ev) {
 			n++
 		}
 	}
 	return n
+}
+
+func eventOf(kind gatewayv1.PaymentEventKind) func(*gatewayv1.PaymentEvent) bool {
+	return func(ev *gatewayv1.PaymentEvent) bool { return ev.GetKind() == kind }
+}
+
+func ofOrder(id string) *gatewayv1.ListPaymentEventsRequest {
+	return &gatewayv1.ListPaymentEventsRequest{OrderId: id}
 }
 
 // The gateway dies at each named point while it places the order of a session. Whoever asks then gets the one order.
@@ -161,7 +163,7 @@ func TestKill_AtEachNamedPointOfPlacingAnOrder(t *testing.T) {
 	t.Parallel()
 	s := newStage(t, patience)
 	sim := s.shop(plainKlarna)
-	for _, at := range []operation.Point{operation.BeforeSend, operation.AfterSend, operation.AfterAnswer, operation.AfterCommit} {
+	for _, at := range points {
 		what := "placeOrder"
 		if at == operation.BeforeSend || at == operation.AfterSend {
 			what = "/order"
@@ -184,7 +186,7 @@ func TestKill_AtEachNamedPointOfPlacingAnOrder(t *testing.T) {
 		if first.GetOrderId() == "" || first.GetOrderId() != second.GetOrderId() {
 			t.Errorf("%s: orders %q and %q", at, first.GetOrderId(), second.GetOrderId())
 		}
-		if told := timesTold(t, p, first.GetOrderId(), gatewayv1.PaymentEventKind_PAYMENT_EVENT_KIND_ORDER_CREATED); told != 1 {
+		if told := timesTold(t, p, ofOrder(first.GetOrderId()), eventOf(gatewayv1.PaymentEventKind_PAYMENT_EVENT_KIND_ORDER_CREATED)); told != 1 {
 			t.Errorf("%s: watchers are told %d times", at, told)
 		}
 		p.terminate(t)
