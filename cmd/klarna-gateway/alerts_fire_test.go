@@ -86,6 +86,7 @@ func TestAlerts_FireWhenThereIsCause(t *testing.T) {
 			x.gateway.measures.called(x.t.Context(), server.Call{Method: "gateway.v1.PaymentService/CreatePaymentSession", Duration: 5 * time.Second, AtKlarna: time.Second})
 		}},
 		{"WatchLate", func(x alarming) { x.gateway.measures.sent(x.t.Context(), store.Payments, 20*time.Second) }},
+		{"CheckpointBehind", func(x alarming) { x.gateway.measures.behind(store.Checkpoint{}, false) }},
 		{"CommitsSlow", func(x alarming) {
 			for range 20 {
 				x.gateway.measures.committed(x.t.Context(), store.Commit{Units: 1, Duration: time.Second})
@@ -148,7 +149,7 @@ func TestAlerts_AreAllTried(t *testing.T) {
 	all := rules(t)
 	for _, tried := range strings.Fields(`KlarnaGatewayDown KlarnaCredentialRefused KlarnaCircuitOpen KlarnaCallsFail KlarnaRateSpent
 		WebhooksNotRecorded CallsFail CommitsFail WebhooksRejected WebhooksQuarantined AttentionNeeded WebhooksSilent JobsLate JobsFail
-		ReservationsStuck WatchNotRead CallsSlow WatchLate CommitsSlow`) {
+		ReservationsStuck WatchNotRead CallsSlow WatchLate CheckpointBehind CommitsSlow`) {
 		delete(all, tried)
 	}
 	for name := range maps.Keys(all) {
