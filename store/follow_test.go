@@ -304,29 +304,53 @@ func (e *foreign) Listen(ctx context.Context, ring func()) error {
 	}
 }
 
+// A connection that breaks is made again: soon at first, then after longer and longer waits up to a longest, none of them the
+// same for all; and soon once more after one that held.
 func TestStore_ListensAgain(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		e := &breaking{}
+		e := &breaking{holds: 9}
 		s := open(t, func(cfg *store.Config) {
 			e.Engine = cfg.Engine
 			cfg.Engine = e
 		})
-		<-s.JobBell() // rung by the third Listen as it begins
-		if e.listened != 3 {
-			t.Errorf("listened %d times", e.listened)
+		<-s.JobBell() // rung by the one that holds, which breaks at once
+		<-s.JobBell() // by the last one
+		if len(e.listened) != e.holds+2 {
+			t.Fatalf("listened %d times", len(e.listened))
+		}
+		exact := 0
+		for n := range e.holds + 1 {
+			waited, most := e.listened[n+1].Sub(e.listened[n]), min(100*time.Millisecond<<n, 5*time.Second)
+			if n == e.holds {
+				most = 100 * time.Millisecond
+			}
+			if waited < most/2 || waited > most {
+				t.Errorf("after failure %d it waited %s, want %s to %s", n+1, waited, most/2, most)
+			}
+			if waited == most/2 || waited == most {
+				exact++
+			}
+		}
+		if exact == e.holds+1 {
+			t.Error("all replicas would come back at once")
 		}
 	})
 }
 
-// breaking is an engine that loses its connection twice.
+// breaking is an engine that does not get its connection a number of times; the next one breaks at once, the one after it holds.
 type breaking struct {
 	store.Engine
-	listened int
+	holds    int
+	listened []time.Time
 }
 
 func (e *breaking) Listen(ctx context.Context, ring func()) error {
-	if e.listened++; e.listened < 3 {
+	e.listened = append(e.listened, time.Now())
+	if n := len(e.listened) - 1; n <= e.holds {
+		if n == e.holds {
+			ring()
+		}
 		return errors.New("connection lost")
 	}
 	return e.Engine.Listen(ctx, ring)

@@ -9,9 +9,6 @@ import (
 	"time"
 )
 
-// relisten is how long the hub waits before it listens to the engine, or reads from it, again after that broke.
-const relisten = time.Second
-
 // hub wakes those who wait for a commit. An event costs what the subscribers cost that it concerns; others do not hear
 // of it.
 type hub struct {
@@ -206,8 +203,10 @@ func (s *Store) Reached() Position { return Position(s.hub.rung.Load()) }
 // listen hears of other replicas' commits until ctx ends. The engine does not say whose commit it rings for; readOn
 // finds out.
 func (s *Store) listen(ctx context.Context) {
+	var again backoff
 	for {
 		err := s.engine.Listen(ctx, func() {
+			again.succeeded()
 			s.hub.others.ring()
 			s.hub.jobs.ring() // jobs leave no position, so these may be another replica's
 		})
@@ -215,7 +214,7 @@ func (s *Store) listen(ctx context.Context) {
 			return
 		}
 		s.logger.WarnContext(ctx, "listening to the log broke, trying again", slog.Any("error", err))
-		if !pause(ctx, relisten) {
+		if !again.wait(ctx) {
 			return
 		}
 	}
@@ -229,7 +228,7 @@ func (s *Store) readOn(ctx context.Context) {
 			return
 		case <-s.hub.others:
 		}
-		for {
+		for again := (backoff{}); ; {
 			err := s.readOthers(ctx)
 			if err == nil {
 				break
@@ -238,7 +237,7 @@ func (s *Store) readOn(ctx context.Context) {
 				return
 			}
 			s.logger.WarnContext(ctx, "reading what others committed failed, trying again", slog.Any("error", err))
-			if !pause(ctx, relisten) {
+			if !again.wait(ctx) {
 				return
 			}
 		}
@@ -293,16 +292,4 @@ func (s *Store) between(ctx context.Context, after, upTo Position) (events []Eve
 	}
 	slices.SortFunc(events, func(a, b Event) int { return int(a.Position - b.Position) })
 	return events, true, nil
-}
-
-// pause waits, and tells whether ctx goes on.
-func pause(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return false
-	case <-timer.C:
-		return true
-	}
 }
