@@ -62,6 +62,11 @@ func (s *Store) Do(ctx context.Context, unit func(Tx) error) error {
 	return c.err
 }
 
+// do is Do for units that look behind the seals.
+func (s *Store) do(ctx context.Context, unit func(*sealedTx) error) error {
+	return s.Do(ctx, func(tx Tx) error { return unit(tx.(*sealedTx)) })
+}
+
 // lead commits batches until the leader's own unit has its result.
 func (s *Store) lead(ctx context.Context, c *call) {
 	defer func() { <-s.batch.turn }()

@@ -138,6 +138,9 @@ type Engine interface {
 	// CheckpointsBefore returns checkpoints of all callers before a position, the furthest behind first.
 	CheckpointsBefore(ctx context.Context, position Position, limit int) ([]Checkpoint, error)
 
+	// Sealed returns rows of a shelf in the order of Shelf.Row, behind the given one; nil is the beginning.
+	Sealed(ctx context.Context, on Shelf, after []string, limit int) ([]SealedRow, error)
+
 	// Stats tells what the engine holds at the given time. It reads every job there is: it is for a look now and then.
 	Stats(ctx context.Context, now time.Time) (Stats, error)
 	// CountKeys counts, by value, the subjects whose newest event has a key of a kind. Values that none has are left out.
@@ -173,6 +176,11 @@ type Tx interface {
 
 	// DataKey returns the data key of a subject, which is not followed through merges. ErrNotFound if it has none.
 	DataKey(ctx context.Context, subject string) (DataKey, error)
+	// PutDataKey gives a subject that has none its data key.
+	PutDataKey(ctx context.Context, subject string, key []byte) error
+	// Reseal puts other values into a row of a shelf, if it holds what was read of it still. Where values are taken away
+	// the disk keeps nothing of them, as of keys that Erase destroys.
+	Reseal(ctx context.Context, on Shelf, row SealedRow, values [][]byte) error
 	// Erase destroys the data keys of a subject, following merges, and of all that were merged into it, and puts on
 	// record when; those that had none get none any more. It returns the subjects. ErrNotFound if it is unknown. Where
 	// the engine has a say in what the disk keeps of a key that is gone, nothing is left once the unit is committed.

@@ -31,3 +31,16 @@ func (k *Keyring) OpensWith(sealed []byte, subject string, ev Event) ([]byte, er
 	}
 	return openData(key.plain, ev.Body, "body", string(ev.Stream), ev.MerchantAccount, ev.Subject)
 }
+
+// OpensAll is what the keyring alone opens of a row.
+func (k *Keyring) OpensAll(on Shelf, row SealedRow) (text string) {
+	for i, value := range row.Values {
+		if _, is := sealedWith(value); !is {
+			continue
+		}
+		if plain, err := k.Open(value, on.about(row, on.Sealed[i])...); err == nil && on.Table != "data_keys" {
+			text += string(plain) + "\n"
+		}
+	}
+	return text
+}

@@ -29,6 +29,7 @@ type Request struct {
 	Fields      []byte // keyed digests of the content's parts, in its owner's words
 	Refused     string // what Klarna refused under KlarnaKey before, in its owner's words; empty if nothing
 	Subject     string // what to read to learn what became of it, in its owner's words; may be empty
+	Concerns    string // id of the subject of the log whose key seals Answer; empty: the keyring does
 	KlarnaKey   string // Klarna-Idempotency-Key of every attempt
 	State       RequestState
 	Answer      []byte // sealed at rest; while open, what was sent, if a repeat has to be the very same
@@ -37,6 +38,9 @@ type Request struct {
 	FirstSent     time.Time // zero as long as nothing went to Klarna
 	LeasedUntil   time.Time // whoever works on it holds it until then
 	UpdatedAt     time.Time // set by the Store
+
+	DataKey DataKey // of the subject that it concerns; for engines and the Store
+	Erased  bool    // Answer was erased together with that subject; set by reads, and kept as long as there is no other
 }
 
 // Secret is a one-time or standing secret that stands in a callback URL, kept as a digest.

@@ -43,6 +43,36 @@ func PromoteSealingKey(path string) error {
 	})
 }
 
+// RemoveSealingKeys takes the sealing keys that are older than the one that seals out of a key file, and returns them. It refuses while
+// something is under one of them, as a walk over all that is sealed has found, or under a key that the file lacks.
+func RemoveSealingKeys(path string, found Resealing) (removed []KeyID, err error) {
+	err = changeSealing(path, func(keys *keyset.Handle) (*keyset.Handle, error) {
+		removed = nil
+		m := keyset.NewManagerFromHandle(keys)
+		seals := KeyID(keys.KeysetInfo().GetPrimaryKeyId())
+		if n := found.Under(seals); n > 0 {
+			return nil, fmt.Errorf("%d values are not under the key that seals, %08x: reseal them first", n, uint32(seals))
+		}
+		for _, key := range keys.KeysetInfo().GetKeyInfo() {
+			if KeyID(key.GetKeyId()) == seals { // what comes behind is to seal yet
+				break
+			}
+			if err := m.Delete(key.GetKeyId()); err != nil {
+				return nil, err
+			}
+			removed = append(removed, KeyID(key.GetKeyId()))
+		}
+		if len(removed) == 0 {
+			return nil, errors.New("it has no sealing key older than the one that seals")
+		}
+		return m.Handle()
+	})
+	if err != nil {
+		return nil, err
+	}
+	return removed, nil
+}
+
 // changeSealing replaces the file by one with other sealing keys, at once and whole.
 func changeSealing(path string, change func(*keyset.Handle) (*keyset.Handle, error)) error {
 	content, err := os.ReadFile(path)

@@ -49,4 +49,21 @@ func TestSealingKeys_AreRotatedInTwoSteps(t *testing.T) {
 	if string(first.Fingerprint([]byte("x"))) != string(promoted.Fingerprint([]byte("x"))) || first.Derive("a", "b") != promoted.Derive("a", "b") {
 		t.Error("fingerprints and derived secrets have changed")
 	}
+	if err := store.AddSealingKey(path); err != nil {
+		t.Fatal(err)
+	}
+	waiting := read()
+	if removed, err := store.RemoveSealingKeys(path, store.Resealing{}); err != nil || len(removed) != 1 {
+		t.Errorf("removed %v, %v", removed, err)
+	}
+	left, seals := read().SealingKeys()
+	if all, sealed := waiting.SealingKeys(); len(left) != 2 || left[0] != all[1] || left[1] != all[2] || seals != sealed {
+		t.Errorf("%v are left, %v seals: a key that is to seal yet is not old", left, seals)
+	}
+	if _, err := store.RemoveSealingKeys(path, store.Resealing{}); err == nil {
+		t.Error("there is nothing to remove, and no error")
+	}
+	if opens(read(), seal(first)) || !opens(read(), seal(promoted)) {
+		t.Error("what was removed opens still")
+	}
 }

@@ -24,8 +24,10 @@ import (
 // ones still open. The second must keep its key: fingerprints are compared and secrets derived again for as long as
 // the data lives.
 type Keyring struct {
-	aead tink.AEAD
-	prf  *prf.Set
+	aead  tink.AEAD
+	prf   *prf.Set
+	opens []KeyID // the sealing keys
+	seals KeyID   // the one of them that seals
 }
 
 // keyringFile is the file's form: two keysets in Tink's own JSON.
@@ -72,6 +74,10 @@ func parseKeyring(content []byte) (*Keyring, error) {
 		return nil, errors.New("not a keyring: malformed deriving keyset")
 	}
 	k := &Keyring{}
+	for _, key := range sealing.KeysetInfo().GetKeyInfo() {
+		k.opens = append(k.opens, KeyID(key.GetKeyId()))
+	}
+	k.seals = KeyID(sealing.KeysetInfo().GetPrimaryKeyId())
 	if k.aead, err = aead.New(sealing); err != nil {
 		return nil, fmt.Errorf("sealing keyset: %w", err)
 	}

@@ -58,13 +58,44 @@ func (k *Keyring) openJob(j *Job) (err error) {
 	return err
 }
 
-func (k *Keyring) sealRequest(r *Request) (err error) {
-	r.Answer, err = k.Seal(r.Answer, "answer", r.MerchantAccount, r.Operation, r.ID)
+// sealRequest seals the answer with the key of whom it concerns, or with the keyring. Nothing is kept of who was erased.
+func (t *sealedTx) sealRequest(ctx context.Context, r *Request) (err error) {
+	about := []string{"answer", r.MerchantAccount, r.Operation, r.ID}
+	switch {
+	case len(r.Answer) == 0 && r.Erased:
+		r.Answer = gone
+		return nil
+	case len(r.Answer) == 0 || r.Concerns == "":
+		r.Answer, err = t.keys.Seal(r.Answer, about...)
+		return err
+	}
+	key, err := t.keyOf(ctx, r.Concerns)
+	switch {
+	case err != nil:
+		return err
+	case key.erased:
+		r.Answer = gone
+		return nil
+	}
+	r.Answer, err = sealData(key.plain, r.Answer, about...)
 	return err
 }
 
+// openRequest opens the answer. One whose key is gone, as its subject was erased or forgotten, is erased.
 func (k *Keyring) openRequest(r *Request) (err error) {
-	r.Answer, err = k.Open(r.Answer, "answer", r.MerchantAccount, r.Operation, r.ID)
+	about, key := []string{"answer", r.MerchantAccount, r.Operation, r.ID}, dataKey{sealed: r.DataKey.Key}
+	r.DataKey, r.Erased = DataKey{}, isGone(r.Answer) || isDataSealed(r.Answer) && key.sealed == nil
+	switch {
+	case r.Erased:
+		r.Answer = nil
+		return nil
+	case !isDataSealed(r.Answer):
+		r.Answer, err = k.Open(r.Answer, about...)
+		return err
+	}
+	if err = k.openDataKey(&key, r.Concerns); err == nil {
+		r.Answer, err = openData(key.plain, r.Answer, about...)
+	}
 	return err
 }
 
@@ -74,6 +105,10 @@ func (k *Keyring) sealQuarantined(q *Quarantined) (err error) {
 }
 
 func (k *Keyring) openQuarantined(q *Quarantined) (err error) {
+	if isGone(q.Raw) {
+		q.Raw, q.Erased = nil, true
+		return nil
+	}
 	q.Raw, err = k.Open(q.Raw, "quarantined", q.MerchantAccount, q.EventID)
 	return err
 }
@@ -159,19 +194,50 @@ func (t *sealedTx) hold(subject string, key DataKey) *dataKey {
 	return held
 }
 
+// kept is the key of a subject as it is on record, or as this unit has made it.
+func (t *sealedTx) kept(ctx context.Context, subject string) (*dataKey, error) {
+	if key := t.held[subject]; key != nil {
+		return key, nil
+	}
+	kept, err := t.Tx.DataKey(ctx, subject)
+	if err != nil && !errors.Is(err, ErrNotFound) {
+		return nil, err
+	}
+	return t.hold(subject, kept), nil
+}
+
+// keyOf is the key of a subject, made if it has none.
+func (t *sealedTx) keyOf(ctx context.Context, subject string) (*dataKey, error) {
+	key, err := t.kept(ctx, subject)
+	switch {
+	case err != nil || key.erased:
+		return key, err
+	case key.sealed != nil:
+		return key, t.keys.openDataKey(key, subject)
+	}
+	made, err := t.keys.newDataKey(subject)
+	if err != nil {
+		return nil, err
+	}
+	if err := t.Tx.PutDataKey(ctx, subject, made.sealed); err != nil {
+		return nil, err
+	}
+	*key = made
+	return key, nil
+}
+
 // dataKey is the key that an event is sealed with, made if its subject has none and the event needs one.
 func (t *sealedTx) dataKey(ctx context.Context, ev *Event) (*dataKey, error) {
 	key := t.held[ev.Subject]
 	needed := ev.Lasting != nil || len(ev.Raw) > 0
-	if key == nil && needed && ev.New {
+	if key == nil && ev.New {
 		key = t.hold(ev.Subject, DataKey{})
 	}
 	if key == nil && needed {
-		kept, err := t.Tx.DataKey(ctx, ev.Subject)
-		if err != nil && !errors.Is(err, ErrNotFound) {
+		var err error
+		if key, err = t.kept(ctx, ev.Subject); err != nil {
 			return nil, err
 		}
-		key = t.hold(ev.Subject, kept)
 	}
 	switch {
 	case key == nil:
@@ -224,13 +290,9 @@ func (t *sealedTx) Merge(ctx context.Context, from, into string) error {
 		return err
 	}
 	for _, id := range []string{from, into} {
-		key := t.held[id]
-		if key == nil {
-			kept, err := t.Tx.DataKey(ctx, id)
-			if err != nil && !errors.Is(err, ErrNotFound) {
-				return err
-			}
-			key = t.hold(id, kept)
+		key, err := t.kept(ctx, id)
+		if err != nil {
+			return err
 		}
 		if key.erased {
 			_, err := t.Erase(ctx, into, t.now())
@@ -289,7 +351,7 @@ func (t *sealedTx) Request(ctx context.Context, id RequestID) (Request, error) {
 
 func (t *sealedTx) PutRequest(ctx context.Context, r Request) error {
 	r.UpdatedAt = t.now()
-	if err := t.keys.sealRequest(&r); err != nil {
+	if err := t.sealRequest(ctx, &r); err != nil {
 		return err
 	}
 	return t.Tx.PutRequest(ctx, r)

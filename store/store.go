@@ -28,6 +28,9 @@ type Config struct {
 	TailCount  int              // newest events of each stream that are kept in memory for followers, default 4096
 	TailBytes  int              // and their bytes, default 16 MiB
 	Logger     *slog.Logger     // default slog.Default()
+	// Lasting is what of a body of a stream outlives an erasure of its subject, nil if all of it does. It is for what stands
+	// there from before bodies were kept apart so; nil: that stays as it is.
+	Lasting func(stream Stream, body []byte) ([]byte, error)
 	// Observe is told of every commit, after it ended; nil: nobody is. It must not block.
 	Observe func(ctx context.Context, c Commit)
 }
@@ -41,6 +44,7 @@ type Store struct {
 	pageSize  int
 	logger    *slog.Logger
 	observe   func(context.Context, Commit)
+	lasting   func(Stream, []byte) ([]byte, error)
 
 	batch  batcher
 	hub    *hub
@@ -64,6 +68,7 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 		pageSize:  cmp.Or(max(cfg.PageSize, 0), 256),
 		logger:    cmp.Or(cfg.Logger, slog.Default()),
 		observe:   cfg.Observe,
+		lasting:   cfg.Lasting,
 		batch:     batcher{turn: make(chan struct{}, 1), limit: cmp.Or(max(cfg.BatchLimit, 0), 256)},
 	}
 	if s.now == nil {

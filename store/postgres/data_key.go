@@ -19,6 +19,11 @@ func (t *tx) DataKey(_ context.Context, subject string) (store.DataKey, error) {
 	return key, nil
 }
 
+// PutDataKey implements store.Tx.
+func (t *tx) PutDataKey(_ context.Context, subject string, key []byte) error {
+	return t.exec(mark("subject", subject), `INSERT INTO data_keys (subject, key, erased_at) VALUES ($1, $2, 0)`, subject, key)
+}
+
 // Erase implements store.Tx. What the server keeps of the old row is for its VACUUM and its write-ahead log to forget.
 func (t *tx) Erase(ctx context.Context, subject string, at time.Time) ([]string, error) {
 	if t.await(); t.failed != nil {

@@ -29,6 +29,11 @@ INSERT INTO jobs (kind, merchant_account, key, run_at, deadline, attempt, leased
 SELECT 'read', 'shop', 'k' || n, n, 0, 0, 0, '', 1, '' FROM generate_series(1, 20000) AS n;
 INSERT INTO requests (merchant_account, operation, id, caller, subject, klarna_key, state, first_sent, leased_until, updated_at)
 SELECT 'shop', 'capture', 'r' || n, '', '', '', 'done', 0, 0, 0 FROM generate_series(1, 5000) AS n;
+INSERT INTO quarantine (merchant_account, event_id, reason, received_at) SELECT 'shop', 'e' || n, 'r', 0 FROM generate_series(1, 5000) AS n;
+INSERT INTO signing_keys (scheme, merchant_account, id, origin, created_at, last_used, retire_at, revoked_at)
+SELECT 's', 'shop', 'k' || n, '', 0, 0, 0, 0 FROM generate_series(1, 5000) AS n;
+INSERT INTO probes (merchant_account, webhook, event_type, asked_at, until, received_at, event_id, signing_key, flaw)
+SELECT 'shop', 'w' || n, 'e', 0, 0, 0, '', '', '' FROM generate_series(1, 5000) AS n;
 ANALYZE`
 
 // TestQueries_WalkIndexes asks PostgreSQL how it would run every read, whatever the filters: none may scan a table, and
@@ -75,6 +80,14 @@ func TestQueries_WalkIndexes(t *testing.T) {
 		}
 		explain(t, conn, mode+" lease", leaseJobs, []any{int64(100), 8, int64(1000)}, false)
 		explain(t, conn, mode+" subject", subjectQuery, []any{"p7"}, false)
+		for _, on := range store.Shelves() {
+			after := make([]string, len(on.Row))
+			if on.Number {
+				after[0] = "100"
+			}
+			text, args := sealedQuery(on, after, 100)
+			explain(t, conn, mode+" "+on.Table, text, args, true)
+		}
 		explain(t, conn, mode+" request", requestQuery, []any{"shop", "capture", "r7"}, false)
 	}
 }

@@ -9,7 +9,8 @@ import (
 )
 
 const requestColumns = `SELECT merchant_account, operation, id, caller, fingerprint, fields, refused, subject, klarna_key,
-	state, answer, correlation_id, first_sent, leased_until, updated_at FROM requests `
+	state, answer, correlation_id, first_sent, leased_until, updated_at, concerns,
+	(SELECT d.key FROM data_keys AS d WHERE d.subject = requests.concerns) FROM requests `
 
 // requestMark marks what belongs to a request.
 func requestMark(what string, id store.RequestID) []string {
@@ -20,7 +21,8 @@ const requestQuery = requestColumns + `WHERE merchant_account = $1 AND operation
 
 func scanRequest(row scanner) (r store.Request, err error) {
 	return r, row.Scan(&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Fields, &r.Refused, &r.Subject,
-		&r.KlarnaKey, &r.State, &r.Answer, &r.CorrelationID, instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt})
+		&r.KlarnaKey, &r.State, &r.Answer, &r.CorrelationID, instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt},
+		&r.Concerns, &r.DataKey.Key)
 }
 
 // Request implements store.Engine.
@@ -37,6 +39,9 @@ func (t *tx) Request(_ context.Context, id store.RequestID) (store.Request, erro
 	r, err := one(t, requestMark("request", id), requestQuery, []any{id.MerchantAccount, id.Operation, id.ID}, scanRequest)
 	if err != nil {
 		return store.Request{}, fmt.Errorf("read request: %w", err)
+	}
+	if r.Concerns != "" {
+		t.read.add(mark("subject", r.Concerns)...)
 	}
 	return r, nil
 }
@@ -67,15 +72,15 @@ func (e *Engine) TrimRequests(ctx context.Context, before time.Time, limit int) 
 // PutRequest implements store.Tx.
 func (t *tx) PutRequest(_ context.Context, r store.Request) error {
 	err := t.exec(requestMark("request", r.RequestID), `INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, fields, refused, subject,
-		klarna_key, state, answer, correlation_id, first_sent, leased_until, updated_at)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+		klarna_key, state, answer, correlation_id, first_sent, leased_until, updated_at, concerns)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
 		ON CONFLICT (merchant_account, operation, id) DO UPDATE SET caller = excluded.caller,
 		fingerprint = excluded.fingerprint, fields = excluded.fields, refused = excluded.refused,
 		subject = excluded.subject, klarna_key = excluded.klarna_key,
 		state = excluded.state, answer = excluded.answer, correlation_id = excluded.correlation_id, first_sent = excluded.first_sent,
-		leased_until = excluded.leased_until, updated_at = excluded.updated_at`,
+		leased_until = excluded.leased_until, updated_at = excluded.updated_at, concerns = excluded.concerns`,
 		r.MerchantAccount, r.Operation, r.ID, r.Caller, blob(r.Fingerprint), blob(r.Fields), r.Refused, r.Subject, r.KlarnaKey,
-		r.State, blob(r.Answer), r.CorrelationID, micros(r.FirstSent), micros(r.LeasedUntil), micros(r.UpdatedAt))
+		r.State, blob(r.Answer), r.CorrelationID, micros(r.FirstSent), micros(r.LeasedUntil), micros(r.UpdatedAt), r.Concerns)
 	if err != nil {
 		return fmt.Errorf("put request: %w", err)
 	}

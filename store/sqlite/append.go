@@ -39,8 +39,8 @@ func (t *tx) Append(ctx context.Context, ev store.Event) (store.Position, error)
 		return 0, fmt.Errorf("append %s: %w", ev.ID, err)
 	}
 	if len(ev.DataKey) > 0 {
-		if err := t.putDataKey(ctx, ev.Subject, ev.DataKey); err != nil {
-			return 0, fmt.Errorf("append %s: data key: %w", ev.ID, err)
+		if err := t.PutDataKey(ctx, ev.Subject, ev.DataKey); err != nil {
+			return 0, fmt.Errorf("append %s: %w", ev.ID, err)
 		}
 	}
 	t.rings = true

@@ -18,9 +18,12 @@ func (t *tx) DataKey(ctx context.Context, subject string) (key store.DataKey, er
 	return key, nil
 }
 
-func (t *tx) putDataKey(ctx context.Context, subject string, key []byte) error {
-	_, err := t.exec(ctx, `INSERT INTO data_keys (subject, key, erased_at) VALUES (?, ?, 0)`, subject, key)
-	return err
+// PutDataKey implements store.Tx.
+func (t *tx) PutDataKey(ctx context.Context, subject string, key []byte) error {
+	if _, err := t.exec(ctx, `INSERT INTO data_keys (subject, key, erased_at) VALUES (?, ?, 0)`, subject, key); err != nil {
+		return fmt.Errorf("put data key: %w", err)
+	}
+	return nil
 }
 
 // Erase implements store.Tx. secure_delete has SQLite overwrite the key in the file; see forget for the write-ahead log.

@@ -45,8 +45,13 @@ func TestQueries_WalkIndexes(t *testing.T) {
 	if _, err := e.Lease(ctx, time.Now(), time.Now().Add(time.Minute), 1); err != nil {
 		t.Fatal(err)
 	}
+	for _, on := range store.Shelves() {
+		if _, err := e.Sealed(ctx, on, nil, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
 	texts := slices.Collect(maps.Keys(e.reader.statements))
-	if len(texts) != 49 {
+	if len(texts) != 57 {
 		t.Fatalf("%d texts to explain", len(texts))
 	}
 	for _, query := range texts {

@@ -9,7 +9,8 @@ import (
 )
 
 const requestColumns = `SELECT merchant_account, operation, id, caller, fingerprint, fields, refused, subject, klarna_key,
-	state, answer, correlation_id, first_sent, leased_until, updated_at FROM requests `
+	state, answer, correlation_id, first_sent, leased_until, updated_at, concerns,
+	(SELECT d.key FROM data_keys AS d WHERE d.subject = requests.concerns) FROM requests `
 
 const requestQuery = requestColumns + `WHERE merchant_account = ? AND operation = ? AND id = ?`
 
@@ -17,7 +18,7 @@ func requestFields(r *store.Request) []any {
 	return []any{
 		&r.MerchantAccount, &r.Operation, &r.ID, &r.Caller, &r.Fingerprint, &r.Fields, &r.Refused, &r.Subject, &r.KlarnaKey,
 		&r.State, &r.Answer, &r.CorrelationID,
-		instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt},
+		instant{&r.FirstSent}, instant{&r.LeasedUntil}, instant{&r.UpdatedAt}, &r.Concerns, &r.DataKey.Key,
 	}
 }
 
@@ -71,14 +72,14 @@ func (t *tx) Request(ctx context.Context, id store.RequestID) (store.Request, er
 // PutRequest implements store.Tx.
 func (t *tx) PutRequest(ctx context.Context, r store.Request) error {
 	_, err := t.exec(ctx, `INSERT INTO requests (merchant_account, operation, id, caller, fingerprint, fields, refused, subject,
-		klarna_key, state, answer, correlation_id, first_sent, leased_until, updated_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		klarna_key, state, answer, correlation_id, first_sent, leased_until, updated_at, concerns) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		ON CONFLICT (merchant_account, operation, id) DO UPDATE SET caller = excluded.caller,
 		fingerprint = excluded.fingerprint, fields = excluded.fields, refused = excluded.refused,
 		subject = excluded.subject, klarna_key = excluded.klarna_key,
 		state = excluded.state, answer = excluded.answer, correlation_id = excluded.correlation_id, first_sent = excluded.first_sent,
-		leased_until = excluded.leased_until, updated_at = excluded.updated_at`,
+		leased_until = excluded.leased_until, updated_at = excluded.updated_at, concerns = excluded.concerns`,
 		r.MerchantAccount, r.Operation, r.ID, r.Caller, blob(r.Fingerprint), blob(r.Fields), r.Refused, r.Subject, r.KlarnaKey,
-		r.State, blob(r.Answer), r.CorrelationID, micros(r.FirstSent), micros(r.LeasedUntil), micros(r.UpdatedAt))
+		r.State, blob(r.Answer), r.CorrelationID, micros(r.FirstSent), micros(r.LeasedUntil), micros(r.UpdatedAt), r.Concerns)
 	if err != nil {
 		return fmt.Errorf("put request: %w", err)
 	}
