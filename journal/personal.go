@@ -180,6 +180,27 @@ func (e AccountEntry) encode() (body, lasting []byte, err error) {
 	return body, lasting, err
 }
 
+// Lasting is what of a body outlives an erasure of its subject, nil if all of it does: see store.Config.
+func Lasting(stream store.Stream, body []byte) (lasting []byte, err error) {
+	switch stream {
+	case store.Payments:
+		entry, err := DecodePaymentEntry(body)
+		if err != nil {
+			return nil, err
+		}
+		_, lasting, err = entry.encode()
+		return lasting, err
+	case store.Accounts:
+		entry, err := DecodeAccountEntry(body)
+		if err != nil {
+			return nil, err
+		}
+		_, lasting, err = entry.encode()
+		return lasting, err
+	}
+	return nil, nil // what is for a person to see to names nobody
+}
+
 // personalMembers are the members of Klarna's account resource that hold personal data, at whatever depth they stand.
 var personalMembers = map[string]bool{
 	"partner_account_contact": true, "supplementary_account_data": true, "supplementary_business_data": true,

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"payments.internal/klarna-gateway/store"
 )
 
 // nameless are words in JSON names of what a state holds that stand for personal data.
@@ -62,10 +64,23 @@ func TestEntries_WhatLastsHoldsNothingPersonalAndEverythingElse(t *testing.T) {
 		t.Errorf("%v %s", err, diff)
 	}
 
+	if of, err := Lasting(store.Payments, body); err != nil || string(of) != string(lasting) {
+		t.Errorf("of the body %v lasts\n%s", err, of)
+	}
+
 	var account AccountEntry
 	fillAll(reflect.ValueOf(&account).Elem(), "")
 	if _, lasting, err = account.encode(); err != nil {
 		t.Fatal(err)
+	}
+	body, _, err = account.encode()
+	if of, failed := Lasting(store.Accounts, body); err != nil || failed != nil || string(of) != string(lasting) {
+		t.Errorf("of the body %v, %v lasts\n%s", err, failed, of)
+	}
+	for _, stream := range store.Streams() { // nothing of it is personal
+		if of, err := Lasting(stream, []byte("{}")); of != nil || err != nil {
+			t.Errorf("%s: %s, %v", stream, of, err)
+		}
 	}
 	kept, err := DecodeAccountEntry(lasting)
 	if err != nil || strings.Contains(string(kept.Account.Details), "personal") {

@@ -31,6 +31,7 @@ var notPersonal = map[string]string{
 	"resume_token":    "where a watch goes on, made by the gateway of a position",
 	"credential_id":   "names a credential at Klarna and proves nothing",
 	"signing_key_id":  "names a key at Klarna and proves nothing",
+	"key_id":          "names a sealing key and opens nothing",
 	"shipping_config": "which countries and ways of shipping are offered",
 
 	"ApiKey.details":                          "what a credential is for and when it was made",

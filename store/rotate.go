@@ -51,7 +51,7 @@ func RemoveSealingKeys(path string, found Resealing) (removed []KeyID, err error
 		m := keyset.NewManagerFromHandle(keys)
 		seals := KeyID(keys.KeysetInfo().GetPrimaryKeyId())
 		if n := found.Under(seals); n > 0 {
-			return nil, fmt.Errorf("%d values are not under the key that seals, %08x: reseal them first", n, uint32(seals))
+			return nil, fmt.Errorf("%d values are not under the key that seals, %s: reseal them first", n, seals)
 		}
 		for _, key := range keys.KeysetInfo().GetKeyInfo() {
 			if KeyID(key.GetKeyId()) == seals { // what comes behind is to seal yet

@@ -2,6 +2,7 @@ package store
 
 import (
 	"encoding/binary"
+	"fmt"
 	"slices"
 )
 
@@ -43,12 +44,6 @@ var shelves = func() (all []Shelf) {
 // Shelves lists them, in the order in which they are walked.
 func Shelves() []Shelf { return slices.Clone(shelves) }
 
-// shelf is the one of a table and, for events, a stream.
-func shelf(table string, stream Stream) Shelf {
-	i := slices.IndexFunc(shelves, func(s Shelf) bool { return s.Table == table && s.Stream == stream })
-	return shelves[i]
-}
-
 // about is what a value was sealed as.
 func (s Shelf) about(row SealedRow, column string) []string {
 	switch s.Table {
@@ -87,6 +82,9 @@ func (s Shelf) owner(row SealedRow) (stream Stream, subject string) {
 
 // KeyID names a sealing key of a keyring.
 type KeyID uint32
+
+// String gives the id as eight hexadecimal digits.
+func (id KeyID) String() string { return fmt.Sprintf("%08x", uint32(id)) }
 
 // sealedWith is the key of the keyring that sealed a value; none if a subject's key did, or if nothing is there.
 func sealedWith(sealed []byte) (id KeyID, is bool) {

@@ -54,11 +54,17 @@ func hostFlags(c *cobra.Command) *hostData {
 	return h
 }
 
-func (h *hostData) load() (config, error) {
+// any is the configuration, whichever database it names.
+func (h *hostData) any() (config, error) {
 	if h.dir != "" {
 		return config{DataDir: h.dir, KeyFile: h.keyFile}, nil
 	}
-	cfg, err := loadConfig(h.config, os.Getenv)
+	return loadConfig(h.config, os.Getenv)
+}
+
+// load is the configuration of an embedded database.
+func (h *hostData) load() (config, error) {
+	cfg, err := h.any()
 	if err == nil && cfg.replicas() {
 		err = errors.New("the database is PostgreSQL, which has tools of its own for this: docs/postgres.md, Backup and restore")
 	}

@@ -11,8 +11,6 @@ import (
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
-
-	"payments.internal/klarna-gateway/store"
 )
 
 // command runs one command line.
@@ -138,24 +136,6 @@ func demoCommand() *cobra.Command {
 	verbose := c.Flags().BoolP("verbose", "v", false, "show the gateway's log")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		return demo(c.Context(), c.OutOrStdout(), c.ErrOrStderr(), *verbose)
-	}
-	return c
-}
-
-func keyringCommand() *cobra.Command {
-	c := &cobra.Command{Use: "keyring", Short: "make the key file that replicas on one database share, or rotate its sealing key", Args: cobra.NoArgs}
-	path := c.Flags().String("out", "", "key `file` to make")
-	add := c.Flags().String("add", "", "key `file` to which a sealing key is added that does not seal yet")
-	promote := c.Flags().String("promote", "", "key `file` whose newest sealing key is to seal from now on")
-	c.MarkFlagsMutuallyExclusive("out", "add", "promote")
-	c.RunE = func(c *cobra.Command, _ []string) error {
-		switch {
-		case *add != "":
-			return store.AddSealingKey(*add)
-		case *promote != "":
-			return store.PromoteSealingKey(*promote)
-		}
-		return makeKeyring(*path, c.OutOrStdout())
 	}
 	return c
 }

@@ -120,21 +120,6 @@ func openKeys(cfg config) (*store.Keyring, error) {
 	return keys, nil
 }
 
-// makeKeyring makes a key file for replicas to share.
-func makeKeyring(path string, out io.Writer) error {
-	if path == "" {
-		return errors.New("-out: the name of the key file is required")
-	}
-	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
-		return fmt.Errorf("key file: %s is there already", path)
-	}
-	if _, err := store.OpenKeyring(path); err != nil {
-		return fmt.Errorf("key file: %w", err)
-	}
-	_, err := fmt.Fprintf(out, "%s made. Give it to every replica, and back it up apart from the database: without it everything sealed is lost.\n", path)
-	return err
-}
-
 // restored says that the database was brought back from a backup, or moved to a standby that may lack the last commits.
 // Watchers that saw more than it has are told to begin anew.
 func restored(ctx context.Context, cfg config, out io.Writer, log *slog.Logger) (err error) {

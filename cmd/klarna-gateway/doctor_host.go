@@ -107,10 +107,10 @@ func (p *patient) database(ctx context.Context) {
 	default:
 		p.note("database", "", fine, "", "schema version %d", schema)
 	}
-	p.keyFile(log, keyring)
+	p.keyFile(ctx, log, keyring)
 }
 
-func (p *patient) keyFile(log string, keyring []byte) {
+func (p *patient) keyFile(ctx context.Context, log string, keyring []byte) {
 	path := p.cfg.keyPath()
 	info, err := os.Stat(path)
 	if err != nil {
@@ -128,6 +128,7 @@ func (p *patient) keyFile(log string, keyring []byte) {
 		p.note("key_file", path, broken, "the one that the first start had", "it belongs to another database")
 	default:
 		p.note("key_file", path, fine, "", "it opens the database")
+		p.sealingKeys(ctx, keys)
 	}
 }
 

@@ -91,7 +91,7 @@ func replayErasures(ctx context.Context, cfg config, list erasureList, out io.Wr
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
-	s, err := store.New(ctx, store.Config{Engine: d.engine, Keys: d.keys, Logger: log})
+	s, err := store.New(ctx, store.Config{Engine: d.engine, Keys: d.keys, Logger: log, Lasting: journal.Lasting})
 	if err != nil {
 		return err
 	}
