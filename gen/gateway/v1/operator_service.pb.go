@@ -2490,6 +2490,226 @@ func (x *ErasePersonalDataResponse) GetRepeated() bool {
 	return false
 }
 
+// ResealRequest asks for a part of a walk.
+type ResealRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// UUID chosen by the caller. A repeat goes through the same part again, and passes over what is done.
+	RequestId string `protobuf:"bytes,1,opt,name=request_id,json=requestId,proto3" json:"request_id,omitempty"`
+	// Where to go on, of the answer before; empty begins anew.
+	PageToken string `protobuf:"bytes,2,opt,name=page_token,json=pageToken,proto3" json:"page_token,omitempty"`
+	// True to count alone, and change nothing.
+	CountOnly     bool `protobuf:"varint,3,opt,name=count_only,json=countOnly,proto3" json:"count_only,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResealRequest) Reset() {
+	*x = ResealRequest{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[27]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResealRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResealRequest) ProtoMessage() {}
+
+func (x *ResealRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[27]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResealRequest.ProtoReflect.Descriptor instead.
+func (*ResealRequest) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{27}
+}
+
+func (x *ResealRequest) GetRequestId() string {
+	if x != nil {
+		return x.RequestId
+	}
+	return ""
+}
+
+func (x *ResealRequest) GetPageToken() string {
+	if x != nil {
+		return x.PageToken
+	}
+	return ""
+}
+
+func (x *ResealRequest) GetCountOnly() bool {
+	if x != nil {
+		return x.CountOnly
+	}
+	return false
+}
+
+// ResealResponse tells what a part of a walk has found and done. Counts are those of this part: sum them up.
+type ResealResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Where to go on; empty at the end.
+	NextPageToken string `protobuf:"bytes,1,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
+	// How many rows were looked at.
+	Rows int64 `protobuf:"varint,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	// How many of them were sealed anew.
+	RowsResealed int64 `protobuf:"varint,3,opt,name=rows_resealed,json=rowsResealed,proto3" json:"rows_resealed,omitempty"`
+	// What is under which sealing key now: all keys of the key file that the answering process has read, and others that
+	// were met.
+	Keys []*SealingKeyUse `protobuf:"bytes,4,rep,name=keys,proto3" json:"keys,omitempty"`
+	// How many values are under the keys of payments and accounts, which are sealed under one of `keys` themselves.
+	SubjectValues int64 `protobuf:"varint,5,opt,name=subject_values,json=subjectValues,proto3" json:"subject_values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ResealResponse) Reset() {
+	*x = ResealResponse{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[28]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ResealResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ResealResponse) ProtoMessage() {}
+
+func (x *ResealResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[28]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ResealResponse.ProtoReflect.Descriptor instead.
+func (*ResealResponse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{28}
+}
+
+func (x *ResealResponse) GetNextPageToken() string {
+	if x != nil {
+		return x.NextPageToken
+	}
+	return ""
+}
+
+func (x *ResealResponse) GetRows() int64 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *ResealResponse) GetRowsResealed() int64 {
+	if x != nil {
+		return x.RowsResealed
+	}
+	return 0
+}
+
+func (x *ResealResponse) GetKeys() []*SealingKeyUse {
+	if x != nil {
+		return x.Keys
+	}
+	return nil
+}
+
+func (x *ResealResponse) GetSubjectValues() int64 {
+	if x != nil {
+		return x.SubjectValues
+	}
+	return 0
+}
+
+// SealingKeyUse is what is under a sealing key.
+type SealingKeyUse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Its id in the key file, 8 hexadecimal digits.
+	KeyId string `protobuf:"bytes,1,opt,name=key_id,json=keyId,proto3" json:"key_id,omitempty"`
+	// True for the one key that seals; the others open what they have sealed before.
+	Seals bool `protobuf:"varint,2,opt,name=seals,proto3" json:"seals,omitempty"`
+	// True if the key file does not have it: what it has sealed cannot be read.
+	Missing bool `protobuf:"varint,3,opt,name=missing,proto3" json:"missing,omitempty"`
+	// How many values are under it.
+	Values        int64 `protobuf:"varint,4,opt,name=values,proto3" json:"values,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SealingKeyUse) Reset() {
+	*x = SealingKeyUse{}
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[29]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SealingKeyUse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SealingKeyUse) ProtoMessage() {}
+
+func (x *SealingKeyUse) ProtoReflect() protoreflect.Message {
+	mi := &file_gateway_v1_operator_service_proto_msgTypes[29]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SealingKeyUse.ProtoReflect.Descriptor instead.
+func (*SealingKeyUse) Descriptor() ([]byte, []int) {
+	return file_gateway_v1_operator_service_proto_rawDescGZIP(), []int{29}
+}
+
+func (x *SealingKeyUse) GetKeyId() string {
+	if x != nil {
+		return x.KeyId
+	}
+	return ""
+}
+
+func (x *SealingKeyUse) GetSeals() bool {
+	if x != nil {
+		return x.Seals
+	}
+	return false
+}
+
+func (x *SealingKeyUse) GetMissing() bool {
+	if x != nil {
+		return x.Missing
+	}
+	return false
+}
+
+func (x *SealingKeyUse) GetValues() int64 {
+	if x != nil {
+		return x.Values
+	}
+	return 0
+}
+
 var File_gateway_v1_operator_service_proto protoreflect.FileDescriptor
 
 const file_gateway_v1_operator_service_proto_rawDesc = "" +
@@ -2715,7 +2935,25 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\n" +
 	"erase_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\teraseTime\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x1a\n" +
-	"\brepeated\x18\x03 \x01(\bR\brepeated2\x9c\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated\"\x83\x01\n" +
+	"\rResealRequest\x12*\n" +
+	"\n" +
+	"request_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12'\n" +
+	"\n" +
+	"page_token\x18\x02 \x01(\tB\b\xbaH\x05r\x03\x18\x80 R\tpageToken\x12\x1d\n" +
+	"\n" +
+	"count_only\x18\x03 \x01(\bR\tcountOnly\"\xc7\x01\n" +
+	"\x0eResealResponse\x12&\n" +
+	"\x0fnext_page_token\x18\x01 \x01(\tR\rnextPageToken\x12\x12\n" +
+	"\x04rows\x18\x02 \x01(\x03R\x04rows\x12#\n" +
+	"\rrows_resealed\x18\x03 \x01(\x03R\frowsResealed\x12-\n" +
+	"\x04keys\x18\x04 \x03(\v2\x19.gateway.v1.SealingKeyUseR\x04keys\x12%\n" +
+	"\x0esubject_values\x18\x05 \x01(\x03R\rsubjectValues\"n\n" +
+	"\rSealingKeyUse\x12\x15\n" +
+	"\x06key_id\x18\x01 \x01(\tR\x05keyId\x12\x14\n" +
+	"\x05seals\x18\x02 \x01(\bR\x05seals\x12\x18\n" +
+	"\amissing\x18\x03 \x01(\bR\amissing\x12\x16\n" +
+	"\x06values\x18\x04 \x01(\x03R\x06values2\xfb\n" +
 	"\n" +
 	"\x0fOperatorService\x12k\n" +
 	"\rListAttention\x12 .gateway.v1.ListAttentionRequest\x1a!.gateway.v1.ListAttentionResponse\"\x15\x82\xd3\xe4\x93\x02\x0f\x12\r/v1/attention\x12w\n" +
@@ -2730,7 +2968,8 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\fRetakeEvents\x12\x1f.gateway.v1.RetakeEventsRequest\x1a .gateway.v1.RetakeEventsResponse\"\x1c\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/events:retake\x12r\n" +
 	"\x0fListQuarantined\x12\".gateway.v1.ListQuarantinedRequest\x1a#.gateway.v1.ListQuarantinedResponse\"\x16\x82\xd3\xe4\x93\x02\x10\x12\x0e/v1/quarantine\x12\x7f\n" +
 	"\x0eGetQuarantined\x12!.gateway.v1.GetQuarantinedRequest\x1a\".gateway.v1.GetQuarantinedResponse\"&\x82\xd3\xe4\x93\x02 \x12\x1e/v1/quarantine/{quarantine_id}\x12\x84\x01\n" +
-	"\x11ErasePersonalData\x12$.gateway.v1.ErasePersonalDataRequest\x1a%.gateway.v1.ErasePersonalDataResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/personal-data:erase\x12|\n" +
+	"\x11ErasePersonalData\x12$.gateway.v1.ErasePersonalDataRequest\x1a%.gateway.v1.ErasePersonalDataResponse\"\"\x82\xd3\xe4\x93\x02\x1c:\x01*\"\x17/v1/personal-data:erase\x12]\n" +
+	"\x06Reseal\x12\x19.gateway.v1.ResealRequest\x1a\x1a.gateway.v1.ResealResponse\"\x1c\x82\xd3\xe4\x93\x02\x16:\x01*\"\x11/v1/sealed:reseal\x12|\n" +
 	"\x0fVerifySignature\x12\".gateway.v1.VerifySignatureRequest\x1a#.gateway.v1.VerifySignatureResponse\" \x82\xd3\xe4\x93\x02\x1a:\x01*\"\x15/v1/signatures:verifyB\xaa\x01\n" +
 	"\x0ecom.gateway.v1B\x14OperatorServiceProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
@@ -2749,7 +2988,7 @@ func file_gateway_v1_operator_service_proto_rawDescGZIP() []byte {
 }
 
 var file_gateway_v1_operator_service_proto_enumTypes = make([]protoimpl.EnumInfo, 2)
-var file_gateway_v1_operator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 28)
+var file_gateway_v1_operator_service_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_gateway_v1_operator_service_proto_goTypes = []any{
 	(RetakenEvent_Outcome)(0),         // 0: gateway.v1.RetakenEvent.Outcome
 	(VerifySignatureResponse_Flaw)(0), // 1: gateway.v1.VerifySignatureResponse.Flaw
@@ -2780,75 +3019,81 @@ var file_gateway_v1_operator_service_proto_goTypes = []any{
 	(*VerifySignatureResponse)(nil),   // 26: gateway.v1.VerifySignatureResponse
 	(*ErasePersonalDataRequest)(nil),  // 27: gateway.v1.ErasePersonalDataRequest
 	(*ErasePersonalDataResponse)(nil), // 28: gateway.v1.ErasePersonalDataResponse
-	nil,                               // 29: gateway.v1.VerifySignatureRequest.HeadersEntry
-	(AttentionReason)(0),              // 30: gateway.v1.AttentionReason
-	(*durationpb.Duration)(nil),       // 31: google.protobuf.Duration
-	(*AttentionItem)(nil),             // 32: gateway.v1.AttentionItem
-	(AttentionAction)(0),              // 33: gateway.v1.AttentionAction
-	(*timestamppb.Timestamp)(nil),     // 34: google.protobuf.Timestamp
-	(*EventSummary)(nil),              // 35: gateway.v1.EventSummary
-	(*PaymentEvent)(nil),              // 36: gateway.v1.PaymentEvent
-	(*AccountEvent)(nil),              // 37: gateway.v1.AccountEvent
-	(SigningKey_Scheme)(0),            // 38: gateway.v1.SigningKey.Scheme
+	(*ResealRequest)(nil),             // 29: gateway.v1.ResealRequest
+	(*ResealResponse)(nil),            // 30: gateway.v1.ResealResponse
+	(*SealingKeyUse)(nil),             // 31: gateway.v1.SealingKeyUse
+	nil,                               // 32: gateway.v1.VerifySignatureRequest.HeadersEntry
+	(AttentionReason)(0),              // 33: gateway.v1.AttentionReason
+	(*durationpb.Duration)(nil),       // 34: google.protobuf.Duration
+	(*AttentionItem)(nil),             // 35: gateway.v1.AttentionItem
+	(AttentionAction)(0),              // 36: gateway.v1.AttentionAction
+	(*timestamppb.Timestamp)(nil),     // 37: google.protobuf.Timestamp
+	(*EventSummary)(nil),              // 38: gateway.v1.EventSummary
+	(*PaymentEvent)(nil),              // 39: gateway.v1.PaymentEvent
+	(*AccountEvent)(nil),              // 40: gateway.v1.AccountEvent
+	(SigningKey_Scheme)(0),            // 41: gateway.v1.SigningKey.Scheme
 }
 var file_gateway_v1_operator_service_proto_depIdxs = []int32{
-	30, // 0: gateway.v1.ListAttentionRequest.reasons:type_name -> gateway.v1.AttentionReason
-	31, // 1: gateway.v1.ListAttentionRequest.min_age:type_name -> google.protobuf.Duration
-	32, // 2: gateway.v1.ListAttentionResponse.items:type_name -> gateway.v1.AttentionItem
-	32, // 3: gateway.v1.GetAttentionResponse.item:type_name -> gateway.v1.AttentionItem
-	33, // 4: gateway.v1.ActOnAttentionRequest.action:type_name -> gateway.v1.AttentionAction
-	32, // 5: gateway.v1.ActOnAttentionResponse.item:type_name -> gateway.v1.AttentionItem
-	34, // 6: gateway.v1.Job.due_time:type_name -> google.protobuf.Timestamp
-	34, // 7: gateway.v1.Job.deadline_time:type_name -> google.protobuf.Timestamp
-	34, // 8: gateway.v1.Job.leased_until_time:type_name -> google.protobuf.Timestamp
-	34, // 9: gateway.v1.Job.create_time:type_name -> google.protobuf.Timestamp
+	33, // 0: gateway.v1.ListAttentionRequest.reasons:type_name -> gateway.v1.AttentionReason
+	34, // 1: gateway.v1.ListAttentionRequest.min_age:type_name -> google.protobuf.Duration
+	35, // 2: gateway.v1.ListAttentionResponse.items:type_name -> gateway.v1.AttentionItem
+	35, // 3: gateway.v1.GetAttentionResponse.item:type_name -> gateway.v1.AttentionItem
+	36, // 4: gateway.v1.ActOnAttentionRequest.action:type_name -> gateway.v1.AttentionAction
+	35, // 5: gateway.v1.ActOnAttentionResponse.item:type_name -> gateway.v1.AttentionItem
+	37, // 6: gateway.v1.Job.due_time:type_name -> google.protobuf.Timestamp
+	37, // 7: gateway.v1.Job.deadline_time:type_name -> google.protobuf.Timestamp
+	37, // 8: gateway.v1.Job.leased_until_time:type_name -> google.protobuf.Timestamp
+	37, // 9: gateway.v1.Job.create_time:type_name -> google.protobuf.Timestamp
 	8,  // 10: gateway.v1.ListJobsResponse.jobs:type_name -> gateway.v1.Job
-	35, // 11: gateway.v1.LogEvent.summary:type_name -> gateway.v1.EventSummary
+	38, // 11: gateway.v1.LogEvent.summary:type_name -> gateway.v1.EventSummary
 	12, // 12: gateway.v1.LogEvent.keys:type_name -> gateway.v1.EventKey
-	36, // 13: gateway.v1.LogEvent.payment:type_name -> gateway.v1.PaymentEvent
-	37, // 14: gateway.v1.LogEvent.account:type_name -> gateway.v1.AccountEvent
-	32, // 15: gateway.v1.LogEvent.attention:type_name -> gateway.v1.AttentionItem
+	39, // 13: gateway.v1.LogEvent.payment:type_name -> gateway.v1.PaymentEvent
+	40, // 14: gateway.v1.LogEvent.account:type_name -> gateway.v1.AccountEvent
+	35, // 15: gateway.v1.LogEvent.attention:type_name -> gateway.v1.AttentionItem
 	11, // 16: gateway.v1.GetEventResponse.event:type_name -> gateway.v1.LogEvent
-	34, // 17: gateway.v1.ListEventsRequest.from_time:type_name -> google.protobuf.Timestamp
-	34, // 18: gateway.v1.ListEventsRequest.until_time:type_name -> google.protobuf.Timestamp
+	37, // 17: gateway.v1.ListEventsRequest.from_time:type_name -> google.protobuf.Timestamp
+	37, // 18: gateway.v1.ListEventsRequest.until_time:type_name -> google.protobuf.Timestamp
 	11, // 19: gateway.v1.ListEventsResponse.events:type_name -> gateway.v1.LogEvent
 	19, // 20: gateway.v1.RetakeEventsResponse.events:type_name -> gateway.v1.RetakenEvent
 	0,  // 21: gateway.v1.RetakenEvent.outcome:type_name -> gateway.v1.RetakenEvent.Outcome
-	34, // 22: gateway.v1.QuarantinedNotification.receive_time:type_name -> google.protobuf.Timestamp
+	37, // 22: gateway.v1.QuarantinedNotification.receive_time:type_name -> google.protobuf.Timestamp
 	20, // 23: gateway.v1.ListQuarantinedResponse.quarantined:type_name -> gateway.v1.QuarantinedNotification
 	20, // 24: gateway.v1.GetQuarantinedResponse.quarantined:type_name -> gateway.v1.QuarantinedNotification
-	29, // 25: gateway.v1.VerifySignatureRequest.headers:type_name -> gateway.v1.VerifySignatureRequest.HeadersEntry
-	38, // 26: gateway.v1.VerifySignatureResponse.scheme:type_name -> gateway.v1.SigningKey.Scheme
+	32, // 25: gateway.v1.VerifySignatureRequest.headers:type_name -> gateway.v1.VerifySignatureRequest.HeadersEntry
+	41, // 26: gateway.v1.VerifySignatureResponse.scheme:type_name -> gateway.v1.SigningKey.Scheme
 	1,  // 27: gateway.v1.VerifySignatureResponse.flaw:type_name -> gateway.v1.VerifySignatureResponse.Flaw
-	34, // 28: gateway.v1.VerifySignatureResponse.retire_time:type_name -> google.protobuf.Timestamp
-	34, // 29: gateway.v1.ErasePersonalDataResponse.erase_time:type_name -> google.protobuf.Timestamp
-	2,  // 30: gateway.v1.OperatorService.ListAttention:input_type -> gateway.v1.ListAttentionRequest
-	4,  // 31: gateway.v1.OperatorService.GetAttention:input_type -> gateway.v1.GetAttentionRequest
-	6,  // 32: gateway.v1.OperatorService.ActOnAttention:input_type -> gateway.v1.ActOnAttentionRequest
-	9,  // 33: gateway.v1.OperatorService.ListJobs:input_type -> gateway.v1.ListJobsRequest
-	13, // 34: gateway.v1.OperatorService.GetEvent:input_type -> gateway.v1.GetEventRequest
-	15, // 35: gateway.v1.OperatorService.ListEvents:input_type -> gateway.v1.ListEventsRequest
-	17, // 36: gateway.v1.OperatorService.RetakeEvents:input_type -> gateway.v1.RetakeEventsRequest
-	21, // 37: gateway.v1.OperatorService.ListQuarantined:input_type -> gateway.v1.ListQuarantinedRequest
-	23, // 38: gateway.v1.OperatorService.GetQuarantined:input_type -> gateway.v1.GetQuarantinedRequest
-	27, // 39: gateway.v1.OperatorService.ErasePersonalData:input_type -> gateway.v1.ErasePersonalDataRequest
-	25, // 40: gateway.v1.OperatorService.VerifySignature:input_type -> gateway.v1.VerifySignatureRequest
-	3,  // 41: gateway.v1.OperatorService.ListAttention:output_type -> gateway.v1.ListAttentionResponse
-	5,  // 42: gateway.v1.OperatorService.GetAttention:output_type -> gateway.v1.GetAttentionResponse
-	7,  // 43: gateway.v1.OperatorService.ActOnAttention:output_type -> gateway.v1.ActOnAttentionResponse
-	10, // 44: gateway.v1.OperatorService.ListJobs:output_type -> gateway.v1.ListJobsResponse
-	14, // 45: gateway.v1.OperatorService.GetEvent:output_type -> gateway.v1.GetEventResponse
-	16, // 46: gateway.v1.OperatorService.ListEvents:output_type -> gateway.v1.ListEventsResponse
-	18, // 47: gateway.v1.OperatorService.RetakeEvents:output_type -> gateway.v1.RetakeEventsResponse
-	22, // 48: gateway.v1.OperatorService.ListQuarantined:output_type -> gateway.v1.ListQuarantinedResponse
-	24, // 49: gateway.v1.OperatorService.GetQuarantined:output_type -> gateway.v1.GetQuarantinedResponse
-	28, // 50: gateway.v1.OperatorService.ErasePersonalData:output_type -> gateway.v1.ErasePersonalDataResponse
-	26, // 51: gateway.v1.OperatorService.VerifySignature:output_type -> gateway.v1.VerifySignatureResponse
-	41, // [41:52] is the sub-list for method output_type
-	30, // [30:41] is the sub-list for method input_type
-	30, // [30:30] is the sub-list for extension type_name
-	30, // [30:30] is the sub-list for extension extendee
-	0,  // [0:30] is the sub-list for field type_name
+	37, // 28: gateway.v1.VerifySignatureResponse.retire_time:type_name -> google.protobuf.Timestamp
+	37, // 29: gateway.v1.ErasePersonalDataResponse.erase_time:type_name -> google.protobuf.Timestamp
+	31, // 30: gateway.v1.ResealResponse.keys:type_name -> gateway.v1.SealingKeyUse
+	2,  // 31: gateway.v1.OperatorService.ListAttention:input_type -> gateway.v1.ListAttentionRequest
+	4,  // 32: gateway.v1.OperatorService.GetAttention:input_type -> gateway.v1.GetAttentionRequest
+	6,  // 33: gateway.v1.OperatorService.ActOnAttention:input_type -> gateway.v1.ActOnAttentionRequest
+	9,  // 34: gateway.v1.OperatorService.ListJobs:input_type -> gateway.v1.ListJobsRequest
+	13, // 35: gateway.v1.OperatorService.GetEvent:input_type -> gateway.v1.GetEventRequest
+	15, // 36: gateway.v1.OperatorService.ListEvents:input_type -> gateway.v1.ListEventsRequest
+	17, // 37: gateway.v1.OperatorService.RetakeEvents:input_type -> gateway.v1.RetakeEventsRequest
+	21, // 38: gateway.v1.OperatorService.ListQuarantined:input_type -> gateway.v1.ListQuarantinedRequest
+	23, // 39: gateway.v1.OperatorService.GetQuarantined:input_type -> gateway.v1.GetQuarantinedRequest
+	27, // 40: gateway.v1.OperatorService.ErasePersonalData:input_type -> gateway.v1.ErasePersonalDataRequest
+	29, // 41: gateway.v1.OperatorService.Reseal:input_type -> gateway.v1.ResealRequest
+	25, // 42: gateway.v1.OperatorService.VerifySignature:input_type -> gateway.v1.VerifySignatureRequest
+	3,  // 43: gateway.v1.OperatorService.ListAttention:output_type -> gateway.v1.ListAttentionResponse
+	5,  // 44: gateway.v1.OperatorService.GetAttention:output_type -> gateway.v1.GetAttentionResponse
+	7,  // 45: gateway.v1.OperatorService.ActOnAttention:output_type -> gateway.v1.ActOnAttentionResponse
+	10, // 46: gateway.v1.OperatorService.ListJobs:output_type -> gateway.v1.ListJobsResponse
+	14, // 47: gateway.v1.OperatorService.GetEvent:output_type -> gateway.v1.GetEventResponse
+	16, // 48: gateway.v1.OperatorService.ListEvents:output_type -> gateway.v1.ListEventsResponse
+	18, // 49: gateway.v1.OperatorService.RetakeEvents:output_type -> gateway.v1.RetakeEventsResponse
+	22, // 50: gateway.v1.OperatorService.ListQuarantined:output_type -> gateway.v1.ListQuarantinedResponse
+	24, // 51: gateway.v1.OperatorService.GetQuarantined:output_type -> gateway.v1.GetQuarantinedResponse
+	28, // 52: gateway.v1.OperatorService.ErasePersonalData:output_type -> gateway.v1.ErasePersonalDataResponse
+	30, // 53: gateway.v1.OperatorService.Reseal:output_type -> gateway.v1.ResealResponse
+	26, // 54: gateway.v1.OperatorService.VerifySignature:output_type -> gateway.v1.VerifySignatureResponse
+	43, // [43:55] is the sub-list for method output_type
+	31, // [31:43] is the sub-list for method input_type
+	31, // [31:31] is the sub-list for extension type_name
+	31, // [31:31] is the sub-list for extension extendee
+	0,  // [0:31] is the sub-list for field type_name
 }
 
 func init() { file_gateway_v1_operator_service_proto_init() }
@@ -2890,7 +3135,7 @@ func file_gateway_v1_operator_service_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_gateway_v1_operator_service_proto_rawDesc), len(file_gateway_v1_operator_service_proto_rawDesc)),
 			NumEnums:      2,
-			NumMessages:   28,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -29,6 +29,7 @@ const (
 	OperatorService_ListQuarantined_FullMethodName   = "/gateway.v1.OperatorService/ListQuarantined"
 	OperatorService_GetQuarantined_FullMethodName    = "/gateway.v1.OperatorService/GetQuarantined"
 	OperatorService_ErasePersonalData_FullMethodName = "/gateway.v1.OperatorService/ErasePersonalData"
+	OperatorService_Reseal_FullMethodName            = "/gateway.v1.OperatorService/Reseal"
 	OperatorService_VerifySignature_FullMethodName   = "/gateway.v1.OperatorService/VerifySignature"
 )
 
@@ -77,6 +78,11 @@ type OperatorServiceClient interface {
 	// learned later is kept without what is personal of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND
 	// (NOT_FOUND).
 	ErasePersonalData(ctx context.Context, in *ErasePersonalDataRequest, opts ...grpc.CallOption) (*ErasePersonalDataResponse, error)
+	// Reseal walks what the gateway's database keeps sealed, for about two seconds a call, and seals anew what is not under the
+	// key of the key file that seals now, while everybody else works on. Call it again with `next_page_token` until there is
+	// none; a walk that was broken off may be begun anew, as what is done is passed over. The caller's role has to be for all
+	// merchant accounts. INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+	Reseal(ctx context.Context, in *ResealRequest, opts ...grpc.CallOption) (*ResealResponse, error)
 	// VerifySignature tells whether the webhooks' door would take a post for Klarna's, by which key, or why not. Nothing is
 	// kept of it.
 	VerifySignature(ctx context.Context, in *VerifySignatureRequest, opts ...grpc.CallOption) (*VerifySignatureResponse, error)
@@ -190,6 +196,16 @@ func (c *operatorServiceClient) ErasePersonalData(ctx context.Context, in *Erase
 	return out, nil
 }
 
+func (c *operatorServiceClient) Reseal(ctx context.Context, in *ResealRequest, opts ...grpc.CallOption) (*ResealResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ResealResponse)
+	err := c.cc.Invoke(ctx, OperatorService_Reseal_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *operatorServiceClient) VerifySignature(ctx context.Context, in *VerifySignatureRequest, opts ...grpc.CallOption) (*VerifySignatureResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(VerifySignatureResponse)
@@ -245,6 +261,11 @@ type OperatorServiceServer interface {
 	// learned later is kept without what is personal of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND
 	// (NOT_FOUND).
 	ErasePersonalData(context.Context, *ErasePersonalDataRequest) (*ErasePersonalDataResponse, error)
+	// Reseal walks what the gateway's database keeps sealed, for about two seconds a call, and seals anew what is not under the
+	// key of the key file that seals now, while everybody else works on. Call it again with `next_page_token` until there is
+	// none; a walk that was broken off may be begun anew, as what is done is passed over. The caller's role has to be for all
+	// merchant accounts. INVALID_ARGUMENT (PAGE_TOKEN_INVALID).
+	Reseal(context.Context, *ResealRequest) (*ResealResponse, error)
 	// VerifySignature tells whether the webhooks' door would take a post for Klarna's, by which key, or why not. Nothing is
 	// kept of it.
 	VerifySignature(context.Context, *VerifySignatureRequest) (*VerifySignatureResponse, error)
@@ -287,6 +308,9 @@ func (UnimplementedOperatorServiceServer) GetQuarantined(context.Context, *GetQu
 }
 func (UnimplementedOperatorServiceServer) ErasePersonalData(context.Context, *ErasePersonalDataRequest) (*ErasePersonalDataResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ErasePersonalData not implemented")
+}
+func (UnimplementedOperatorServiceServer) Reseal(context.Context, *ResealRequest) (*ResealResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method Reseal not implemented")
 }
 func (UnimplementedOperatorServiceServer) VerifySignature(context.Context, *VerifySignatureRequest) (*VerifySignatureResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method VerifySignature not implemented")
@@ -492,6 +516,24 @@ func _OperatorService_ErasePersonalData_Handler(srv interface{}, ctx context.Con
 	return interceptor(ctx, in, info, handler)
 }
 
+func _OperatorService_Reseal_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ResealRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(OperatorServiceServer).Reseal(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: OperatorService_Reseal_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(OperatorServiceServer).Reseal(ctx, req.(*ResealRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _OperatorService_VerifySignature_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(VerifySignatureRequest)
 	if err := dec(in); err != nil {
@@ -556,6 +598,10 @@ var OperatorService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ErasePersonalData",
 			Handler:    _OperatorService_ErasePersonalData_Handler,
+		},
+		{
+			MethodName: "Reseal",
+			Handler:    _OperatorService_Reseal_Handler,
 		},
 		{
 			MethodName: "VerifySignature",
