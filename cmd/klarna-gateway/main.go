@@ -33,6 +33,7 @@ type exitCode struct {
 }
 
 func serve(ctx context.Context, cfg config, errOut io.Writer) error {
+	collectSeldom()
 	g, err := newGateway(ctx, cfg, parts{}, newLogger(errOut, cfg.LogLevel))
 	if err != nil {
 		return err
