@@ -28,12 +28,16 @@ type Caller struct {
 	CertificateSHA256, TokenID string
 	// DebtorData is what a configured token may see where there is no policy.
 	DebtorData bool
+
+	token *[32]byte // digest of the configured token that was presented; nil for who came otherwise
 }
 
 // Callers is how callers prove who they are. The zero value asks for nothing.
 type Callers struct {
-	Tokens  []Token
-	Issuers []*Issuer
+	Tokens []Token
+	// TokenFiles hold further ones, and may change meanwhile.
+	TokenFiles []*TokenFile
+	Issuers    []*Issuer
 	// Certificates says that verified client certificates name callers, by the first of these forms that they have.
 	Certificates []NameForm
 	// Now is the clock by which JWTs run out; nil means time.Now.
@@ -42,7 +46,7 @@ type Callers struct {
 
 // Required tells whether callers have to prove who they are at all.
 func (c Callers) Required() bool {
-	return len(c.Tokens) > 0 || len(c.Issuers) > 0 || len(c.Certificates) > 0
+	return len(c.Tokens)+len(c.TokenFiles) > 0 || len(c.Issuers) > 0 || len(c.Certificates) > 0
 }
 
 // Identify finds out who calls. A bearer token stands above a certificate, which may be a proxy's or a mesh's: a token
@@ -61,7 +65,7 @@ func (c Callers) Identify(bearers []string, certificate *x509.Certificate) (Call
 }
 
 func (c Callers) byToken(text string) (Caller, error) {
-	if caller, ok := byDigest(c.Tokens, text); ok {
+	if caller, ok := c.byDigest(text); ok {
 		return caller, nil
 	}
 	err := errorf("unknown token")

@@ -102,6 +102,7 @@ type Issuer struct {
 	mu   sync.Mutex
 	keys keyfunc.Keyfunc // nil until they could be fetched once
 	file fileState       // of JWKSFile, as it was read
+	flaw error           // why JWKSFile as it is was not taken
 	look time.Duration   // how often JWKSFile is looked at, at most
 	seen time.Time       // when it was
 	try  *rate.Limiter   // of fetching keys that are not there
@@ -285,7 +286,7 @@ func (i *Issuer) fromFile() (keyfunc.Keyfunc, error) {
 	i.seen = time.Now()
 	state, err := stateOf(i.cfg.JWKSFile)
 	if err == nil && i.keys != nil && state == i.file {
-		return i.keys, nil
+		return i.keys, nil // as it was, with the flaw that it has
 	}
 	var content []byte
 	if err == nil {
@@ -301,6 +302,7 @@ func (i *Issuer) fromFile() (keyfunc.Keyfunc, error) {
 			err = errors.New("it holds no keys")
 		}
 	}
+	i.flaw = err
 	switch {
 	case err == nil:
 		i.keys, i.file = keys, state
@@ -312,6 +314,27 @@ func (i *Issuer) fromFile() (keyfunc.Keyfunc, error) {
 		i.cfg.Logger.Error("key file of a token issuer not read again, the keys stay", "issuer", i.cfg.Name, "error", err)
 	}
 	return i.keys, nil
+}
+
+// KeyCount is how many keys of the issuer's are at hand, fetched or read if there are none yet.
+func (i *Issuer) KeyCount(ctx context.Context) (int, error) {
+	keys, err := i.current()
+	if err != nil {
+		return 0, err
+	}
+	all, err := keys.Storage().KeyReadAll(ctx)
+	return len(all), err
+}
+
+// Flaw is why the key file as it is now was not taken; nil if its keys hold, or there is none.
+func (i *Issuer) Flaw() error {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.cfg.JWKSFile == "" {
+		return nil
+	}
+	_, _ = i.fromFile() // keys that there are stay
+	return i.flaw
 }
 
 // fileState tells one content of a file from another without reading it.

@@ -149,9 +149,9 @@ func TestPolicyFile_TakesSoundChangesAndKeepsWhatHoldsOtherwise(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, stop := context.WithCancel(t.Context())
 		watched := make(chan error, 1)
-		go func() { watched <- f.Watch(ctx) }()
+		go func() { watched <- f.Watch(ctx, nil) }()
 		write("roles: [nonsense")
-		time.Sleep(10 * policyPoll)
+		time.Sleep(10 * poll)
 		synctest.Wait()
 		if !billing() || strings.Count(logs.String(), "not taken") != 1 {
 			t.Errorf("after a broken file: granted %v, logs:\n%s", billing(), logs.String())
@@ -159,7 +159,7 @@ func TestPolicyFile_TakesSoundChangesAndKeepsWhatHoldsOtherwise(t *testing.T) {
 		told := make(chan struct{})
 		f.Current().OnReplaced(func() { close(told) })
 		write("roles: {}")
-		time.Sleep(policyPoll + time.Millisecond)
+		time.Sleep(poll + time.Millisecond)
 		synctest.Wait()
 		<-told
 		if billing() {

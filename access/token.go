@@ -1,9 +1,20 @@
 package access
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"crypto/subtle"
+	"encoding/hex"
+	"errors"
 	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"go.yaml.in/yaml/v3"
 )
 
 // Token is a caller's bearer token, known by its digest alone.
@@ -13,15 +24,162 @@ type Token struct {
 	DebtorData bool     // may see debtors' names and account numbers where there is no policy
 }
 
+// NewToken makes a token of how a configuration writes it, its digest in hex. The error names every flaw.
+func NewToken(name, digest string, debtorData bool) (Token, error) {
+	token := Token{Name: name, DebtorData: debtorData}
+	sum, err := hex.DecodeString(digest)
+	var flaws []error
+	if name == "" || err != nil || len(sum) != len(token.SHA256) {
+		flaws = append(flaws, errors.New("a name and the sha256 of the token in hex are required"))
+	}
+	if strings.Contains(name, ":") { // as in NAME:SUBJECT of JWTs, and in names of certificates
+		flaws = append(flaws, fmt.Errorf("name: %q has a colon, as the names of other callers do", name))
+	}
+	copy(token.SHA256[:], sum)
+	return token, errors.Join(flaws...)
+}
+
+// TokenFile is a YAML file with tokens that is read again when it changes.
+type TokenFile struct {
+	followed
+	current atomic.Pointer[tokenSet]
+}
+
+// tokenSet are the tokens of a file as it was at a time.
+type tokenSet struct {
+	tokens   []Token
+	replaced context.Context // ends when newer ones have taken their place
+	replace  context.CancelFunc
+}
+
+// OpenTokens reads a token file, which has to be sound: a list under "tokens". Of a configuration, whole is false: it may
+// hold anything else.
+func OpenTokens(path string, whole bool, log *slog.Logger) (*TokenFile, error) {
+	f := &TokenFile{followed: followed{what: "token", path: path, log: log}}
+	f.take = func(content []byte) error {
+		tokens, err := ParseTokens(content, whole)
+		if err != nil {
+			return err
+		}
+		set := &tokenSet{tokens: tokens}
+		set.replaced, set.replace = context.WithCancel(context.Background())
+		if before := f.current.Swap(set); before != nil {
+			before.replace()
+		}
+		return nil
+	}
+	if _, err := f.Reload(); err != nil {
+		return nil, err
+	}
+	return f, nil
+}
+
+// ParseTokens reads what a token file says. The error names every flaw at once.
+func ParseTokens(content []byte, whole bool) (all []Token, err error) {
+	var text struct {
+		Tokens []struct {
+			Name       string `yaml:"name"`
+			SHA256     string `yaml:"sha256"`
+			DebtorData bool   `yaml:"debtor_data"`
+		} `yaml:"tokens"`
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(content))
+	decoder.KnownFields(whole)
+	var flaws []error
+	if err := decoder.Decode(&text); err != nil && !errors.Is(err, io.EOF) {
+		flaws = append(flaws, errors.New("it is no YAML with a list of name, sha256 and debtor_data under tokens")) // what stands there may be secret
+	}
+	for i, t := range text.Tokens {
+		token, err := NewToken(t.Name, t.SHA256, t.DebtorData)
+		if err != nil {
+			flaws = append(flaws, fmt.Errorf("tokens[%d]: %w", i, err))
+		}
+		all = append(all, token)
+	}
+	return all, errors.Join(flaws...)
+}
+
 // byDigest finds a token's caller. Every token is compared, in constant time.
-func byDigest(tokens []Token, text string) (caller Caller, found bool) {
+func (c Callers) byDigest(text string) (caller Caller, found bool) {
 	sum := sha256.Sum256([]byte(text))
-	for _, t := range tokens {
-		if subtle.ConstantTimeCompare(sum[:], t.SHA256[:]) == 1 {
-			caller, found = Caller{Name: t.Name, DebtorData: t.DebtorData}, true
+	look := func(tokens []Token) {
+		for _, t := range tokens {
+			if subtle.ConstantTimeCompare(sum[:], t.SHA256[:]) == 1 {
+				caller, found = Caller{Name: t.Name, DebtorData: t.DebtorData, token: &sum}, true
+			}
 		}
 	}
+	look(c.Tokens)
+	for _, f := range c.TokenFiles {
+		look(f.current.Load().tokens)
+	}
 	return caller, found
+}
+
+// proves tells whether the tokens still prove a caller, and show it what they did.
+func proves(tokens []Token, who Caller) bool {
+	for _, t := range tokens {
+		if t.SHA256 == *who.token && t.Name == who.Name && (t.DebtorData || !who.DebtorData) {
+			return true
+		}
+	}
+	return false
+}
+
+// WhileHeld calls gone, once, when the token that proved a caller is no more in any file, unless released before. It never
+// does for those who were proven otherwise.
+func (c Callers) WhileHeld(who Caller, gone func()) (release func()) {
+	if who.token == nil || proves(c.Tokens, who) {
+		return func() {}
+	}
+	h := &holding{files: c.TokenFiles, who: who, gone: gone}
+	h.check()
+	return h.release
+}
+
+// holding is a caller whose token has to stay in a file.
+type holding struct {
+	files []*TokenFile
+	who   Caller
+	gone  func()
+
+	mu    sync.Mutex
+	over  bool
+	stops []func() bool // of waiting for newer tokens
+}
+
+func (h *holding) check() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.over {
+		return
+	}
+	h.stop()
+	held := false
+	for _, f := range h.files {
+		set := f.current.Load()
+		held = held || proves(set.tokens, h.who)
+		h.stops = append(h.stops, context.AfterFunc(set.replaced, h.check))
+	}
+	if !held {
+		h.over = true
+		h.stop()
+		h.gone()
+	}
+}
+
+func (h *holding) stop() {
+	for _, stop := range h.stops {
+		stop()
+	}
+	h.stops = nil
+}
+
+func (h *holding) release() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.over = true
+	h.stop()
 }
 
 func errorf(format string, args ...any) error {

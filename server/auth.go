@@ -38,7 +38,7 @@ func (s *Server) identify(ctx context.Context, method string) (access.Caller, er
 
 // wanted says what a caller has to present.
 func (s *Server) wanted() string {
-	switch tokens := len(s.callers.Tokens)+len(s.callers.Issuers) > 0; {
+	switch tokens := len(s.callers.Tokens)+len(s.callers.TokenFiles)+len(s.callers.Issuers) > 0; {
 	case tokens && len(s.callers.Certificates) > 0:
 		return "a valid bearer token or a client certificate is required"
 	case tokens:

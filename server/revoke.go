@@ -17,8 +17,8 @@ var (
 // that was asleep, delays the end of a watch by no more.
 const credentialCheck = 5 * time.Second
 
-// whileGranted ends a watch when its caller's credentials run out, or when a new policy no longer has all of what the
-// watch was opened with: going on with less would hide what is missing.
+// whileGranted ends a watch when its caller's credentials run out or are taken back, or when a new policy no longer has all
+// of what the watch was opened with: going on with less would hide what is missing.
 func (s *Server) whileGranted(ctx context.Context, end func(error)) (release func()) {
 	d := decisionOf(ctx)
 	if d == nil {
@@ -26,7 +26,8 @@ func (s *Server) whileGranted(ctx context.Context, end func(error)) (release fun
 	}
 	expiring := s.whileValid(d.caller.Expires, end)
 	revoking := s.whilePermitted(d, end)
-	return func() { expiring(); revoking() }
+	holding := s.callers.WhileHeld(d.caller, func() { end(errRevoked) })
+	return func() { expiring(); revoking(); holding() }
 }
 
 func (s *Server) whileValid(expires time.Time, end func(error)) (release func()) {

@@ -6,6 +6,8 @@ import (
 	"log/slog"
 	"maps"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -27,6 +29,11 @@ type alarming struct {
 	*traveller
 	t *testing.T
 }
+
+// everything is a policy that lets anybody do all.
+const everything = `
+roles: {all: {rpcs: ["*"], merchant_accounts: ["*"], scopes: [personal_data]}}
+bindings: [{callers: ["*"], roles: [all]}]`
 
 // Each alarm is tried: its own expression, evaluated over what the gateway tells before and after.
 func TestAlerts_FireWhenThereIsCause(t *testing.T) {
@@ -80,6 +87,11 @@ func TestAlerts_FireWhenThereIsCause(t *testing.T) {
 			x.push(25)
 		}},
 		{"ReservationsStuck", alarming.captureInDoubt},
+		{"FileRefused", func(x alarming) {
+			if err := os.WriteFile(x.gateway.policy.Path(), []byte("roles: ["), 0o600); err != nil {
+				x.t.Fatal(err)
+			}
+		}},
 		{"WatchNotRead", alarming.readNothing},
 		// What takes too long is told to the metrics rather than lived through.
 		{"CallsSlow", func(x alarming) {
@@ -95,7 +107,11 @@ func TestAlerts_FireWhenThereIsCause(t *testing.T) {
 	} {
 		t.Run(strings.Fields(c.alerts)[0], func(t *testing.T) {
 			t.Parallel()
-			l := runLocalWith(t, -1, slog.New(slog.DiscardHandler), parts{statsKept: time.Nanosecond})
+			policy := filepath.Join(t.TempDir(), "policy.yaml")
+			if err := os.WriteFile(policy, []byte(everything), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			l := runLocalWith(t, -1, slog.New(slog.DiscardHandler), parts{statsKept: time.Nanosecond, change: func(c *config) { c.PolicyFile = policy }})
 			x := alarming{l, travel(t, l), t}
 			x.session() // all that is timed has been
 			l.gateway.measures.sent(t.Context(), store.Payments, time.Millisecond)
@@ -149,7 +165,7 @@ func TestAlerts_AreAllTried(t *testing.T) {
 	all := rules(t)
 	for _, tried := range strings.Fields(`KlarnaGatewayDown KlarnaCredentialRefused KlarnaCircuitOpen KlarnaCallsFail KlarnaRateSpent
 		WebhooksNotRecorded CallsFail CommitsFail WebhooksRejected WebhooksQuarantined AttentionNeeded WebhooksSilent JobsLate JobsFail
-		ReservationsStuck WatchNotRead CallsSlow WatchLate CheckpointBehind CommitsSlow`) {
+		ReservationsStuck FileRefused WatchNotRead CallsSlow WatchLate CheckpointBehind CommitsSlow`) {
 		delete(all, tried)
 	}
 	for name := range maps.Keys(all) {

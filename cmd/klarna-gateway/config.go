@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -18,6 +17,7 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
+	"payments.internal/klarna-gateway/access"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/operation"
 )
@@ -50,8 +50,10 @@ type config struct {
 	telemetryConfig `yaml:",inline"`
 	// What silence and failure lead to.
 	attentionConfig `yaml:",inline"`
-	// Tokens are the callers' bearer tokens.
+	// Tokens are the callers' bearer tokens. Of this file they alone are read again when it changes, if there are any at start.
 	Tokens []tokenConfig `yaml:"tokens"`
+	// TokenFile has further ones, in YAML under tokens, in the same form. Read again when it changes.
+	TokenFile string `yaml:"token_file"`
 	// DebtorData shows debtors' data to callers that ask for it where nobody has to authenticate.
 	DebtorData bool `yaml:"debtor_data"`
 	// Reflection offers gRPC reflection, for grpcurl.
@@ -71,6 +73,8 @@ type config struct {
 	WatchUnreadLimit time.Duration   `yaml:"watch_unread_limit"`
 	LogLevel         string          `yaml:"log_level"`         // debug, info (default), warn, error
 	MerchantAccounts []accountConfig `yaml:"merchant_accounts"` // at least one: a Klarna credential and host each
+
+	path string // of the file that it was read from; empty without one
 }
 
 type tokenConfig struct {
@@ -168,6 +172,7 @@ var valuesOfYAML = regexp.MustCompile("`[^`]*`")
 func loadConfig(path string, env func(string) string) (config, error) {
 	var cfg config
 	var flaws []error
+	cfg.path = path
 	if path != "" {
 		content, err := os.ReadFile(path)
 		if err != nil {
@@ -196,7 +201,7 @@ func (c *config) environment(env func(string) string) {
 		"GRPC_ADDRESS": &c.GRPCAddress, "REST_ADDRESS": &c.RESTAddress, "WEBHOOK_ADDRESS": &c.WebhookAddress,
 		"PUBLIC_BASE_URL": &c.PublicBaseURL, "DATA_DIR": &c.DataDir, "KEY_FILE": &c.KeyFile, "LOG_LEVEL": &c.LogLevel,
 		"WEBHOOK_TLS_CERT_FILE": &c.WebhookTLS.CertFile, "WEBHOOK_TLS_KEY_FILE": &c.WebhookTLS.KeyFile,
-		"ADMIN_ADDRESS": &c.AdminAddress, "POLICY_FILE": &c.PolicyFile,
+		"ADMIN_ADDRESS": &c.AdminAddress, "POLICY_FILE": &c.PolicyFile, "TOKEN_FILE": &c.TokenFile,
 	} {
 		if value := env("KLARNA_GATEWAY_" + name); value != "" {
 			*field = value
@@ -266,11 +271,8 @@ func (c *config) check() (flaws []error) {
 		flaw("log_level: %q is none of debug, info, warn, error", c.LogLevel)
 	}
 	for i, t := range c.Tokens {
-		if sum, err := hex.DecodeString(t.SHA256); t.Name == "" || err != nil || len(sum) != 32 {
-			flaw("tokens[%d]: a name and the sha256 of the token in hex are required", i)
-		}
-		if strings.Contains(t.Name, ":") { // as in NAME:SUBJECT of JWTs, and in names of certificates
-			flaw("tokens[%d]: name: %q has a colon, as the names of other callers do", i, t.Name)
+		if _, err := access.NewToken(t.Name, t.SHA256, t.DebtorData); err != nil {
+			flaw("tokens[%d]: %w", i, err)
 		}
 	}
 	return slices.Concat(flaws, c.checkAccess(), c.checkTelemetry(), c.checkDatabase(), c.checkAccounts())

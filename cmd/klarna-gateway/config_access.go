@@ -84,7 +84,7 @@ func (c *config) admin() bool { return c.AdminAddress != "off" }
 
 // authenticates tells whether callers of a listener have to prove who they are.
 func (c *config) authenticates(listener tlsFiles) bool {
-	return len(c.Tokens) > 0 || len(c.TokenIssuers) > 0 || listener.ClientCAFile != ""
+	return len(c.Tokens) > 0 || c.TokenFile != "" || len(c.TokenIssuers) > 0 || listener.ClientCAFile != ""
 }
 
 // checkAccess tells everything that is wrong with who gets in.
@@ -95,7 +95,7 @@ func (c *config) checkAccess() (flaws []error) {
 		tls           tlsFiles
 	}{{"grpc", c.GRPCAddress, c.GRPCTLS}, {"rest", c.RESTAddress, c.RESTTLS}} {
 		if _, _, err := net.SplitHostPort(l.address); err == nil && !loopback(l.address) && !c.authenticates(l.tls) && !c.AllowUnauthenticated {
-			flaw("%s_address: %s is not a loopback address, and callers need not prove who they are (tokens, token_issuers, %s_tls.client_ca_file): "+
+			flaw("%s_address: %s is not a loopback address, and callers need not prove who they are (tokens, token_file, token_issuers, %s_tls.client_ca_file): "+
 				"anybody could move money; allow_unauthenticated: true says that this is meant", l.name, l.address, l.name)
 		}
 	}

@@ -64,8 +64,8 @@ func TestLoadConfig_NamesEveryMistake(t *testing.T) {
 			`merchant_accounts[0] "shop": klarna client: credential: neither an api key nor a password`,
 		}},
 		{"api for everybody", shopYAML + "grpc_address: 0.0.0.0:9090\nrest_address: ':8080'\n", []string{
-			"grpc_address: 0.0.0.0:9090 is not a loopback address, and callers need not prove who they are (tokens, token_issuers, grpc_tls.client_ca_file): anybody could move money; allow_unauthenticated: true says that this is meant",
-			"rest_address: :8080 is not a loopback address, and callers need not prove who they are (tokens, token_issuers, rest_tls.client_ca_file): anybody could move money; allow_unauthenticated: true says that this is meant",
+			"grpc_address: 0.0.0.0:9090 is not a loopback address, and callers need not prove who they are (tokens, token_file, token_issuers, grpc_tls.client_ca_file): anybody could move money; allow_unauthenticated: true says that this is meant",
+			"rest_address: :8080 is not a loopback address, and callers need not prove who they are (tokens, token_file, token_issuers, rest_tls.client_ca_file): anybody could move money; allow_unauthenticated: true says that this is meant",
 		}},
 		{"api for those with a token, webhooks for everybody", shopYAML + fmt.Sprintf(
 			"grpc_address: 0.0.0.0:9090\nrest_address: ':8080'\nwebhook_address: ':8081'\ntokens: [{name: shop, sha256: '%064x'}]\n", 7), nil},
@@ -294,8 +294,8 @@ func TestConfig_TokensAreKnownByTheirDigest(t *testing.T) {
 	t.Parallel()
 	sum := sha256.Sum256([]byte("a-token"))
 	cfg := must[config](t)(loadConfig(configFile(t, shopYAML+"tokens: [{name: backend, sha256: "+hex.EncodeToString(sum[:])+", debtor_data: true}]\n"), noEnvironment))
-	if got := cfg.tokens(); len(got) != 1 || got[0].SHA256 != sum || got[0].Name != "backend" || !got[0].DebtorData {
-		t.Errorf("got %+v", got)
+	if len(cfg.Tokens) != 1 || cfg.Tokens[0] != (tokenConfig{"backend", hex.EncodeToString(sum[:]), true}) {
+		t.Errorf("got %+v", cfg.Tokens)
 	}
 }
 

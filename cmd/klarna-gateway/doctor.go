@@ -89,6 +89,7 @@ func (p *patient) examine(ctx context.Context) {
 	p.dataDir()
 	p.database(ctx)
 	p.certificates()
+	p.callers(ctx)
 	p.signingKeys(ctx)
 	p.sourceList()
 	p.running(ctx)

@@ -15,7 +15,10 @@ import (
 
 // guard puts into the API's configuration how its callers prove who they are, and what they may do.
 func (g *gatewayProcess) guard(ctx context.Context, api *server.Config) (err error) {
-	callers := access.Callers{Tokens: g.cfg.tokens()}
+	callers := access.Callers{}
+	if err := g.openTokens(&callers); err != nil {
+		return err
+	}
 	fetching, stop := context.WithCancel(context.WithoutCancel(ctx))
 	g.stopIssuers = stop
 	for _, issuer := range g.cfg.TokenIssuers {
@@ -26,6 +29,7 @@ func (g *gatewayProcess) guard(ctx context.Context, api *server.Config) (err err
 			return fmt.Errorf("token issuer %q: %w", issuer.Name, err)
 		}
 		callers.Issuers = append(callers.Issuers, made)
+		g.issuers = append(g.issuers, made)
 	}
 	if g.cfg.GRPCTLS.ClientCAFile != "" || g.cfg.RESTTLS.ClientCAFile != "" {
 		callers.Certificates = g.cfg.CertificateNames
@@ -35,7 +39,7 @@ func (g *gatewayProcess) guard(ctx context.Context, api *server.Config) (err err
 			return err
 		}
 	}
-	if api.TLS, err = g.cfg.GRPCTLS.serve([]string{"h2"}, g.log); err != nil {
+	if api.TLS, err = g.serveTLS(g.cfg.GRPCTLS, []string{"h2"}); err != nil {
 		return fmt.Errorf("grpc certificate: %w", err)
 	}
 	api.Callers, api.Policy, api.Audit = callers, g.policy, g.cfg.AuditLog
@@ -70,7 +74,7 @@ func (g *gatewayProcess) listenAdmin(errors *log.Logger) (err error) {
 	}
 	g.admin.mux.Handle("GET /metrics", g.telemetry.scraped)
 	g.adminHTTP = &http.Server{Handler: g.admin.mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: errors}
-	if g.adminHTTP.TLSConfig, err = g.cfg.AdminTLS.serve([]string{"h2", "http/1.1"}, g.log); err != nil {
+	if g.adminHTTP.TLSConfig, err = g.serveTLS(g.cfg.AdminTLS, []string{"h2", "http/1.1"}); err != nil {
 		return fmt.Errorf("admin certificate: %w", err)
 	}
 	return nil

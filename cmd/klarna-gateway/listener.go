@@ -33,15 +33,16 @@ func (f tlsFiles) check() error {
 	return nil
 }
 
-// serve is the TLS of a listener, nil if it has none. The error is of files that cannot be used.
-func (f tlsFiles) serve(protocols []string, log *slog.Logger) (*tls.Config, error) {
+// serveTLS is the TLS of a listener, nil if it has none. The error is of files that cannot be used.
+func (g *gatewayProcess) serveTLS(f tlsFiles, protocols []string) (*tls.Config, error) {
 	if f.CertFile == "" {
 		return nil, nil
 	}
-	r, err := reload(f, protocols, log)
+	r, err := reload(f, protocols, g.log)
 	if err != nil {
 		return nil, err
 	}
+	g.certificates = append(g.certificates, r)
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: protocols,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return r.current(), nil },
@@ -59,6 +60,7 @@ type reloaded struct {
 	config  *tls.Config
 	seen    [3]fileState // of the files, when they were loaded last, well or not
 	checked time.Time
+	flaw    error // why the files as they are were not loaded
 }
 
 // reload loads the files and follows them.
@@ -98,13 +100,21 @@ func (r *reloaded) current() *tls.Config {
 	}
 	r.seen = state
 	config, err := r.load()
-	if err != nil { // perhaps half of them is swapped: the other half makes another state
+	if r.flaw = err; err != nil { // perhaps half of them is swapped: the other half makes another state
 		r.log.Error("certificate not loaded again, the one before stays", "cert_file", r.files.CertFile, "error", err)
 		return r.config
 	}
 	r.config = config
 	r.log.Info("certificate loaded again", "cert_file", r.files.CertFile)
 	return r.config
+}
+
+// refused is why the files as they are now are not loaded; nil if they are.
+func (r *reloaded) refused() error {
+	r.current()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.flaw
 }
 
 func (r *reloaded) load() (*tls.Config, error) {

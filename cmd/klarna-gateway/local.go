@@ -100,6 +100,9 @@ func newLocalWith(ctx context.Context, at localAddresses, data string, operation
 		},
 	}
 	cfg.AdminAddress = at.admin
+	if with.change != nil {
+		with.change(&cfg)
+	}
 	cfg.defaults()
 	// The simulator's clock drives the gateway too, so that moving it moves both.
 	with.now, with.webhookListener, with.webhookTLS, with.poll = l.sim.Now, hooks, serverTLS, 20*time.Millisecond

@@ -35,8 +35,8 @@ const statsKept = 10 * time.Second
 
 // gauges are observed together.
 type gauges struct {
-	watches, jobs, reservations, attention, quarantined, head, trimmed, size, circuit, waiting, build metric.Int64ObservableGauge
-	undelivered, oldestJob, left                                                                      metric.Float64ObservableGauge
+	watches, jobs, reservations, attention, quarantined, head, trimmed, size, circuit, waiting, refused, build metric.Int64ObservableGauge
+	undelivered, oldestJob, left                                                                               metric.Float64ObservableGauge
 }
 
 // observeState registers the gauges, until stop is called.
@@ -69,6 +69,7 @@ func observeState(meter metric.Meter, s *state) (stop func() error, _ error) {
 	integer(&o.circuit, "klarna_gateway.klarna.circuit.open", "{circuit}", "1 while nothing is sent to a host of Klarna's, but for a probe now and then.")
 	seconds(&o.left, "klarna_gateway.klarna.rate.left", "1", "Part of a rate budget that is left, from 0 to 1.")
 	integer(&o.waiting, "klarna_gateway.klarna.rate.waiting", "{call}", "Calls that wait for their turn within a rate budget.")
+	integer(&o.refused, "klarna_gateway.file.refused", "{file}", "1 while a file as it is now is not taken, and what it said before holds.")
 	integer(&o.build, "klarna_gateway.build.info", "{build}", "1, with what was built.")
 	if err != nil {
 		return nil, err
@@ -86,6 +87,13 @@ func observeState(meter metric.Meter, s *state) (stop func() error, _ error) {
 // observeProcess observes what this replica has in memory.
 func (s *state) observeProcess(to metric.Observer, o *gauges) {
 	to.ObserveInt64(o.build, 1, with(text("version", version()), text("go_version", runtime.Version())))
+	for kind, refused := range s.g.refusedFiles() {
+		var value int64
+		if refused {
+			value = 1
+		}
+		to.ObserveInt64(o.refused, value, with(text("kind", kind)))
+	}
 	for stream, seen := range s.g.api.Watches() {
 		to.ObserveInt64(o.watches, int64(seen.Open), with(text("stream", stream)))
 		to.ObserveFloat64(o.undelivered, max(seen.Undelivered, 0).Seconds(), with(text("stream", stream)))

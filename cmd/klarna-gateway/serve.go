@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -28,19 +27,23 @@ import (
 
 // gatewayProcess is the whole gateway, wired and listening, not yet serving.
 type gatewayProcess struct {
-	cfg      config
-	log      *slog.Logger
-	data     database
-	budgets  klarna.Budgets
-	sharer   *worker.Sharer // nil in the only replica
-	store    *store.Store
-	api      *server.Server
-	rest     *server.Gateway
-	admin    *admin
-	policy   *access.PolicyFile // nil without one
-	restHTTP *http.Server
-	hookHTTP *http.Server
-	pool     *worker.Pool
+	cfg     config
+	log     *slog.Logger
+	data    database
+	budgets klarna.Budgets
+	sharer  *worker.Sharer // nil in the only replica
+	store   *store.Store
+	api     *server.Server
+	rest    *server.Gateway
+	admin   *admin
+	policy  *access.PolicyFile // nil without one
+	tokens  []*access.TokenFile
+	issuers []*access.Issuer
+
+	certificates []*reloaded // of the listeners
+	restHTTP     *http.Server
+	hookHTTP     *http.Server
+	pool         *worker.Pool
 
 	telemetry *telemetry
 	measures  *measures
@@ -66,6 +69,8 @@ type parts struct {
 	poll time.Duration
 	// spans gets every span, as if a collector were configured.
 	spans sdktrace.SpanProcessor
+	// change alters the configuration of a local set-up.
+	change func(*config)
 	// statsKept is how long metrics of the store are kept.
 	statsKept time.Duration
 }
@@ -134,10 +139,13 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 	if g.rest, err = g.api.NewGateway(ctx); err != nil {
 		return g, err
 	}
+	if err := g.listen(g.rest, door, with); err != nil {
+		return g, err
+	}
 	if g.unobserve, err = observeState(g.telemetry.meter, &state{g: g, kept: cmp.Or(with.statsKept, statsKept)}); err != nil {
 		return g, fmt.Errorf("telemetry: %w", err)
 	}
-	return g, g.listen(g.rest, door, with)
+	return g, nil
 }
 
 // tell begins to tell how the gateway is.
@@ -245,7 +253,7 @@ func (g *gatewayProcess) listen(rest, door http.Handler, with parts) (err error)
 	}
 	secure := with.webhookTLS
 	if secure == nil {
-		if secure, err = g.cfg.WebhookTLS.serve(nil, g.log); err != nil {
+		if secure, err = g.serveTLS(g.cfg.WebhookTLS, nil); err != nil {
 			return fmt.Errorf("webhook certificate: %w", err)
 		}
 	}
@@ -254,7 +262,7 @@ func (g *gatewayProcess) listen(rest, door http.Handler, with parts) (err error)
 	}
 	// No WriteTimeout on REST: it would cut watches.
 	g.restHTTP = &http.Server{Handler: rest, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, ErrorLog: errorLog}
-	if g.restHTTP.TLSConfig, err = g.cfg.RESTTLS.serve([]string{"h2", "http/1.1"}, g.log); err != nil {
+	if g.restHTTP.TLSConfig, err = g.serveTLS(g.cfg.RESTTLS, []string{"h2", "http/1.1"}); err != nil {
 		return fmt.Errorf("rest certificate: %w", err)
 	}
 	g.hookHTTP = &http.Server{
@@ -284,9 +292,7 @@ func (g *gatewayProcess) run(ctx context.Context) error {
 	if g.adminHTTP != nil {
 		group.Go(func() error { return served("admin", serveHTTP(g.adminHTTP, g.adminListener)) })
 	}
-	if g.policy != nil {
-		group.Go(func() error { return g.policy.Watch(ctx) })
-	}
+	group.Go(func() error { return g.followFiles(ctx) })
 	group.Go(func() error {
 		<-ctx.Done()
 		stopWork() // what is in hand has all of the grace
@@ -396,13 +402,4 @@ func (c *config) doorURL(door string) func(secret string) string {
 		base = base[:len(base)-1]
 	}
 	return func(secret string) string { return base + "/klarna/" + door + "/" + secret }
-}
-
-func (c *config) tokens() (all []access.Token) {
-	for _, t := range c.Tokens {
-		token := access.Token{Name: t.Name, DebtorData: t.DebtorData}
-		_, _ = hex.Decode(token.SHA256[:], []byte(t.SHA256)) // checked by check
-		all = append(all, token)
-	}
-	return all
 }
