@@ -14,6 +14,7 @@ import (
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/server"
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/sqlite"
 )
@@ -37,7 +38,7 @@ func (g gateway) open(ctx context.Context) (*opened, error) {
 	if err != nil {
 		return nil, err
 	}
-	s, err := store.New(ctx, store.Config{Engine: engine, Keys: keys, Heartbeat: time.Hour})
+	s, err := store.New(ctx, store.Config{Engine: engine, Keys: keys, Heartbeat: time.Hour, Renderings: server.Renderings()})
 	if err != nil {
 		return nil, errors.Join(err, engine.Close())
 	}
@@ -57,7 +58,7 @@ func (o *opened) close() error {
 
 // logOf is a gateway with at least n events in its log, made once and kept for later runs.
 func (b *bench) logOf(ctx context.Context, n int64) (g gateway, err error) {
-	g = gateway{dir: filepath.Join(b.cache, fmt.Sprintf("log-%d", n))}
+	g = gateway{dir: filepath.Join(b.cache, fmt.Sprintf("events-%d", n))}
 	log, err := g.open(ctx)
 	if err != nil {
 		return g, err
@@ -65,7 +66,7 @@ func (b *bench) logOf(ctx context.Context, n int64) (g gateway, err error) {
 	defer func() { err = errors.Join(err, log.close()) }()
 	head, _, err := log.Head(ctx)
 	if err != nil || int64(head) >= n {
-		return g, err
+		return g, errors.Join(err, log.Pack(ctx)) // as a gateway does behind its commits
 	}
 	fmt.Fprintf(b.out, "    making a log of %d events in %s …\n", n, g.dir)
 	const together = 2000
@@ -74,7 +75,7 @@ func (b *bench) logOf(ctx context.Context, n int64) (g gateway, err error) {
 			return g, err
 		}
 	}
-	return g, nil
+	return g, log.Pack(ctx)
 }
 
 // append appends events in one commit.
@@ -107,12 +108,18 @@ func paymentEvent() (store.Event, error) {
 		ID: id, MerchantAccount: account, OrderID: order, Reference1: "SO-" + order[:8], State: journal.Ordered, Status: journal.StatusUnpaid,
 		StatusAt: now, Currency: "EUR", OrderAmount: 12995, Expected: transfer, CreatedAt: now, UpdatedAt: now,
 	}
-	body, err := json.Marshal(journal.PaymentEntry{Payment: payment, Type: "non_guaranteed_payment.updated"})
+	entry := journal.PaymentEntry{Payment: payment, Type: "non_guaranteed_payment.updated"}
+	body, err := json.Marshal(entry)
+	if err != nil {
+		return store.Event{}, err
+	}
+	entry.Payment.Expected = []journal.Transfer{{Amount: transfer[0].Amount}} // what outlives an erasure
+	lasting, err := json.Marshal(entry)
 	return store.Event{
 		ID: "payment-status:" + account + ":" + id, Stream: store.Payments, MerchantAccount: account, Subject: id,
 		Kind: string(journal.KindUnpaid), Cause: string(journal.Notification), State: string(payment.State), OccurredAt: now,
 		Keys: []store.Key{{Kind: journal.KeyPayment, Value: id}, {Kind: journal.KeyOrder, Value: order}, {Kind: journal.KeyReference, Value: payment.Reference1}},
-		Body: body, Raw: raw,
+		Body: body, Lasting: lasting, Raw: raw,
 	}, err
 }
 

@@ -177,7 +177,7 @@ func (s *stack) openStore(log *slog.Logger) {
 	s.t.Cleanup(func() { _ = engine.Close() })
 	keys, err := store.OpenKeyring(filepath.Join(dir, "keys.json"))
 	must(s.t, err)
-	s.store, err = store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: s.klarna.Now, PageSize: 7, TailCount: 64, Logger: log})
+	s.store, err = store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: s.klarna.Now, PageSize: 7, TailCount: 64, Logger: log, Renderings: Renderings()})
 	must(s.t, err)
 	s.t.Cleanup(s.store.Close)
 }

@@ -54,6 +54,7 @@ func (w *watch) narrow(ctx context.Context) {
 	if sees == nil {
 		return
 	}
+	w.query.Sent = false // which is not enough to tell
 	matches, ends := w.matches, w.ends
 	w.matches = func(ev *store.Event) bool { return sees(ev.Body) && (matches == nil || matches(ev)) }
 	w.ends = func(ev *store.Event) gatewayv1.StreamEnd_Reason {

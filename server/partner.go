@@ -125,7 +125,7 @@ func (s *Server) openAccountWatch(req *gatewayv1.WatchAccountStateRequest, strea
 		return nil, err
 	}
 	w := s.accountWatch(req, store.Query{
-		Stream: store.Accounts, MerchantAccount: account, Heartbeat: heartbeat(req),
+		Stream: store.Accounts, MerchantAccount: account, Heartbeat: heartbeat(req), Sent: true,
 		Keys: append(keys(journal.KeyAccount, req.GetPartnerAccountIds()...), keys(journal.KeyAccountReference, req.GetPartnerAccountReferences()...)...),
 	})
 	w.cursors, err = s.cursors(stream.Context(), "WatchAccountState", account, filterOf(req, "until_states"))
@@ -136,7 +136,7 @@ func (s *Server) openAccountWatch(req *gatewayv1.WatchAccountStateRequest, strea
 		res := &gatewayv1.WatchAccountStateResponse{ResumeToken: token}
 		switch {
 		case step.event != nil:
-			field, err := encodedEvent(step.event, memoEncoded, accountEventFromStore)
+			field, err := encodedAccount(step.event)
 			if err != nil {
 				return err
 			}

@@ -199,6 +199,7 @@ func (s *Server) openPaymentWatch(req *gatewayv1.WatchPaymentStatusRequest, stre
 		return nil, err
 	}
 	w := s.paymentWatch(req, account)
+	w.query.Sent = shown == memoEncoded && len(req.GetPaymentStatuses())+len(req.GetUntilPaymentStatuses()) == 0 // which stand in bodies
 	w.cursors, err = s.cursors(ctx, "WatchPaymentStatus", account,
 		filterOf(req, "until_states", "until_payment_statuses", "until_final", "include_debtor_data"))
 	if err != nil {
@@ -262,17 +263,6 @@ func (s *Server) paymentWatch(req *gatewayv1.WatchPaymentStatusRequest, account 
 		return gatewayv1.StreamEnd_REASON_UNSPECIFIED
 	}
 	return w
-}
-
-// encodedPayment is a payment event as one of the memos shows it.
-func encodedPayment(ev *store.Event, shown int) ([]byte, error) {
-	return encodedEvent(ev, shown, func(ev store.Event) (*gatewayv1.PaymentEvent, error) {
-		event, err := paymentEventFromStore(ev)
-		if err == nil && shown == memoEncodedAlone {
-			event = statusAlone(event)
-		}
-		return event, err
-	})
 }
 
 func paymentStatusOf(ev *store.Event) gatewayv1.PaymentStatus {

@@ -1,15 +1,10 @@
 package server
 
 import (
-	"fmt"
-
 	"google.golang.org/grpc/encoding"
 	protocodec "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/encoding/protowire"
-	"google.golang.org/protobuf/proto"
-
-	"payments.internal/klarna-gateway/store"
 )
 
 // frame is the response of a watch that tells of an event, encoded already: what is the watch's own, the resume token,
@@ -37,29 +32,6 @@ const (
 	memoEncodedAlone           // the same with the status alone
 	memoStatus                 // its payment status
 )
-
-// encodedEvent is the event as a field of a watch response.
-func encodedEvent[E proto.Message](ev *store.Event, slot int, convert func(store.Event) (E, error)) ([]byte, error) {
-	made := ev.Memo(slot, func() any {
-		message, err := convert(*ev)
-		if err != nil {
-			return err
-		}
-		if slot != memoEncodedPersonal {
-			withhold(message, wishNothing)
-		}
-		field := protowire.AppendTag(nil, fieldEvent, protowire.BytesType)
-		field = protowire.AppendVarint(field, uint64(proto.Size(message)))
-		if field, err = (proto.MarshalOptions{}).MarshalAppend(field, message); err != nil {
-			return fmt.Errorf("encode event: %w", err)
-		}
-		return field
-	})
-	if err, failed := made.(error); failed {
-		return nil, err
-	}
-	return made.([]byte), nil
-}
 
 // codec is gRPC's own for protobuf, which also sends frames.
 type codec struct{ encoding.CodecV2 }

@@ -279,7 +279,7 @@ func replicas(t *testing.T, count int, open func() (store.Engine, error)) (all [
 		engine, err := open()
 		must(t, err)
 		t.Cleanup(func() { _ = engine.Close() })
-		s.store, err = store.New(t.Context(), store.Config{Engine: engine, Keys: keys, PageSize: 7, TailCount: 64, Logger: log})
+		s.store, err = store.New(t.Context(), store.Config{Engine: engine, Keys: keys, PageSize: 7, TailCount: 64, Logger: log, Renderings: Renderings()})
 		must(t, err)
 		t.Cleanup(s.store.Close)
 		s.journal = journal.New(journal.Config{Store: s.store, Logger: log})

@@ -55,6 +55,9 @@ type Query struct {
 	Heartbeat time.Duration
 	// End ends Follow with the error that comes here. Engines have no use for it.
 	End <-chan error
+	// Sent lets Follow yield events of which little more is known than what is sent of them: see Event.Sent. Engines have no
+	// use for it.
+	Sent bool
 }
 
 // Engine is what a database has to promise. Times go in and come out in UTC with at least microsecond precision.
@@ -117,7 +120,18 @@ type Engine interface {
 	// trimmed position is visible before the first event is gone, so a reader that asks Head after reading knows
 	// whether it may have missed something. What it costs goes with what it trims: an event that stays is not looked at
 	// again before its subject has a newer one.
+	// Blocks that begin before the position go as a whole; one that was put meanwhile may stay until the next Trim.
 	Trim(ctx context.Context, upTo Position) (Trimmed, error)
+
+	// PutBlocks keeps blocks, but those that begin before the trimmed position. One that is there already stays as it is.
+	PutBlocks(ctx context.Context, blocks []Block) error
+	// Block returns the first block of a stream and a merchant account in a form that ends behind a position. ErrNotFound
+	// if there is none.
+	Block(ctx context.Context, stream Stream, merchantAccount, form string, after Position) (Block, error)
+	// Packed returns where the last block of a stream in a form ends, of whatever merchant account; 0 if there is none.
+	Packed(ctx context.Context, stream Stream, form string) (Position, error)
+	// DropBlocks deletes up to limit blocks of a stream that are not in a form, and returns how many.
+	DropBlocks(ctx context.Context, stream Stream, form string, limit int) (int, error)
 
 	// Share grants a replica parts, from 0 to 1, of budgets by what it wants of them, in any unit, and what others do, for
 	// as long as given. Parts that are granted at the same time never sum up to more than 1: who wants more, or comes

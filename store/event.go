@@ -58,7 +58,8 @@ type Event struct {
 	DataKey []byte
 	Erased  bool // the subject's personal data was erased, by now: Body is what lasts
 
-	memo *memo // what its readers share; nil where they do not
+	memo *memo  // what its readers share; nil where they do not
+	sent []byte // see Sent
 }
 
 // Subject is the newest state of one payment or one account. Its keys are those of its newest event and the keys of

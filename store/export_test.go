@@ -44,3 +44,6 @@ func (k *Keyring) OpensAll(on Shelf, row SealedRow) (text string) {
 	}
 	return text
 }
+
+// BlocksHeld tells how many followers hold a block.
+func (s *Store) BlocksHeld() int { return len(s.packer.readers) }

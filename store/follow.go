@@ -87,7 +87,11 @@ func (f *follower) catchUp(ctx context.Context, yield func(*Event, error) bool, 
 			if f.query.After < starts {
 				upTo = starts
 			}
-			if more, err := f.page(ctx, yield, upTo, &size); !more || err != nil {
+			read, more, err := f.block(ctx, yield, &upTo, &size)
+			if !read && err == nil {
+				more, err = f.page(ctx, yield, upTo, &size)
+			}
+			if !more || err != nil {
 				return more, err
 			}
 			continue

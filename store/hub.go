@@ -194,6 +194,7 @@ func (s *Store) tell(events []Event, upTo Position) {
 	s.hub.seen = upTo
 	s.hub.wake(events)
 	s.hub.rung.Store(int64(upTo))
+	s.packer.told(upTo)
 }
 
 // Reached is the newest position that followers were told of. Unlike Head it costs nothing and may lag behind what
@@ -270,6 +271,7 @@ func (s *Store) readOthers(ctx context.Context) error {
 		s.hub.seen = head
 		s.hub.wakeAll(seen + 1)
 		s.hub.rung.Store(int64(head))
+		s.packer.told(head)
 		return nil
 	}
 	s.tell(events, head)

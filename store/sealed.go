@@ -41,6 +41,18 @@ func (k *Keyring) openEvent(ev *Event) (err error) {
 	return err
 }
 
+// openLasting opens of an event what outlives an erasure.
+func (k *Keyring) openLasting(ev *Event) (err error) {
+	about := []string{string(ev.Stream), ev.MerchantAccount, ev.Subject}
+	if isDataSealed(ev.Body) {
+		ev.Body, err = k.Open(ev.Lasting, append([]string{"lasting"}, about...)...)
+	} else {
+		ev.Body, err = k.Open(ev.Body, append([]string{"body"}, about...)...)
+	}
+	ev.Lasting, ev.DataKey, ev.Raw = nil, nil, nil
+	return err
+}
+
 func (k *Keyring) openSubject(s *Subject) (err error) {
 	key := dataKey{sealed: s.DataKey.Key, erased: !s.DataKey.ErasedAt.IsZero()}
 	s.Body, err = k.openBody(s.Body, s.Lasting, &key, s.ID, string(s.Stream), s.MerchantAccount, s.ID)

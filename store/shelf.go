@@ -37,6 +37,7 @@ var shelves = func() (all []Shelf) {
 		Shelf{Table: "requests", Row: []string{"merchant_account", "operation", "id"}, About: []string{"concerns", "subject", "state"}, Sealed: []string{"answer"}},
 		Shelf{Table: "quarantine", Number: true, Row: []string{"id"}, About: []string{"merchant_account", "event_id"}, Sealed: []string{"raw"}},
 		Shelf{Table: "signing_keys", Row: []string{"scheme", "merchant_account", "id"}, Sealed: []string{"key"}},
+		Shelf{Table: "blocks", Number: true, Row: []string{"id"}, About: []string{"stream", "merchant_account", "form"}, Sealed: []string{"body"}},
 		Shelf{Table: "probes", Row: []string{"merchant_account", "webhook", "event_type"}, Sealed: []string{"raw"}},
 	)
 }()
@@ -62,6 +63,8 @@ func (s Shelf) about(row SealedRow, column string) []string {
 		return append([]string{"answer"}, row.Row...)
 	case "quarantine":
 		return append([]string{"quarantined"}, row.About...)
+	case "blocks":
+		return append([]string{"block"}, row.About...)
 	case "signing_keys":
 		return append([]string{"signing_key"}, row.Row...)
 	default:

@@ -31,6 +31,9 @@ type Config struct {
 	// Lasting is what of a body of a stream outlives an erasure of its subject, nil if all of it does. It is for what stands
 	// there from before bodies were kept apart so; nil: that stays as it is.
 	Lasting func(stream Stream, body []byte) ([]byte, error)
+	// Renderings say what watchers are sent of the events of a stream. Old events are kept in blocks as they are sent, of
+	// PageSize events each: see Block. Of streams without one they are read one by one.
+	Renderings map[Stream]Rendering
 	// Observe is told of every commit, after it ended; nil: nobody is. It must not block.
 	Observe func(ctx context.Context, c Commit)
 }
@@ -49,6 +52,7 @@ type Store struct {
 	batch  batcher
 	hub    *hub
 	recent *recent
+	packer *packer
 
 	stop    context.CancelFunc
 	stopped sync.WaitGroup
@@ -91,10 +95,14 @@ func New(ctx context.Context, cfg Config) (*Store, error) {
 	}
 	s.hub = newHub(head)
 	s.recent = newRecent(head, tailLimit{cmp.Or(max(cfg.TailCount, 0), 4096), cmp.Or(max(cfg.TailBytes, 0), 16<<20)})
+	s.packer = newPacker(cfg.Renderings)
 	listening, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.stopped.Go(func() { s.listen(listening) })
 	s.stopped.Go(func() { s.readOn(listening) })
+	if len(cfg.Renderings) > 0 {
+		s.stopped.Go(func() { s.packOn(listening) })
+	}
 	return s, nil
 }
 

@@ -164,7 +164,10 @@ func (g *gatewayProcess) open(ctx context.Context, with parts) (err error) {
 	if g.data, err = openDatabase(ctx, g.cfg, g.log); err != nil {
 		return err
 	}
-	g.store, err = store.New(ctx, store.Config{Engine: g.data.engine, Keys: g.data.keys, Now: with.now, Heartbeat: with.heartbeat, Logger: g.log, Observe: g.measures.committed, Lasting: journal.Lasting})
+	g.store, err = store.New(ctx, store.Config{
+		Engine: g.data.engine, Keys: g.data.keys, Now: with.now, Heartbeat: with.heartbeat, Logger: g.log, Observe: g.measures.committed,
+		Lasting: journal.Lasting, Renderings: server.Renderings(),
+	})
 	return err
 }
 

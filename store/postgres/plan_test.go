@@ -34,6 +34,7 @@ INSERT INTO signing_keys (scheme, merchant_account, id, origin, created_at, last
 SELECT 's', 'shop', 'k' || n, '', 0, 0, 0, 0 FROM generate_series(1, 5000) AS n;
 INSERT INTO probes (merchant_account, webhook, event_type, asked_at, until, received_at, event_id, signing_key, flaw)
 SELECT 'shop', 'w' || n, 'e', 0, 0, 0, '', '', '' FROM generate_series(1, 5000) AS n;
+INSERT INTO blocks (stream, form, merchant_account, after, up_to) SELECT 'payment', 'f', 'shop', n, n + 1 FROM generate_series(1, 20000) AS n;
 ANALYZE`
 
 // TestQueries_WalkIndexes asks PostgreSQL how it would run every read, whatever the filters: none may scan a table, and
@@ -88,6 +89,7 @@ func TestQueries_WalkIndexes(t *testing.T) {
 			text, args := sealedQuery(on, after, 100)
 			explain(t, conn, mode+" "+on.Table, text, args, true)
 		}
+		explain(t, conn, mode+" block", blockQuery, []any{store.Payments, "f", "shop", 100}, false)
 		explain(t, conn, mode+" request", requestQuery, []any{"shop", "capture", "r7"}, false)
 	}
 }

@@ -13,6 +13,9 @@ import (
 // trimChunk is how many events are looked at in one transaction, so that a long trim lets appends through.
 const trimChunk = 2000
 
+// trimBlocks is how many blocks are deleted in one.
+const trimBlocks = 100
+
 // dropEvents ends a statement whose gone are the events that it deletes, with the keys of these, and counts.
 const dropEvents = `
 named AS (SELECT g.stream, k ->> 0 AS kind, k ->> 1 AS value, g.merchant_account, g.position FROM gone AS g, json_array_elements(g.keys::json) AS k),
@@ -44,6 +47,11 @@ func (e *Engine) Trim(ctx context.Context, upTo store.Position) (done store.Trim
 	err = e.transaction(ctx, true, func(w *transaction) error { return w.send(move) })
 	if err = errors.Join(err, move.err); err != nil {
 		return done, fmt.Errorf("trim: %w", err)
+	}
+	for n := trimBlocks; n == trimBlocks; {
+		if n, err = e.exec(ctx, dropOldBlocks, moved[0], trimBlocks); err != nil {
+			return done, fmt.Errorf("trim: %w", err)
+		}
 	}
 	for _, part := range []func(context.Context, pgx.Tx, store.Position, *store.Trimmed) (more bool, err error){sweep, clearOut} {
 		for more := true; more; {

@@ -1,6 +1,7 @@
 package sqlite
 
 import (
+	"errors"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -50,8 +51,14 @@ func TestQueries_WalkIndexes(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
+	if _, err := e.Block(ctx, store.Payments, "A-NORDLICHT", "f", 0); !errors.Is(err, store.ErrNotFound) {
+		t.Fatal(err)
+	}
+	if _, err := e.Packed(ctx, store.Payments, "f"); err != nil {
+		t.Fatal(err)
+	}
 	texts := slices.Collect(maps.Keys(e.reader.statements))
-	if len(texts) != 57 {
+	if len(texts) != 60 {
 		t.Fatalf("%d texts to explain", len(texts))
 	}
 	for _, query := range texts {

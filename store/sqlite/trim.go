@@ -10,12 +10,18 @@ import (
 // trimChunk is how many events are looked at in one transaction, so that a long trim lets appends through.
 const trimChunk = 500
 
+// trimBlocks is how many blocks are deleted in one.
+const trimBlocks = 16
+
 // Trim implements store.Engine. It looks at each event once, when the trimmed position passes it, and at those that it had to
 // keep when their subjects have left them behind: see Append. If it is interrupted, the next one goes on where it was.
 func (e *Engine) Trim(ctx context.Context, upTo store.Position) (done store.Trimmed, err error) {
 	err = e.writer.transaction(ctx, func(ctx context.Context) error {
 		return row(ctx, e.writer, `UPDATE log SET trimmed = max(trimmed, min(?, head)) RETURNING trimmed`, []any{upTo}, &upTo)
 	})
+	for n := trimBlocks; err == nil && n == trimBlocks; {
+		n, err = e.dropBlocks(ctx, `after < ?`, upTo, trimBlocks)
+	}
 	for _, part := range []func(context.Context, store.Position) (looked, gone int64, err error){e.sweep, e.clear} {
 		for more := err == nil; more; {
 			var looked, gone int64

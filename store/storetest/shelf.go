@@ -28,6 +28,7 @@ func stock(t *testing.T, e store.Engine, n int) {
 			}
 			appendAll(t, e, ev)
 		}
+		put(t, e, block(account, "f", store.Position(i), store.Position(i)+1))
 		commit(t, e, func(tx store.Tx) error {
 			name := fmt.Sprintf("n%d", i)
 			for _, put := range []error{
