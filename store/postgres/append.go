@@ -11,15 +11,30 @@ import (
 
 // EventByID implements store.Tx.
 func (t *tx) EventByID(_ context.Context, id string) (store.Event, error) {
-	ev, err := one(t, mark("event", id), `SELECT position, subject, fingerprint FROM event_ids WHERE id = $1`, []any{id}, func(row scanner) (store.Event, error) {
-		ev := store.Event{ID: id}
-		return ev, row.Scan(&ev.Position, &ev.Subject, &ev.Fingerprint)
-	})
+	found, err := queryTogether(t, &eventsByID, mark("event", id), `SELECT position, subject, fingerprint FROM event_ids WHERE id = $1`, []any{id},
+		func(row scanner) (store.Event, error) {
+			ev := store.Event{ID: id}
+			return ev, row.Scan(&ev.Position, &ev.Subject, &ev.Fingerprint)
+		})
+	if err == nil && len(found) == 0 {
+		err = store.ErrNotFound
+	}
 	if err != nil {
 		return store.Event{}, fmt.Errorf("read event %s: %w", id, err)
 	}
-	return ev, nil
+	return found[0], nil
 }
+
+// eventsByID asks for the events of many ids.
+var eventsByID = bundle{columns: 3, query: func(asked [][]any) queued {
+	var numbers []int32
+	var ids []any
+	for n, args := range asked {
+		numbers, ids = append(numbers, int32(n)), append(ids, args[0])
+	}
+	return queued{text: `SELECT w.asker, e.position, e.subject, e.fingerprint FROM unnest($1::integer[], $2::text[]) AS w (asker, id)
+		CROSS JOIN LATERAL (SELECT * FROM event_ids WHERE id = w.id OFFSET 0) AS e`, args: []any{numbers, ids}}
+}}
 
 // appendEvents stores events, of a subject each, and makes their states those of their subjects. Most events carry the keys
 // their subject has: then its key rows are left alone. An id that is taken violates the key of event_ids. A subject that was
@@ -27,11 +42,12 @@ func (t *tx) EventByID(_ context.Context, id string) (store.Event, error) {
 const appendEvents = `
 WITH ev AS MATERIALIZED (
 	SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-		$9::text[], $10::boolean[], $11::bigint[], $12::bigint[], $13::text[], $14::bytea[], $15::bytea[], $16::bytea[], $17::text[], $21::bytea[])
+		$9::text[], $10::boolean[], $11::bigint[], $12::bigint[], $13::text[], $14::bytea[], $15::bytea[], $16::bytea[], $17::text[], $21::bytea[], $22::bytea[])
 	AS ev (position, id, stream, merchant_account, subject, kind, cause, state, previous_state, superseded, occurred_at, recorded_at,
-		keys, body, raw, fingerprint, trace_parent, lasting)),
+		keys, body, raw, fingerprint, trace_parent, lasting, data_key)),
 had AS MATERIALIZED (SELECT s.id, s.keys <> ev.keys AS moves FROM ev JOIN subjects AS s ON s.id = ev.subject),
 numbered AS (INSERT INTO event_ids (id, position, subject, fingerprint) SELECT id, position, subject, fingerprint FROM ev),
+sealing AS (INSERT INTO data_keys (subject, key, erased_at) SELECT subject, data_key, 0 FROM ev WHERE data_key IS NOT NULL),
 moved AS (
 	INSERT INTO subjects AS s (id, stream, merchant_account, state, keys, body, lasting, first, latest, merged_into, created_at, updated_at)
 	SELECT subject, stream, merchant_account, state, keys, body, lasting, position, position, '', recorded_at, recorded_at FROM ev
@@ -64,12 +80,17 @@ type appends struct {
 	ids, streams, accounts, subject, kinds, causes []string
 	states, previous, keys, traces                 []string
 	superseded                                     []bool
-	bodies, raws, fingerprints, lasting            [][]byte
+	bodies, raws, fingerprints, lasting, dataKeys  [][]byte
 	keyPositions                                   []int64
 	keyKinds, keyValues                            []string
 }
 
-func (a *appends) add(ev store.Event, keys string) {
+func newAppends() gathered { return &appends{subjects: map[string]bool{}} }
+
+func (a *appends) fits(q queued) bool { return !a.subjects[q.event.Subject] }
+
+func (a *appends) add(q queued) {
+	ev := q.event
 	a.subjects[ev.Subject] = true
 	a.positions = append(a.positions, int64(ev.Position))
 	a.ids, a.streams, a.accounts = append(a.ids, ev.ID), append(a.streams, string(ev.Stream)), append(a.accounts, ev.MerchantAccount)
@@ -77,9 +98,9 @@ func (a *appends) add(ev store.Event, keys string) {
 	a.states, a.previous = append(a.states, ev.State), append(a.previous, ev.PreviousState)
 	a.superseded = append(a.superseded, ev.Superseded)
 	a.occurred, a.recorded = append(a.occurred, micros(ev.OccurredAt)), append(a.recorded, micros(ev.RecordedAt))
-	a.keys, a.traces = append(a.keys, keys), append(a.traces, ev.TraceParent)
+	a.keys, a.traces = append(a.keys, q.keys), append(a.traces, ev.TraceParent)
 	a.bodies, a.raws, a.fingerprints = append(a.bodies, blob(ev.Body)), append(a.raws, blob(ev.Raw)), append(a.fingerprints, blob(ev.Fingerprint))
-	a.lasting = append(a.lasting, blob(ev.Lasting))
+	a.lasting, a.dataKeys = append(a.lasting, blob(ev.Lasting)), append(a.dataKeys, blob(ev.DataKey))
 	for _, k := range ev.Keys {
 		a.keyPositions = append(a.keyPositions, int64(ev.Position))
 		a.keyKinds, a.keyValues = append(a.keyKinds, k.Kind), append(a.keyValues, k.Value)
@@ -89,36 +110,8 @@ func (a *appends) add(ev store.Event, keys string) {
 func (a *appends) statement() queued {
 	return queued{text: appendEvents, args: []any{
 		a.positions, a.ids, a.streams, a.accounts, a.subject, a.kinds, a.causes, a.states, a.previous, a.superseded, a.occurred, a.recorded,
-		a.keys, a.bodies, a.raws, a.fingerprints, a.traces, a.keyPositions, a.keyKinds, a.keyValues, a.lasting,
+		a.keys, a.bodies, a.raws, a.fingerprints, a.traces, a.keyPositions, a.keyKinds, a.keyValues, a.lasting, a.dataKeys,
 	}}
-}
-
-// gather puts the events of a queue into as few statements as can be: one for those up to the next that moves a subject
-// for the second time. They go before what was queued between them, which touches neither events nor subjects, unless it
-// is to stand alone.
-func gather(queue []queued) (sent []queued) {
-	var open *appends
-	var at []int          // where in sent the statements of events belong
-	var groups []*appends // their events
-	for _, q := range queue {
-		switch {
-		case q.event == nil:
-			if q.alone {
-				open = nil
-			}
-			sent = append(sent, q)
-			continue
-		case open == nil || open.subjects[q.event.Subject]:
-			open = &appends{subjects: map[string]bool{}}
-			at, groups = append(at, len(sent)), append(groups, open)
-			sent = append(sent, queued{})
-		}
-		open.add(*q.event, q.keys)
-	}
-	for i, group := range groups {
-		sent[at[i]] = group.statement()
-	}
-	return sent
 }
 
 // Append implements store.Tx. The transaction holds the log's row, so the next position is nobody else's; the units before
@@ -139,8 +132,5 @@ func (t *tx) Append(_ context.Context, ev store.Event) (store.Position, error) {
 	t.ring()
 	t.wrote.add(slices.Concat(mark("event", ev.ID), mark("subject", ev.Subject), keyMarks(ev.Stream, ev.MerchantAccount, ev.Keys))...)
 	t.enqueue(queued{event: &ev, keys: keys})
-	if len(ev.DataKey) > 0 {
-		t.enqueue(queued{text: `INSERT INTO data_keys (subject, key, erased_at) VALUES ($1, $2, 0)`, args: []any{ev.Subject, ev.DataKey}})
-	}
 	return t.w.head, nil
 }

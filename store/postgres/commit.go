@@ -178,7 +178,13 @@ func (t *tx) ring() {
 
 // query reads the rows of a query about the marked things, with everything applied that was written before.
 func query[T any](t *tx, about []string, text string, args []any, scan func(scanner) (T, error)) (all []T, err error) {
+	return queryTogether(t, nil, about, text, args, scan)
+}
+
+// queryTogether is query for what other units ask, too.
+func queryTogether[T any](t *tx, b *bundle, about []string, text string, args []any, scan func(scanner) (T, error)) (all []T, err error) {
 	asked := read(text, args, scan, &all)
+	asked.bundle = b
 	t.read.add(about...)
 	if t.read.meet(t.wrote) { // what is queued has to be sent before
 		t.await()

@@ -22,40 +22,71 @@ func scanJob(row scanner) (store.Job, error) {
 }
 
 // change queues a statement that may make a job due.
-func (t *tx) change(what string, statement string, args ...any) error {
-	if err := t.exec(nil, statement, args...); err != nil { // units do not read jobs
-		return fmt.Errorf("%s: %w", what, err)
+func (t *tx) change(what string, q queued) error {
+	if t.failed != nil {
+		return fmt.Errorf("%s: %w", what, t.failed)
 	}
+	t.enqueue(q) // without marks: units do not read jobs
 	t.ring()
 	return nil
 }
 
-// AddJob implements store.Tx. Of two deadlines the later one holds, none being the latest.
+// AddJob implements store.Tx.
 func (t *tx) AddJob(_ context.Context, job store.Job) error {
-	return t.change("add job "+job.Kind, `INSERT INTO jobs AS j (kind, merchant_account, key, payload, run_at, deadline, attempt,
-		leased_until, last_error, created_at, trace_parent) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, '', $7, $8)
-		ON CONFLICT (kind, merchant_account, key) WHERE leased_until = 0 DO UPDATE SET
-		payload = excluded.payload, run_at = least(j.run_at, excluded.run_at), trace_parent = excluded.trace_parent,
-		deadline = CASE WHEN j.deadline = 0 OR excluded.deadline = 0 THEN 0 ELSE greatest(j.deadline, excluded.deadline) END`,
-		job.Kind, job.MerchantAccount, job.Key, blob(job.Payload), micros(job.RunAt), micros(job.Deadline),
-		micros(job.CreatedAt), job.TraceParent)
+	return t.change("add job "+job.Kind, queued{job: &job})
+}
+
+// addJobs adds jobs, of a kind, account and key each. Of two deadlines the later one holds, none being the latest.
+const addJobs = `INSERT INTO jobs AS j (kind, merchant_account, key, payload, run_at, deadline, attempt, leased_until, last_error, created_at, trace_parent)
+	SELECT kind, merchant_account, key, payload, run_at, deadline, 0, 0, '', created_at, trace_parent
+	FROM unnest($1::text[], $2::text[], $3::text[], $4::bytea[], $5::bigint[], $6::bigint[], $7::bigint[], $8::text[]) WITH ORDINALITY
+		AS new (kind, merchant_account, key, payload, run_at, deadline, created_at, trace_parent, n) ORDER BY n
+	ON CONFLICT (kind, merchant_account, key) WHERE leased_until = 0 DO UPDATE SET
+	payload = excluded.payload, run_at = least(j.run_at, excluded.run_at), trace_parent = excluded.trace_parent,
+	deadline = CASE WHEN j.deadline = 0 OR excluded.deadline = 0 THEN 0 ELSE greatest(j.deadline, excluded.deadline) END`
+
+// jobs are new jobs that one statement adds, in columns.
+type jobs struct {
+	known                         map[[3]string]bool
+	kinds, accounts, keys, traces []string
+	payloads                      [][]byte
+	runAt, deadlines, created     []int64
+}
+
+func newJobs() gathered { return &jobs{known: map[[3]string]bool{}} }
+
+func (j *jobs) fits(q queued) bool {
+	return !j.known[[3]string{q.job.Kind, q.job.MerchantAccount, q.job.Key}]
+}
+
+func (j *jobs) add(q queued) {
+	job := q.job
+	j.known[[3]string{job.Kind, job.MerchantAccount, job.Key}] = true
+	j.kinds, j.accounts, j.keys = append(j.kinds, job.Kind), append(j.accounts, job.MerchantAccount), append(j.keys, job.Key)
+	j.payloads, j.traces = append(j.payloads, blob(job.Payload)), append(j.traces, job.TraceParent)
+	j.runAt, j.deadlines = append(j.runAt, micros(job.RunAt)), append(j.deadlines, micros(job.Deadline))
+	j.created = append(j.created, micros(job.CreatedAt))
+}
+
+func (j *jobs) statement() queued {
+	return queued{text: addJobs, args: []any{j.kinds, j.accounts, j.keys, j.payloads, j.runAt, j.deadlines, j.created, j.traces}}
 }
 
 // FinishJob implements store.Tx.
 func (t *tx) FinishJob(_ context.Context, id int64) error {
-	return t.change(fmt.Sprintf("finish job %d", id), `DELETE FROM jobs WHERE id = $1`, id)
+	return t.change(fmt.Sprintf("finish job %d", id), queued{text: `DELETE FROM jobs WHERE id = $1`, args: []any{id}, jobs: true})
 }
 
 // RetryJob implements store.Tx. Where another one waits already, that one is pulled forward and this one goes.
 func (t *tx) RetryJob(_ context.Context, id int64, runAt time.Time, lastError string) error {
-	return t.change(fmt.Sprintf("retry job %d", id), `WITH mine AS (SELECT kind, merchant_account, key FROM jobs WHERE id = $1 AND leased_until <> 0),
+	return t.change(fmt.Sprintf("retry job %d", id), queued{jobs: true, text: `WITH mine AS (SELECT kind, merchant_account, key FROM jobs WHERE id = $1 AND leased_until <> 0),
 		waits AS (
 			UPDATE jobs AS j SET run_at = least(j.run_at, $2) FROM mine WHERE j.kind = mine.kind
 			AND j.merchant_account = mine.merchant_account AND j.key = mine.key AND j.leased_until = 0 RETURNING j.id),
 		gone AS (DELETE FROM jobs WHERE id = $1 AND leased_until <> 0 AND EXISTS (SELECT 1 FROM waits))
 		UPDATE jobs SET run_at = $2, leased_until = 0, last_error = $3,
 		failing_since = CASE WHEN $3 = '' THEN 0 WHEN failing_since = 0 THEN run_at ELSE failing_since END
-		WHERE id = $1 AND leased_until <> 0 AND NOT EXISTS (SELECT 1 FROM waits)`, id, micros(runAt), lastError)
+		WHERE id = $1 AND leased_until <> 0 AND NOT EXISTS (SELECT 1 FROM waits)`, args: []any{id, micros(runAt), lastError}})
 }
 
 // leaseJobs hands out jobs. Due are waiting ones whose time has come and whose like is not leased, and those whose lease

@@ -90,6 +90,11 @@ func TestQueries_WalkIndexes(t *testing.T) {
 			explain(t, conn, mode+" "+on.Table, text, args, true)
 		}
 		explain(t, conn, mode+" block", blockQuery, []any{store.Payments, "f", "shop", 100}, false)
+		events := eventsByID.query([][]any{{"e7"}, {"e8"}})
+		explain(t, conn, mode+" events", events.text, events.args, false)
+		kind, payment := []string{"order_id"}, []string{string(store.Payments)}
+		subjects := subjectsByKeys.query([][]any{{[]int32{0}, payment, []string{"shop"}, kind, []string{"7"}}, {[]int32{0}, payment, []string{"rare"}, kind, []string{"8"}}})
+		explain(t, conn, mode+" subjects", subjects.text, subjects.args, false)
 		explain(t, conn, mode+" request", requestQuery, []any{"shop", "capture", "r7"}, false)
 	}
 }

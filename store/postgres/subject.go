@@ -56,11 +56,9 @@ func (t *tx) SubjectsByKeys(_ context.Context, stream store.Stream, merchantAcco
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	var s selection
-	s.from(`SELECT ` + subjectColumns + ` FROM `)
-	s.addressed(stream, merchantAccount, keys)
-	s.from(` ORDER BY s.first`)
-	found, err := query(t, keyMarks(stream, merchantAccount, keys), s.text.String(), s.args, scanSubject)
+	list := listKeys(keys)
+	found, err := queryTogether(t, &subjectsByKeys, keyMarks(stream, merchantAccount, keys), `SELECT `+subjectColumns+` FROM `+addressedIn+` ORDER BY s.first`,
+		[]any{make([]int32, len(list.kinds)), times(list.kinds, string(stream)), times(list.kinds, merchantAccount), list.kinds, list.values}, scanSubject)
 	if err != nil {
 		return nil, fmt.Errorf("read subjects: %w", err)
 	}
@@ -68,6 +66,37 @@ func (t *tx) SubjectsByKeys(_ context.Context, stream store.Stream, merchantAcco
 		t.read.add(mark("subject", one.ID)...)
 	}
 	return found, nil
+}
+
+// addressedIn are the live subjects that keys of merchant accounts address, as s, each with the number of who asks.
+const addressedIn = `(SELECT DISTINCT w.asker, CASE owner.merged_into WHEN '' THEN owner.id ELSE owner.merged_into END AS id
+	FROM unnest($1::integer[], $2::text[], $3::text[], $4::text[], $5::text[]) AS w (asker, stream, merchant_account, kind, value)
+	CROSS JOIN LATERAL (SELECT k.subject FROM subject_keys AS k WHERE k.stream = w.stream AND k.kind = w.kind AND k.value = w.value
+		AND k.merchant_account = w.merchant_account OFFSET 0) AS k
+	CROSS JOIN LATERAL (SELECT id, merged_into FROM subjects WHERE id = k.subject OFFSET 0) AS owner) AS hit
+	CROSS JOIN LATERAL (SELECT * FROM subjects WHERE id = hit.id OFFSET 0) AS s`
+
+// subjectsByKeys asks for the subjects of many lists of keys.
+var subjectsByKeys = bundle{columns: 12, query: func(asked [][]any) queued {
+	var numbers []int32
+	var texts [4][]string // stream, merchant account, kind, value
+	for n, args := range asked {
+		for range args[0].([]int32) {
+			numbers = append(numbers, int32(n))
+		}
+		for i := range texts {
+			texts[i] = append(texts[i], args[1+i].([]string)...)
+		}
+	}
+	return queued{
+		text: `SELECT hit.asker, ` + subjectColumns + ` FROM ` + addressedIn + ` ORDER BY s.first`,
+		args: []any{numbers, texts[0], texts[1], texts[2], texts[3]},
+	}
+}}
+
+// times is a list as long as another one, of one text.
+func times(as []string, text string) []string {
+	return slices.Repeat([]string{text}, len(as))
 }
 
 // Merge implements store.Tx.

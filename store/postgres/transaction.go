@@ -40,6 +40,8 @@ type queued struct {
 
 	event *store.Event // to be appended, instead of a text
 	keys  string       // its keys column
+	job   *store.Job   // to be added, instead of a text
+	jobs  bool         // the text changes jobs: none that come later are to be moved past it
 }
 
 // begun is where the transaction stood when a unit began.
@@ -55,14 +57,25 @@ type reading struct {
 	queued
 	rows func(pgx.Rows) error
 	err  error
+
+	bundle *bundle             // of those that ask the same, if they may be asked together
+	each   func(scanner) error // takes one of its rows then
 }
 
 // read makes a reading that puts its rows into all.
 func read[T any](text string, args []any, scan func(scanner) (T, error), all *[]T) *reading {
-	return &reading{queued: queued{text: text, args: args}, rows: func(rows pgx.Rows) (err error) {
-		*all, err = collect(rows, scan)
-		return err
-	}}
+	return &reading{
+		queued: queued{text: text, args: args},
+		rows: func(rows pgx.Rows) (err error) {
+			*all, err = collect(rows, scan)
+			return err
+		},
+		each: func(row scanner) error {
+			one, err := scan(row)
+			*all = append(*all, one)
+			return err
+		},
+	}
 }
 
 // transaction runs do and commits what it wrote, or nothing if it fails. It gets on, or ends, within Engine.patience.
@@ -168,7 +181,7 @@ func (w *transaction) send(readings ...*reading) error {
 		batch.Queue(q.text, q.args...)
 	}
 	w.queue = w.queue[:0]
-	for _, r := range readings {
+	for _, r := range together(readings) {
 		batch.Queue(r.text, r.args...).Query(func(rows pgx.Rows) error {
 			r.err = r.rows(rows)
 			return rows.Err()

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"errors"
 	"sync"
 	"testing"
 	"time"
@@ -12,6 +13,7 @@ import (
 )
 
 var jobPromises = []promise{
+	{"JobsOfABatchKeepTheirOrder", jobsOfABatchKeepTheirOrder},
 	{"JobComesBackWhole", jobComesBackWhole},
 	{"OneJobWaitsPerKey", oneJobWaitsPerKey},
 	{"DueJobsComeOldestFirst", dueJobsComeOldestFirst},
@@ -237,5 +239,32 @@ func leaseFromAll(t *testing.T, workers []store.Engine, fill store.Engine) {
 		if times != 1 {
 			t.Errorf("job %d was handed out %d times", id, times)
 		}
+	}
+}
+
+// jobsOfABatchKeepTheirOrder ends a job between others that are added, and adds one like it and one twice.
+func jobsOfABatchKeepTheirOrder(t *testing.T, e store.Engine) {
+	commit(t, e, func(tx store.Tx) error {
+		return tx.AddJob(t.Context(), store.Job{Kind: "read", Key: "a", RunAt: at(0)})
+	})
+	first, err := e.Jobs(t.Context(), "", "", 10)
+	if err != nil || len(first) != 1 {
+		t.Fatalf("jobs %v, error %v", first, err)
+	}
+	add := func(key string, seconds int) func(store.Tx) error {
+		return func(tx store.Tx) error {
+			return tx.AddJob(t.Context(), store.Job{Kind: "read", Key: key, RunAt: at(seconds)})
+		}
+	}
+	err = errors.Join(e.Commit(t.Context(), []func(store.Tx) error{
+		add("b", 9), func(tx store.Tx) error { return tx.FinishJob(t.Context(), first[0].ID) }, add("a", 7), add("b", 8), add("c", 9),
+	})...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	left, err := e.Jobs(t.Context(), "", "", 10)
+	equal(t, "jobs", collect(left, func(j store.Job) string { return j.Key + " " + j.RunAt.Format("05") }), []string{"a 07", "b 08", "c 09"})
+	if err != nil || len(left) == 3 && left[0].ID == first[0].ID {
+		t.Errorf("jobs %v, error %v", left, err)
 	}
 }

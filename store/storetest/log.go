@@ -22,6 +22,7 @@ var logPromises = []promise{
 	{"PanickingUnitFailsAlone", panickingUnitFailsAlone},
 	{"SwallowedFailureUndoesTheUnit", swallowedFailureUndoesTheUnit},
 	{"UnitSeesTheUnitsBeforeIt", unitSeesTheUnitsBeforeIt},
+	{"UnitsThatAskTogetherGetTheirOwnAnswers", unitsThatAskTogetherGetTheirOwnAnswers},
 	{"UnitOutlivesItsContext", unitOutlivesItsContext},
 	{"EndedContextCommitsNothing", endedContextCommitsNothing},
 	{"VisiblePositionsAreDense", visiblePositionsAreDense},
@@ -226,6 +227,52 @@ func unitSeesTheUnitsBeforeIt(t *testing.T, e store.Engine) {
 	}
 	if failed := batch(t, e, duplicate); failed[0] != nil {
 		t.Errorf("duplicate in one batch: %v", failed[0])
+	}
+}
+
+// unitsThatAskTogetherGetTheirOwnAnswers lets the units of a batch ask for what is there, what is not, and what others ask, too.
+func unitsThatAskTogetherGetTheirOwnAnswers(t *testing.T, e store.Engine) {
+	appendAll(t, e,
+		event("e1", "p1", "CREATED", session("s1")), event("e2", "p2", "CREATED", order("o2")),
+		event("e3", "p3", "CREATED", session("s1"), order("o3")), event("e4", "p4", "CREATED", order("o4")))
+	foreign := event("e5", "f1", "CREATED", order("o2"))
+	foreign.MerchantAccount = "A-FREMD"
+	appendAll(t, e, foreign)
+	commit(t, e, func(tx store.Tx) error { return tx.Merge(t.Context(), "p4", "p2") })
+	asks := []struct {
+		account string
+		keys    []store.Key
+		id      string
+		want    []string
+	}{
+		{account, []store.Key{order("o2")}, "e2", ids("p2")},
+		{account, []store.Key{session("s1")}, "e9", ids("p1", "p3")}, // oldest first
+		{account, []store.Key{order("o9")}, "e1", ids()},
+		{account, nil, "e3", ids()},
+		{"A-FREMD", []store.Key{order("o2")}, "e5", ids("f1")},
+		{account, []store.Key{order("o4"), order("o2"), order("o3")}, "e4", ids("p2", "p3")}, // p4 went into p2
+		{account, []store.Key{{Kind: "order_id", Value: "o2\x00"}}, "e2", ids()},
+		{account, []store.Key{order("o2")}, "e2", ids("p2")},
+	}
+	var units []func(store.Tx) error
+	for n, ask := range asks {
+		units = append(units, func(tx store.Tx) error {
+			known, err := tx.EventByID(t.Context(), ask.id)
+			switch {
+			case ask.id == "e9":
+				isNotFound(t, "event", err)
+			case err != nil:
+				return err
+			case known.ID != ask.id || known.Position != store.Position(ask.id[1]-'0'):
+				t.Errorf("unit %d asked for event %s and got %s at %d", n, ask.id, known.ID, known.Position)
+			}
+			found, err := tx.SubjectsByKeys(t.Context(), store.Payments, ask.account, ask.keys)
+			equal(t, numbered("subjects of unit", n), collect(found, subjectID), ask.want)
+			return err
+		})
+	}
+	if err := errors.Join(e.Commit(t.Context(), units)...); err != nil {
+		t.Error(err)
 	}
 }
 
