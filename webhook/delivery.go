@@ -80,6 +80,9 @@ func (r *Receiver) door(door Door, budget time.Duration, receive func(context.Co
 		default:
 			a = receive(ctx, delivery{path: req.PathValue, header: req.Header, body: body, trace: traceParent(ctx, req.Header)})
 		}
+		if a.outcome != Rejected && a.outcome != Failed {
+			r.proven.note(door, from, listed, len(r.gate.doors[door]) > 0, r.store.Now())
+		}
 		if a.outcome != Rejected && !(sure && listed) {
 			r.gate.flood.giveBack(from)
 		}

@@ -62,6 +62,8 @@ type gateway struct {
 	keys    *keyring
 	engine  *breakable
 
+	receiver *Receiver
+
 	mu   sync.Mutex
 	seen map[Door]map[Outcome]int
 	logs bytes.Buffer
@@ -127,7 +129,7 @@ func start(t *testing.T, change func(*Config)) *gateway {
 	if err != nil {
 		t.Fatal(err)
 	}
-	g.keys = receiver.keys
+	g.receiver, g.keys = receiver, receiver.keys
 	g.keys.now = g.now
 	server := httptest.NewServer(receiver)
 	t.Cleanup(server.Close)

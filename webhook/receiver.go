@@ -105,6 +105,7 @@ type Receiver struct {
 	tracer   trace.Tracer
 	maxBody  int64
 	gate     *gatekeeper
+	proven   proven
 
 	live map[string]bool // by merchant account
 	keys *keyring

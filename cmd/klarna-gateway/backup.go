@@ -166,6 +166,8 @@ func backup(ctx context.Context, cfg config, out string) (m manifest, err error)
 	if err := os.Rename(unfinished, out); err != nil {
 		return m, err
 	}
+	// The doctor tells how old the last one is. The backup is good without that.
+	_ = os.WriteFile(filepath.Join(cfg.DataDir, lastBackupFile), text.Bytes(), 0o600)
 	return m, syncFolder(filepath.Dir(out))
 }
 

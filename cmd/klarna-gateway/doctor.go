@@ -49,15 +49,18 @@ func (p *patient) note(check, subject string, how severity, remedy, message stri
 
 func doctorCommand() *cobra.Command {
 	var asJSON bool
+	var output *string
 	p := &patient{now: time.Now(), public: &http.Client{Timeout: 10 * time.Second}}
 	c := &cobra.Command{Use: "doctor", Short: "look for what is wrong with an installation, and say what to do", Args: cobra.NoArgs,
-		Long: `Looks at the configuration, the credentials (by a harmless read of each merchant account), the clocks, certificates, how
-Klarna reaches the webhooks' door, signing keys, source addresses, the database and its key file. It changes nothing, and
-works while the gateway does; run it on the gateway's machine, as the gateway's user and with its environment.
+		Long: `Looks at the configuration, the credentials (by a harmless read of each merchant account), clocks, certificates and their
+chains, how Klarna reaches the webhooks' door, signing keys, source addresses, tokens, policy and token issuers, the database,
+its key file and its last backup. It changes nothing, and works while the gateway does; run it on the gateway's machine, as the
+gateway's user and with its environment.
 
 Ends with 0 if all is well, 2 if something should not stay as it is, 3 if something does not work.`}
 	path := c.Flags().String("config", "", "YAML config `file`")
-	c.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	c.Flags().BoolVar(&asJSON, "json", false, "print JSON, as -o json does")
+	output = wordFlag(c, c.Flags(), "output", "o", "table", "how to print", "table", "json")
 	c.Flags().BoolVar(&p.offline, "offline", false, "ask neither Klarna nor anybody else")
 	c.Flags().StringVar(&p.sources, "sources", "", "`file` of addresses that posts came from, one a line, or of the gateway's log: which would be refused?")
 	c.RunE = func(c *cobra.Command, _ []string) error {
@@ -66,7 +69,7 @@ Ends with 0 if all is well, 2 if something should not stay as it is, 3 if someth
 			p.cfg, p.web = cfg, func(a accountConfig) (*http.Client, error) { return a.http(newLogger(io.Discard, "error")) }
 			p.examine(c.Context())
 		}
-		if err := printFindings(c.OutOrStdout(), p.findings, asJSON); err != nil {
+		if err := printFindings(c.OutOrStdout(), p.findings, asJSON || *output == "json"); err != nil {
 			return err
 		}
 		return verdict(p.findings)

@@ -4,10 +4,10 @@ import (
 	"bufio"
 	"context"
 	"crypto/hmac"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"net/http"
 	"net/netip"
@@ -54,7 +54,7 @@ func (p *patient) dataDir() {
 	}
 	var disk syscall.Statfs_t
 	if err := syscall.Statfs(dir, &disk); err != nil {
-		p.note("disk", dir, warning, "", "free space is not known: %v", err)
+		p.note("disk", dir, warning, "see by df how much is left", "free space is not known: %v", err)
 		return
 	}
 	free := disk.Bavail * uint64(disk.Bsize)
@@ -66,6 +66,33 @@ func (p *patient) dataDir() {
 		how = broken
 	}
 	p.note("disk", dir, how, remedy, "%d MiB free", free>>20)
+}
+
+// lastBackupFile, in the data directory, is what the last backup was.
+const lastBackupFile = "last_backup.json"
+
+// Backups that are older than this are too old to go back to.
+const staleBackup = 48 * time.Hour
+
+// lastBackup tells how old the last backup of the embedded database is, as far as this program made it.
+func (p *patient) lastBackup() {
+	const remedy = "klarna-gateway backup, every day; other ways of making one are not known here"
+	text, err := os.ReadFile(filepath.Join(p.cfg.DataDir, lastBackupFile))
+	var m manifest
+	if err == nil {
+		err = json.Unmarshal(text, &m)
+	}
+	age := p.now.Sub(m.Created).Round(time.Minute)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		p.note("backup", "", warning, remedy, "none was made yet")
+	case err != nil:
+		p.note("backup", "", warning, remedy, "when the last one was made cannot be read: %v", err)
+	case age > staleBackup:
+		p.note("backup", "", warning, remedy, "the last one is %s old", age)
+	default:
+		p.note("backup", "", fine, "", "the last one is %s old, up to position %d", age, m.Position)
+	}
 }
 
 // database looks at the database and whether the key file is the one that opens it.
@@ -85,6 +112,7 @@ func (p *patient) database(ctx context.Context) {
 		if info.Unsynced != "" {
 			p.note("database", "", broken, "switch it on", "the server may lose what was committed: %s is off", info.Unsynced)
 		}
+		p.skew("clock", "of the database", info.Now.Sub(p.now))
 		schema, known, log, keyring = info.Schema, postgres.SchemaVersion(), info.Log, info.Keyring
 	} else {
 		file := filepath.Join(p.cfg.DataDir, databaseFile)
@@ -98,10 +126,16 @@ func (p *patient) database(ctx context.Context) {
 			return
 		}
 		schema, known, log, keyring = info.Schema, sqlite.SchemaVersion(), info.Log, info.Keyring
+		p.lastBackup()
 	}
 	switch {
 	case schema > known && !p.cfg.replicas():
 		p.note("database", "", broken, "start the newer version, or restore the backup of before", "its schema is version %d, and this program knows %d", schema, known)
+	case schema > known:
+		p.note("database", "", fine, "", "its schema is version %d, of a newer program, and works with this one, which knows %d: an upgrade is under way", schema, known)
+	case schema == 0:
+		p.note("database", "", fine, "", "it is empty; the first start makes the schema")
+		return
 	case schema < known:
 		p.note("database", "", fine, "", "its schema is version %d; the next start brings it to %d", schema, known)
 	default:
@@ -132,58 +166,21 @@ func (p *patient) keyFile(ctx context.Context, log string, keyring []byte) {
 	}
 }
 
-// certificates looks at those that the listeners show, and that Klarna is shown.
-func (p *patient) certificates() {
-	files := [][3]string{
-		{"grpc_tls", p.cfg.GRPCTLS.CertFile, p.cfg.GRPCTLS.KeyFile}, {"rest_tls", p.cfg.RESTTLS.CertFile, p.cfg.RESTTLS.KeyFile},
-		{"webhook_tls", p.cfg.WebhookTLS.CertFile, p.cfg.WebhookTLS.KeyFile}, {"admin_tls", p.cfg.AdminTLS.CertFile, p.cfg.AdminTLS.KeyFile},
-	}
-	for _, a := range p.cfg.MerchantAccounts {
-		files = append(files, [3]string{"client_certificate of " + a.Name, a.ClientCertificate.CertFile, a.ClientCertificate.KeyFile})
-	}
-	for _, f := range files {
-		if f[1] == "" {
-			continue
-		}
-		pair, err := tls.LoadX509KeyPair(f[1], f[2])
-		if err != nil {
-			p.note("certificate", f[0], broken, "put a certificate and its key there", "%v", err)
-			continue
-		}
-		p.expiry("certificate", f[0], pair.Leaf.NotAfter)
-	}
-}
-
-// expiry tells how long a certificate is good for.
-func (p *patient) expiry(check, subject string, until time.Time) {
-	left := until.Sub(p.now)
-	switch {
-	case left <= 0:
-		p.note(check, subject, broken, "put a new one there; it is taken without a restart", "it ran out at %s", until.UTC().Format(time.RFC3339))
-	case left < 14*24*time.Hour:
-		p.note(check, subject, warning, "put a new one there; it is taken without a restart", "it runs out at %s", until.UTC().Format(time.RFC3339))
-	default:
-		p.note(check, subject, fine, "", "good until %s", until.UTC().Format(time.RFC3339))
-	}
-}
-
 // signingKeys looks whether Klarna's posts can be proven, and for keys past their time.
 func (p *patient) signingKeys(ctx context.Context) {
 	proving := map[store.SigningKeyID]bool{}
 	for _, k := range p.cfg.signingKeys() {
 		proving[k] = true
 	}
-	if !p.cfg.replicas() {
-		for _, k := range p.storedKeys(ctx) {
-			if len(k.Key) > 0 {
-				proving[k.SigningKeyID] = true
-			}
-			if !k.RevokedAt.IsZero() {
-				delete(proving, k.SigningKeyID)
-			} else if !k.RetireAt.IsZero() && k.LastUsed.After(k.RetireAt) {
-				p.note("signing_keys", k.MerchantAccount+", "+k.ID, warning, "bring the webhook at Klarna to a new key, or retire later",
-					"it signs past its retirement of %s", k.RetireAt.UTC().Format(time.RFC3339))
-			}
+	for _, k := range p.storedKeys(ctx) {
+		if len(k.Key) > 0 {
+			proving[k.SigningKeyID] = true
+		}
+		if !k.RevokedAt.IsZero() {
+			delete(proving, k.SigningKeyID)
+		} else if !k.RetireAt.IsZero() && k.LastUsed.After(k.RetireAt) {
+			p.note("signing_keys", k.MerchantAccount+", "+k.ID, warning, "bring the webhook at Klarna to a new key, or retire later",
+				"it signs past its retirement of %s", k.RetireAt.UTC().Format(time.RFC3339))
 		}
 	}
 	usable := map[string]bool{}
@@ -194,8 +191,6 @@ func (p *patient) signingKeys(ctx context.Context) {
 		switch {
 		case usable[a.Name]:
 			p.note("signing_keys", a.Name, fine, "", "Klarna's posts can be proven")
-		case a.API == "network" && p.cfg.replicas():
-			p.note("signing_keys", a.Name, fine, "", "none in the configuration; those in the database are not looked at: klarna-gateway keys list")
 		case a.API == "network":
 			p.note("signing_keys", a.Name, warning, "SetUpWebhooks makes one; or signing_keys, or klarna-gateway keys import", "there is none: every webhook is refused")
 		}
@@ -203,20 +198,35 @@ func (p *patient) signingKeys(ctx context.Context) {
 }
 
 func (p *patient) storedKeys(ctx context.Context) []store.SigningKey {
-	file := filepath.Join(p.cfg.DataDir, databaseFile)
-	if info, err := sqlite.Inspect(ctx, file, false); err != nil || info.Schema != sqlite.SchemaVersion() {
+	engine, err := p.reading(ctx)
+	if engine == nil {
 		return nil // said elsewhere
 	}
-	engine, err := sqlite.OpenReading(file)
-	if err != nil {
-		return nil
+	var keys []store.SigningKey
+	if err == nil {
+		defer engine.Close()
+		keys, err = engine.SigningKeys(ctx)
 	}
-	defer engine.Close()
-	keys, err := engine.SigningKeys(ctx)
 	if err != nil {
-		p.note("signing_keys", "", broken, "", "%v", err)
+		p.note("signing_keys", "", broken, "see what the findings on the database say", "those in the database cannot be read: %v", err)
 	}
 	return keys
+}
+
+// reading opens the database for reading, nil if it has another schema than this program's.
+func (p *patient) reading(ctx context.Context) (store.Engine, error) {
+	if p.cfg.replicas() {
+		info, err := postgres.Describe(ctx, p.cfg.Database.Reveal())
+		if err != nil || info.Schema < postgres.SchemaVersion() {
+			return nil, err
+		}
+		return postgres.OpenReading(ctx, p.cfg.Database.Reveal())
+	}
+	file := filepath.Join(p.cfg.DataDir, databaseFile)
+	if info, err := sqlite.Inspect(ctx, file, false); err != nil || info.Schema != sqlite.SchemaVersion() {
+		return nil, err
+	}
+	return sqlite.OpenReading(file)
 }
 
 // sourceList tries the list of source addresses on those that posts came from.
@@ -226,14 +236,11 @@ func (p *patient) sourceList() {
 	}
 	file, err := os.Open(p.sources)
 	if err != nil {
-		p.note("webhook_sources", "", broken, "", "%v", err)
+		p.note("webhook_sources", "", broken, "name a file that can be read", "%v", err)
 		return
 	}
 	defer file.Close()
-	accounts := map[string]webhook.Account{}
-	for _, a := range p.cfg.MerchantAccounts {
-		accounts[a.Name] = webhook.Account{Live: a.Environment == string(klarna.Live)}
-	}
+	accounts := p.webhookAccounts()
 	var seen []netip.Addr
 	refused := 0
 	lines := bufio.NewScanner(file)
@@ -246,11 +253,22 @@ func (p *patient) sourceList() {
 		seen = append(seen, from)
 		if in, out := p.cfg.sources().Lists(accounts, from); len(in) == 0 && len(out) > 0 {
 			refused++
-			p.note("webhook_sources", from.String(), warning, "if it is Klarna's put it under webhook_sources.doors; if it is a proxy's name it in trusted_proxies",
+			p.note("webhook_sources", from.String(), warning, notListed,
 				"posts from it would be refused in mode enforce")
 		}
 	}
 	p.note("webhook_sources", "", fine, "", "%s tried, %d would be refused", plural(len(seen), "address"), refused)
+}
+
+// notListed is the remedy for an address that the list does not have.
+const notListed = "if it is Klarna's put it under webhook_sources.doors; if it is a proxy's name it in trusted_proxies"
+
+func (p *patient) webhookAccounts() map[string]webhook.Account {
+	accounts := map[string]webhook.Account{}
+	for _, a := range p.cfg.MerchantAccounts {
+		accounts[a.Name] = webhook.Account{Live: a.Environment == string(klarna.Live)}
+	}
+	return accounts
 }
 
 // addressIn is the address of a line: alone, or that of an entry of the gateway's log.
@@ -266,6 +284,7 @@ func addressIn(line string) (netip.Addr, bool) {
 // running says whether the gateway runs here, and is ready.
 func (p *patient) running(ctx context.Context) {
 	if !p.cfg.admin() || p.cfg.AdminTLS.CertFile != "" {
+		p.note("gateway", "", fine, "", "whether it runs here is not known: its admin listener is off, or has TLS")
 		return
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Second)
@@ -285,4 +304,31 @@ func (p *patient) running(ctx context.Context) {
 		return
 	}
 	p.note("gateway", "", fine, "", "it runs and is ready")
+	p.recentSources(ctx)
+}
+
+// recentSources tries the list of source addresses on those that Klarna's posts came from since the gateway was started.
+func (p *patient) recentSources(ctx context.Context) {
+	var seen []webhook.ProvenSource
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, fmt.Sprintf("http://%s/sources", p.cfg.AdminAddress), nil)
+	if err == nil {
+		var res *http.Response
+		if res, err = (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req); err == nil {
+			defer res.Body.Close()
+			err = json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&seen)
+		}
+	}
+	if err != nil {
+		p.note("webhook_sources", "", warning, "start the gateway of this version", "where posts came from of late is not known: %v", err)
+		return
+	}
+	refused := 0
+	for _, s := range seen {
+		_, out := p.cfg.sources().Lists(p.webhookAccounts(), s.Address)
+		if slices.Contains(out, s.Door) {
+			refused++
+			p.note("webhook_sources", s.Address.String(), warning, notListed, "%s of Klarna's came from it to the door %s, and would be refused in mode enforce", plural(int(s.Posts), "post"), s.Door)
+		}
+	}
+	p.note("webhook_sources", "", fine, "", "Klarna's posts came from %s since the gateway was started, of which %d would be refused", plural(len(seen), "source"), refused)
 }

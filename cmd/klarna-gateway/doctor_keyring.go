@@ -19,7 +19,7 @@ func (p *patient) sealingKeys(ctx context.Context, keys *store.Keyring) {
 	}
 	found, uses, err := sealed(ctx, p.cfg)
 	if err != nil {
-		p.note("sealing_keys", path, warning, "", "what is under them is not known: %v", err)
+		p.note("sealing_keys", path, warning, "see what the findings on the database say", "what is under them is not known: %v", err)
 		return
 	}
 	for _, u := range uses {

@@ -27,7 +27,7 @@ const (
 func (p *patient) klarna(ctx context.Context, name string, a accountConfig) {
 	web, err := p.web(a)
 	if err != nil {
-		p.note("credentials", name, broken, "", "%v", err)
+		p.note("credentials", name, broken, "mend the merchant account", "%v", err)
 		return
 	}
 	heard := &hearing{next: web.Transport}
@@ -93,18 +93,23 @@ func (h *hearing) tell(p *patient, name string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if h.dated {
-		how, remedy := fine, ""
-		if h.skew.Abs() > skewed {
-			how, remedy = warning, "let this machine's clock follow NTP"
-		}
-		if h.skew.Abs() > astray {
-			how = broken
-		}
-		p.note("clock", name, how, remedy, "differs from Klarna's by %s, to a second", h.skew.Round(time.Second))
+		p.skew("clock", name, h.skew)
 	}
 	if !h.expiry.IsZero() && h.expiry.Before(p.now.Add(14*24*time.Hour)) {
 		p.note("certificate", "of Klarna, "+name, warning, "Klarna has to renew it", "it runs out at %s", h.expiry.UTC().Format(time.RFC3339))
 	}
+}
+
+// skew tells how far another clock is from ours: Klarna's, to a second, or the database's.
+func (p *patient) skew(check, of string, by time.Duration) {
+	how, remedy := fine, ""
+	if by.Abs() > skewed {
+		how, remedy = warning, "let this machine's clock follow NTP, and the other one"
+	}
+	if by.Abs() > astray {
+		how = broken
+	}
+	p.note(check, of, how, remedy, "differs from ours by %s", by.Round(time.Second))
 }
 
 // reachable looks whether Klarna can reach the webhooks' door: as it wants it, and by trying.
@@ -116,7 +121,7 @@ func (p *patient) reachable(ctx context.Context) {
 	}
 	base, err := url.Parse(p.cfg.PublicBaseURL)
 	if err != nil {
-		p.note(check, "", broken, "", "%v", err)
+		p.note(check, "", broken, "write it as https://host", "%v", err)
 		return
 	}
 	if port := orDefault(base.Port(), "443"); port != "443" && port != "8443" {
@@ -137,7 +142,7 @@ func (p *patient) reachable(ctx context.Context) {
 	door := strings.TrimRight(p.cfg.PublicBaseURL, "/") + "/klarna/network"
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, door, strings.NewReader("{}"))
 	if err != nil {
-		p.note(check, "", broken, "", "%v", err)
+		p.note(check, "", broken, "write it as https://host", "%v", err)
 		return
 	}
 	res, err := p.public.Do(req)

@@ -30,6 +30,9 @@ func examined(t *testing.T, l *local, change func(*patient)) (found map[string]f
 	p.examine(t.Context())
 	found = map[string]finding{}
 	for _, f := range p.findings {
+		if f.Severity != fine && f.Remedy == "" {
+			t.Errorf("no remedy: %+v", f)
+		}
 		if _, worse := found[f.Check+" "+f.Subject]; !worse || f.Severity != fine {
 			found[f.Check+" "+f.Subject] = f
 		}
@@ -48,7 +51,7 @@ func TestDoctor_FindsWhatIsWrong(t *testing.T) {
 	well, _ := examined(t, l, func(*patient) {})
 	for _, name := range []string{
 		"credentials shop", "credentials acquirer", "clock shop", "database ", "key_file " + filepath.Join(dir, keyFile), "disk " + dir,
-		"signing_keys acquirer", "gateway ",
+		"signing_keys acquirer", "gateway ", "webhook_sources ",
 	} {
 		if f, there := well[name]; !there || f.Severity != fine {
 			t.Errorf("%s of a gateway that is well: %+v", name, f)

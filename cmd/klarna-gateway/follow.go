@@ -71,7 +71,7 @@ func (g *gatewayProcess) refusedFiles() map[string]bool {
 	for _, i := range g.issuers {
 		refused["jwks"] = refused["jwks"] || i.Flaw() != nil
 	}
-	for _, c := range g.certificates {
+	for _, c := range g.certs {
 		refused["certificate"] = refused["certificate"] || c.refused() != nil
 	}
 	return refused

@@ -73,6 +73,7 @@ func (g *gatewayProcess) listenAdmin(errors *log.Logger) (err error) {
 		return nil
 	}
 	g.admin.mux.Handle("GET /metrics", g.telemetry.scraped)
+	g.admin.mux.HandleFunc("GET /sources", func(w http.ResponseWriter, _ *http.Request) { answer(w, http.StatusOK, g.door.ProvenSources()) })
 	g.adminHTTP = &http.Server{Handler: g.admin.mux, ReadHeaderTimeout: 5 * time.Second, IdleTimeout: time.Minute, ErrorLog: errors}
 	if g.adminHTTP.TLSConfig, err = g.serveTLS(g.cfg.AdminTLS, []string{"h2", "http/1.1"}); err != nil {
 		return fmt.Errorf("admin certificate: %w", err)

@@ -60,6 +60,12 @@ func runLocalWith(t *testing.T, operational time.Duration, log *slog.Logger, wit
 	t.Helper()
 	data := t.TempDir()
 	planted.Files(t, filepath.Join(data, "*.db*"))
+	return runLocalOver(t, data, operational, log, with)
+}
+
+// runLocalOver is runLocalWith over a folder, in which there need not be a database.
+func runLocalOver(t *testing.T, data string, operational time.Duration, log *slog.Logger, with parts) *local {
+	t.Helper()
 	l := must[*local](t)(newLocalWith(t.Context(), anyPorts, data, operational, log, with))
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)

@@ -42,7 +42,7 @@ func (g *gatewayProcess) serveTLS(f tlsFiles, protocols []string) (*tls.Config, 
 	if err != nil {
 		return nil, err
 	}
-	g.certificates = append(g.certificates, r)
+	g.certs = append(g.certs, r)
 	return &tls.Config{
 		MinVersion: tls.VersionTLS12, NextProtos: protocols,
 		GetConfigForClient: func(*tls.ClientHelloInfo) (*tls.Config, error) { return r.current(), nil },

@@ -40,10 +40,12 @@ type gatewayProcess struct {
 	tokens  []*access.TokenFile
 	issuers []*access.Issuer
 
-	certificates []*reloaded // of the listeners
-	restHTTP     *http.Server
-	hookHTTP     *http.Server
-	pool         *worker.Pool
+	certs []*reloaded // of the listeners
+
+	restHTTP *http.Server
+	hookHTTP *http.Server
+	pool     *worker.Pool
+	door     *webhook.Receiver
 
 	telemetry *telemetry
 	measures  *measures
@@ -129,7 +131,7 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 	if err != nil {
 		return g, err
 	}
-	api.Door = door
+	api.Door, g.door = door, door
 	if err := g.guard(ctx, &api); err != nil {
 		return g, err
 	}

@@ -15,9 +15,10 @@ type Info struct {
 	Schema   int    // version of its schema; 0 of an empty database
 	Log      string // id of the log
 	Head     store.Position
-	Keyring  []byte // digest of the keyring that it began with; nil if it never began
-	Standby  bool   // it takes no writes
-	Unsynced string // setting by which the server may lose commits in a crash; empty if there is none
+	Keyring  []byte    // digest of the keyring that it began with; nil if it never began
+	Standby  bool      // it takes no writes
+	Now      time.Time // by the server's clock
+	Unsynced string    // setting by which the server may lose commits in a crash; empty if there is none
 }
 
 // Describe reads what a database says about itself, and changes nothing.
@@ -32,7 +33,7 @@ func Describe(ctx context.Context, url string) (info Info, err error) {
 	}
 	defer conn.Close(context.WithoutCancel(ctx))
 	if err := conn.QueryRow(ctx, `SELECT pg_is_in_recovery(), CASE WHEN current_setting('fsync') = 'off' THEN 'fsync'
-		WHEN current_setting('full_page_writes') = 'off' THEN 'full_page_writes' ELSE '' END`).Scan(&info.Standby, &info.Unsynced); err != nil {
+		WHEN current_setting('full_page_writes') = 'off' THEN 'full_page_writes' ELSE '' END, clock_timestamp()`).Scan(&info.Standby, &info.Unsynced, &info.Now); err != nil {
 		return info, fmt.Errorf("ask the server: %w", err)
 	}
 	var there bool
