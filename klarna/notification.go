@@ -1,6 +1,7 @@
 package klarna
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -85,39 +86,34 @@ func ParsePaymentStatus(body []byte) (PaymentStatusNotification, error) {
 	return n, nil
 }
 
-// UnmarshalJSON forgives a timestamp that cannot be read.
+// UnmarshalJSON forgives a timestamp that cannot be read. All of the notification is read in one go: types within that read
+// themselves would have their parts looked at once more each.
 func (n *PaymentStatusNotification) UnmarshalJSON(data []byte) error {
-	type plain PaymentStatusNotification
-	aux := struct {
-		*plain
+	type (
+		notification PaymentStatusNotification
+		payload      PaymentStatusPayload
+		received     ReceivedPayment
+	)
+	var read struct {
+		*notification
 		OccurredAt timestamp `json:"occurred_at"`
-	}{plain: (*plain)(n)}
-	err := json.Unmarshal(data, &aux)
-	n.OccurredAt = time.Time(aux.OccurredAt)
-	return err
-}
-
-// UnmarshalJSON forgives a timestamp that cannot be read.
-func (p *PaymentStatusPayload) UnmarshalJSON(data []byte) error {
-	type plain PaymentStatusPayload
-	aux := struct {
-		*plain
-		CreatedAt timestamp `json:"created_at"`
-	}{plain: (*plain)(p)}
-	err := json.Unmarshal(data, &aux)
-	p.CreatedAt = time.Time(aux.CreatedAt)
-	return err
-}
-
-// UnmarshalJSON forgives a timestamp that cannot be read.
-func (p *ReceivedPayment) UnmarshalJSON(data []byte) error {
-	type plain ReceivedPayment
-	aux := struct {
-		*plain
-		PaymentReceivedAt timestamp `json:"payment_received_at"`
-	}{plain: (*plain)(p)}
-	err := json.Unmarshal(data, &aux)
-	p.PaymentReceivedAt = time.Time(aux.PaymentReceivedAt)
+		Payload    struct {
+			*payload
+			CreatedAt timestamp `json:"created_at"`
+			Payments  []struct {
+				received
+				ReceivedAt timestamp `json:"payment_received_at"`
+			} `json:"payments"`
+		} `json:"payload"`
+	}
+	read.notification, read.Payload.payload = (*notification)(n), (*payload)(&n.Payload)
+	err := json.Unmarshal(data, &read)
+	n.OccurredAt, n.Payload.CreatedAt = time.Time(read.OccurredAt), time.Time(read.Payload.CreatedAt)
+	n.Payload.Payments = nil
+	for _, p := range read.Payload.Payments {
+		p.PaymentReceivedAt = time.Time(p.ReceivedAt)
+		n.Payload.Payments = append(n.Payload.Payments, ReceivedPayment(p.received))
+	}
 	return err
 }
 
@@ -174,8 +170,8 @@ type timestamp time.Time
 
 func (t *timestamp) UnmarshalJSON(data []byte) error {
 	*t = timestamp{}
-	var text string
-	if json.Unmarshal(data, &text) != nil {
+	text := string(bytes.Trim(data, `"`))
+	if bytes.IndexByte(data, 0x5c) >= 0 && json.Unmarshal(data, &text) != nil { // 0x5c begins an escape
 		return nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05.999999999Z0700"} {

@@ -39,6 +39,19 @@ var errNoDataKey = errors.New("the key of the subject's personal data is missing
 type dataKey struct {
 	plain, sealed []byte
 	erased        bool
+	aead          cipher.AEAD // made of plain when it is needed
+}
+
+// cipher is AES-256-GCM with random nonces: a data key seals few texts.
+func (d *dataKey) cipher() (cipher.AEAD, error) {
+	if d.aead != nil {
+		return d.aead, nil
+	}
+	block, err := aes.NewCipher(d.plain)
+	if err == nil {
+		d.aead, err = cipher.NewGCMWithRandomNonce(block)
+	}
+	return d.aead, err
 }
 
 // newDataKey makes the key of a subject.
@@ -59,20 +72,21 @@ func (k *Keyring) openDataKey(key *dataKey, subject string) (err error) {
 }
 
 // sealData seals with a data key as Keyring.Seal does with the keyring.
-func sealData(key, plain []byte, about ...string) ([]byte, error) {
+func sealData(key *dataKey, plain []byte, about ...string) ([]byte, error) {
 	if len(plain) == 0 {
 		return nil, nil
 	}
-	aead, err := dataCipher(key)
+	aead, err := key.cipher()
 	if err != nil {
 		return nil, err
 	}
-	return aead.Seal([]byte{dataSealed}, nil, plain, frameStrings(about)), nil
+	sealed := append(make([]byte, 0, 1+len(plain)+aead.Overhead()), dataSealed)
+	return aead.Seal(sealed, nil, plain, frameStrings(about)), nil
 }
 
 // openData opens what sealData made.
-func openData(key, sealed []byte, about ...string) ([]byte, error) {
-	aead, err := dataCipher(key)
+func openData(key *dataKey, sealed []byte, about ...string) ([]byte, error) {
+	aead, err := key.cipher()
 	if err != nil {
 		return nil, err
 	}
@@ -83,19 +97,10 @@ func openData(key, sealed []byte, about ...string) ([]byte, error) {
 	return plain, nil
 }
 
-// dataCipher is AES-256-GCM with random nonces: a data key seals few texts.
-func dataCipher(key []byte) (cipher.AEAD, error) {
-	block, err := aes.NewCipher(key)
-	if err != nil {
-		return nil, err
-	}
-	return cipher.NewGCMWithRandomNonce(block)
-}
-
 func isDataSealed(sealed []byte) bool { return len(sealed) > 0 && sealed[0] == dataSealed }
 
 // sealBody seals a body with the subject's key where an erasure is to take a part of it, and with the keyring else.
-func (k *Keyring) sealBody(body, lasting, key []byte, about ...string) (sealed, rest []byte, err error) {
+func (k *Keyring) sealBody(body, lasting []byte, key *dataKey, about ...string) (sealed, rest []byte, err error) {
 	if lasting == nil {
 		sealed, err = k.Seal(body, append([]string{"body"}, about...)...)
 		return sealed, nil, err
@@ -120,5 +125,5 @@ func (k *Keyring) openBody(sealed, rest []byte, key *dataKey, subject string, ab
 	if err := k.openDataKey(key, subject); err != nil {
 		return nil, err
 	}
-	return openData(key.plain, sealed, append([]string{"body"}, about...)...)
+	return openData(key, sealed, append([]string{"body"}, about...)...)
 }

@@ -29,7 +29,7 @@ func (k *Keyring) OpensWith(sealed []byte, subject string, ev Event) ([]byte, er
 	if err := k.openDataKey(&key, subject); err != nil {
 		return nil, err
 	}
-	return openData(key.plain, ev.Body, "body", string(ev.Stream), ev.MerchantAccount, ev.Subject)
+	return openData(&key, ev.Body, "body", string(ev.Stream), ev.MerchantAccount, ev.Subject)
 }
 
 // OpensAll is what the keyring alone opens of a row.

@@ -235,7 +235,7 @@ func (s *Store) hand(ctx context.Context, t *sealedTx, on Shelf, row SealedRow, 
 		if err != nil {
 			return nil, err
 		}
-		return sealData(key.plain, plain, about...)
+		return sealData(key, plain, about...)
 	}
 	if raw {
 		if i := slices.Index(on.Sealed, "raw"); key.erased {

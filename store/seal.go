@@ -194,18 +194,20 @@ func (k *Keyring) GoString() string { return "***" }
 
 // frame writes each part behind its length, so that no two lists of parts give the same bytes.
 func frame(parts [][]byte) []byte {
-	var b []byte
+	return framed(parts)
+}
+
+func frameStrings(parts []string) []byte { return framed(parts) }
+
+func framed[T []byte | string](parts []T) []byte {
+	size := 0
+	for _, p := range parts {
+		size += 8 + len(p)
+	}
+	b := make([]byte, 0, size)
 	for _, p := range parts {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(p)))
 		b = append(b, p...)
 	}
 	return b
-}
-
-func frameStrings(parts []string) []byte {
-	list := make([][]byte, len(parts))
-	for i, p := range parts {
-		list[i] = []byte(p)
-	}
-	return frame(list)
 }

@@ -9,7 +9,7 @@ import (
 // What seals a field names where it belongs. A body belongs to its subject, not to its event: the subject's row holds
 // the newest one too.
 
-func (k *Keyring) sealEvent(ev *Event, key []byte) (err error) {
+func (k *Keyring) sealEvent(ev *Event, key *dataKey) (err error) {
 	ev.Body, ev.Lasting, err = k.sealBody(ev.Body, ev.Lasting, key, string(ev.Stream), ev.MerchantAccount, ev.Subject)
 	if err != nil {
 		return err
@@ -36,7 +36,7 @@ func (k *Keyring) openEvent(ev *Event) (err error) {
 		return errNoDataKey
 	}
 	if err = k.openDataKey(&key, ev.Subject); err == nil {
-		ev.Raw, err = openData(key.plain, ev.Raw, "raw", ev.ID)
+		ev.Raw, err = openData(&key, ev.Raw, "raw", ev.ID)
 	}
 	return err
 }
@@ -89,7 +89,7 @@ func (t *sealedTx) sealRequest(ctx context.Context, r *Request) (err error) {
 		r.Answer = gone
 		return nil
 	}
-	r.Answer, err = sealData(key.plain, r.Answer, about...)
+	r.Answer, err = sealData(key, r.Answer, about...)
 	return err
 }
 
@@ -106,7 +106,7 @@ func (k *Keyring) openRequest(r *Request) (err error) {
 		return err
 	}
 	if err = k.openDataKey(&key, r.Concerns); err == nil {
-		r.Answer, err = openData(key.plain, r.Answer, about...)
+		r.Answer, err = openData(&key, r.Answer, about...)
 	}
 	return err
 }
@@ -284,7 +284,7 @@ func (t *sealedTx) Append(ctx context.Context, ev Event) (Position, error) {
 		ev.Lasting, ev.Raw, ev.Erased = nil, nil, true
 	}
 	clear := ev.asRead()
-	if err := t.keys.sealEvent(&ev, key.plain); err != nil {
+	if err := t.keys.sealEvent(&ev, key); err != nil {
 		return 0, err
 	}
 	position, err := t.Tx.Append(ctx, ev)
