@@ -3,6 +3,8 @@ package server
 import (
 	"context"
 	"log/slog"
+	"maps"
+	"slices"
 	"sync"
 
 	"google.golang.org/grpc"
@@ -10,6 +12,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
 	"google.golang.org/protobuf/types/descriptorpb"
 
 	"payments.internal/klarna-gateway/access"
@@ -206,10 +209,29 @@ func (r redacted) LogValue() slog.Value {
 	return slog.StringValue(string(text))
 }
 
-// RedactAttr is for slog.HandlerOptions.ReplaceAttr: messages of the API are logged without what is personal or secret.
-func RedactAttr(_ []string, a slog.Attr) slog.Attr {
-	if m, ok := a.Value.Any().(proto.Message); ok && a.Value.Kind() == slog.KindAny {
-		a.Value = redacted{m}.LogValue()
+// Loggable is a message of the API as it may stand in logs: without what is personal or secret.
+func Loggable(m proto.Message) slog.Value { return redacted{m}.LogValue() }
+
+// HeldNames are the names that fields of the API with personal data or secrets have, as in the protos and as in JSON:
+// what stands under such a name elsewhere is of the same kind.
+func HeldNames() []string {
+	names := map[string]bool{}
+	protoregistry.GlobalFiles.RangeFilesByPackage("gateway.v1", func(file protoreflect.FileDescriptor) bool {
+		heldNames(file.Messages(), names)
+		return true
+	})
+	return slices.Sorted(maps.Keys(names))
+}
+
+func heldNames(all protoreflect.MessageDescriptors, names map[string]bool) {
+	for i := range all.Len() {
+		heldNames(all.Get(i).Messages(), names)
+		fields := all.Get(i).Fields()
+		for j := range fields.Len() {
+			field := fields.Get(j)
+			if secret(field) || personalData(field) > gatewayv1.PersonalData_PERSONAL_DATA_NONE {
+				names[string(field.Name())], names[field.JSONName()] = true, true
+			}
+		}
 	}
-	return a
 }

@@ -92,8 +92,8 @@ func TestPersonalData_IsNotInWhatIsLogged(t *testing.T) {
 					continue
 				}
 				var out bytes.Buffer
-				log := slog.New(slog.NewJSONHandler(&out, &slog.HandlerOptions{ReplaceAttr: RedactAttr}))
-				log.Info("x", "lazy", redacted{m}, "plain", m, slog.Group("in", "a", m))
+				log := slog.New(slog.NewJSONHandler(&out, nil))
+				log.Info("x", "lazy", redacted{m}, "now", Loggable(m))
 				if strings.Contains(out.String(), "C4n4ry") {
 					t.Fatalf("%s: %s", d.Name(), out.String())
 				}

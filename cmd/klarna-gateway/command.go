@@ -152,7 +152,7 @@ the backup lacks. Stop every gateway on the database before. Of the embedded dat
 		if err != nil {
 			return err
 		}
-		return restored(c.Context(), cfg, c.OutOrStdout(), newLogger(c.ErrOrStderr(), cfg.LogLevel))
+		return restored(c.Context(), cfg, c.OutOrStdout(), cfg.logger(c.ErrOrStderr()))
 	}
 	return c
 }

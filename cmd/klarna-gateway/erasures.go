@@ -79,7 +79,7 @@ on an embedded database before.`}
 		if path == "" {
 			return errors.New("there is no list of erasures: name it with -list")
 		}
-		return replayErasures(c.Context(), cfg, erasureList(path), c.OutOrStdout(), newLogger(c.ErrOrStderr(), cfg.LogLevel))
+		return replayErasures(c.Context(), cfg, erasureList(path), c.OutOrStdout(), cfg.logger(c.ErrOrStderr()))
 	}
 	return c
 }

@@ -7,17 +7,53 @@ import (
 
 	"go.opentelemetry.io/otel/trace"
 
-	"payments.internal/klarna-gateway/server"
+	"payments.internal/klarna-gateway/klarna"
 )
 
 // logLevel is slog's, under a name of our own so that config.go needs no logging import.
 type logLevel = slog.Level
 
-// newLogger logs JSON, one line an entry.
-func newLogger(w io.Writer, level string) *slog.Logger {
+// newLogger logs JSON, one line an entry, without what must not be told: secrets among it.
+func newLogger(w io.Writer, level string, secrets ...klarna.Secret) *slog.Logger {
 	var l slog.Level
 	_ = l.UnmarshalText([]byte(level)) // checked with the config; the zero level is info
-	return slog.New(slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l, ReplaceAttr: server.RedactAttr}))
+	return slog.New(cleanLog{slog.NewJSONHandler(w, &slog.HandlerOptions{Level: l}), newRedaction(secrets...)})
+}
+
+// logger is newLogger as configured.
+func (c *config) logger(w io.Writer) *slog.Logger {
+	return newLogger(w, c.LogLevel, c.secrets()...)
+}
+
+// cleanLog is the one place where entries are cleaned: it stands before every handler that tells somebody of them.
+type cleanLog struct {
+	slog.Handler
+	redaction *redaction
+}
+
+func (h cleanLog) Handle(ctx context.Context, r slog.Record) error {
+	clean := slog.NewRecord(r.Time, r.Level, h.redaction.text(r.Message), r.PC)
+	r.Attrs(func(a slog.Attr) bool {
+		clean.AddAttrs(h.redaction.attr(a))
+		return true
+	})
+	return h.Handler.Handle(ctx, clean)
+}
+
+func (h cleanLog) WithAttrs(attrs []slog.Attr) slog.Handler {
+	return cleanLog{h.Handler.WithAttrs(h.redaction.attrs(attrs)), h.redaction}
+}
+func (h cleanLog) WithGroup(name string) slog.Handler {
+	return cleanLog{h.Handler.WithGroup(name), h.redaction}
+}
+
+// beside is a handler and another one that gets the same entries, as clean as those of newLogger. The other one finds the
+// trace that an entry belongs to by itself.
+func beside(h, other slog.Handler, redaction *redaction) slog.Handler {
+	if clean, is := h.(cleanLog); is {
+		return cleanLog{slog.NewMultiHandler(tracedLog{clean.Handler}, other), clean.redaction}
+	}
+	return slog.NewMultiHandler(tracedLog{h}, cleanLog{other, redaction})
 }
 
 // tracedLog adds to each entry the trace that it belongs to.

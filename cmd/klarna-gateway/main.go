@@ -16,7 +16,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	if err := command(ctx, os.Args[1:], os.Stdout, os.Stderr); err != nil {
-		fmt.Fprintln(os.Stderr, "klarna-gateway:", err)
+		fmt.Fprintln(os.Stderr, "klarna-gateway:", newRedaction().text(err.Error()))
 		stop()
 		code := 1
 		if found := (exitCode{}); errors.As(err, &found) {
@@ -34,7 +34,7 @@ type exitCode struct {
 
 func serve(ctx context.Context, cfg config, errOut io.Writer) error {
 	collectSeldom()
-	g, err := newGateway(ctx, cfg, parts{}, newLogger(errOut, cfg.LogLevel))
+	g, err := newGateway(ctx, cfg, parts{}, cfg.logger(errOut))
 	if err != nil {
 		return err
 	}

@@ -38,6 +38,7 @@ type telemetry struct {
 	meter    metric.Meter
 	scraped  http.Handler // nil without an admin listener
 	log      *slog.Logger
+	clean    *redaction // what is exported is without what must not be told
 	shutdown []shutdown
 }
 
@@ -62,7 +63,7 @@ const lastExport = 2 * time.Second
 // newTelemetry begins to tell. Nobody has to listen: a collector that cannot be reached costs what it is not told, and a
 // line in the log.
 func newTelemetry(ctx context.Context, cfg config, with parts, log *slog.Logger) (t *telemetry, err error) {
-	t = &telemetry{log: slog.New(tracedLog{log.Handler()})}
+	t = &telemetry{log: slog.New(tracedLog{log.Handler()}), clean: newRedaction(cfg.secrets()...)}
 	defer func() {
 		if err != nil {
 			t.close()
@@ -99,7 +100,7 @@ func (t *telemetry) exportTraces(ctx context.Context, to otlpTarget, res *resour
 		if err != nil {
 			return err
 		}
-		options, last = append(options, sdktrace.WithBatcher(exporter)), exporter.Shutdown
+		options, last = append(options, sdktrace.WithBatcher(cleanSpans{exporter, t.clean})), exporter.Shutdown
 	}
 	if len(options) == 1 {
 		return nil
@@ -152,7 +153,7 @@ func (t *telemetry) exportLogs(ctx context.Context, to otlpTarget, res *resource
 	provider := sdklog.NewLoggerProvider(sdklog.WithResource(res), sdklog.WithProcessor(sdklog.NewBatchProcessor(exporter)))
 	t.shutdown = append(t.shutdown, shutdown(exporter.Shutdown).after(provider.Shutdown))
 	bridge := otelslog.NewHandler(instrumentation, otelslog.WithLoggerProvider(provider))
-	t.log = slog.New(slog.NewMultiHandler(tracedLog{log.Handler()}, leveled{bridge, log.Handler()}))
+	t.log = slog.New(beside(log.Handler(), leveled{bridge, log.Handler()}, t.clean))
 	return nil
 }
 

@@ -6,92 +6,12 @@ import (
 	"net"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
-
-	collectorlogs "go.opentelemetry.io/proto/otlp/collector/logs/v1"
-	collectormetrics "go.opentelemetry.io/proto/otlp/collector/metrics/v1"
-	collectortrace "go.opentelemetry.io/proto/otlp/collector/trace/v1"
-	"google.golang.org/grpc"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/klarna/klarnatest"
 )
-
-// collector is an OpenTelemetry collector as far as it takes what it is sent.
-type collector struct {
-	mu                   sync.Mutex
-	spans, metrics, logs map[string]bool // by name; of logs the text
-}
-
-type traceService struct {
-	collectortrace.UnimplementedTraceServiceServer
-	*collector
-}
-type metricsService struct {
-	collectormetrics.UnimplementedMetricsServiceServer
-	*collector
-}
-type logsService struct {
-	collectorlogs.UnimplementedLogsServiceServer
-	*collector
-}
-
-func (c traceService) Export(_ context.Context, req *collectortrace.ExportTraceServiceRequest) (*collectortrace.ExportTraceServiceResponse, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range req.GetResourceSpans() {
-		for _, s := range r.GetScopeSpans() {
-			for _, span := range s.GetSpans() {
-				c.spans[span.GetName()] = true
-			}
-		}
-	}
-	return &collectortrace.ExportTraceServiceResponse{}, nil
-}
-
-func (c metricsService) Export(_ context.Context, req *collectormetrics.ExportMetricsServiceRequest) (*collectormetrics.ExportMetricsServiceResponse, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range req.GetResourceMetrics() {
-		for _, s := range r.GetScopeMetrics() {
-			for _, m := range s.GetMetrics() {
-				c.metrics[m.GetName()] = true
-			}
-		}
-	}
-	return &collectormetrics.ExportMetricsServiceResponse{}, nil
-}
-
-func (c logsService) Export(_ context.Context, req *collectorlogs.ExportLogsServiceRequest) (*collectorlogs.ExportLogsServiceResponse, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, r := range req.GetResourceLogs() {
-		for _, s := range r.GetScopeLogs() {
-			for _, l := range s.GetLogRecords() {
-				c.logs[l.GetBody().GetStringValue()] = true
-			}
-		}
-	}
-	return &collectorlogs.ExportLogsServiceResponse{}, nil
-}
-
-func startCollector(t testing.TB) (c *collector, endpoint string) {
-	t.Helper()
-	c = &collector{spans: map[string]bool{}, metrics: map[string]bool{}, logs: map[string]bool{}}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	grpcServer := grpc.NewServer()
-	collectortrace.RegisterTraceServiceServer(grpcServer, traceService{collector: c})
-	collectormetrics.RegisterMetricsServiceServer(grpcServer, metricsService{collector: c})
-	collectorlogs.RegisterLogsServiceServer(grpcServer, logsService{collector: c})
-	go func() { _ = grpcServer.Serve(listener) }()
-	t.Cleanup(grpcServer.Stop)
-	return c, "http://" + listener.Addr().String()
-}
 
 // exporting is a configuration that exports everything to an endpoint, or nothing if it is empty.
 func exporting(endpoint string) config {
