@@ -42,7 +42,7 @@ import (
 
 func TestMain(m *testing.M) {
 	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(planted.Spans())))
-	goleak.VerifyTestMain(planted.Tests{M: postgrestest.Tests{M: m}}, goleak.Cleanup(contractTable))
+	goleak.VerifyTestMain(planted.Tests{M: postgrestest.Tests{M: m, Look: planted.Look}}, goleak.Cleanup(contractTable))
 }
 
 // The merchant accounts of every stack: two for payments, the first one being the default, and one for partners.

@@ -21,7 +21,18 @@ import (
 // failVariable names a point and what has to pass it: the gateway that is started with it kills itself there.
 const failVariable = "KLARNA_GATEWAY_TEST_FAIL"
 
+// panicVariable names a point where the gateway that is started with it panics over personal data.
+const panicVariable = "KLARNA_GATEWAY_TEST_PANIC"
+
 func armFailpoint() {
+	if at := os.Getenv(panicVariable); at != "" {
+		failpoint = func(passing operation.Point, _ string) {
+			if string(passing) == at {
+				panic(plantedTexts["iban"] + ", " + plantedTexts["e-mail"] + " and " + plantedTexts["national id"])
+			}
+		}
+		return
+	}
 	point, what, armed := strings.Cut(os.Getenv(failVariable), "|")
 	if !armed {
 		return

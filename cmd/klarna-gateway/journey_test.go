@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -58,27 +59,37 @@ func runLocal(t *testing.T, operational time.Duration) *local {
 // runLocalWith is runLocal with a log and parts of the gateway replaced.
 func runLocalWith(t *testing.T, operational time.Duration, log *slog.Logger, with parts) *local {
 	t.Helper()
-	data := t.TempDir()
-	planted.Files(t, filepath.Join(data, "*.db*"))
-	return runLocalOver(t, data, operational, log, with)
+	return runLocalOver(t, t.TempDir(), operational, log, with)
 }
 
-// runLocalOver is runLocalWith over a folder, in which there need not be a database.
+// runLocalOver is runLocalWith over a folder.
 func runLocalOver(t *testing.T, data string, operational time.Duration, log *slog.Logger, with parts) *local {
 	t.Helper()
-	l := must[*local](t)(newLocalWith(t.Context(), anyPorts, data, operational, log, with))
+	l, _ := runLocalUntil(t, data, operational, log, with)
+	return l
+}
+
+// runLocalUntil is runLocalOver, ended before the test is over if need be.
+func runLocalUntil(t *testing.T, data string, operational time.Duration, log *slog.Logger, with parts) (l *local, end func()) {
+	t.Helper()
+	l = must[*local](t)(newLocalWith(t.Context(), anyPorts, data, operational, log, with))
+	if !l.gateway.cfg.replicas() {
+		planted.Files(t, filepath.Join(data, "*.db*"))
+	}
 	ctx, stop := context.WithCancel(context.WithoutCancel(t.Context()))
 	ended := make(chan error, 1)
 	go func() { ended <- l.gateway.run(ctx) }()
-	t.Cleanup(func() {
+	end = sync.OnceFunc(func() {
+		lookThroughMetrics(l)
 		stop()
 		if err := <-ended; err != nil {
 			t.Errorf("gateway: %v", err)
 		}
 		l.close()
 	})
+	t.Cleanup(end)
 	forgetConnections(t)
-	return l
+	return l, end
 }
 
 func travel(t *testing.T, l *local) *traveller {

@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 		main()
 		return
 	}
-	goleak.VerifyTestMain(planted.Tests{M: postgrestest.Tests{M: m}})
+	goleak.VerifyTestMain(planted.Tests{M: postgrestest.Tests{M: m, Look: planted.Look}})
 }
 
 // patience bounds every wait for something that must happen. It is long, since machines that test are slow at times.

@@ -27,6 +27,7 @@ import (
 	"google.golang.org/grpc/credentials/insecure"
 
 	"payments.internal/klarna-gateway/klarna/klarnatest"
+	"payments.internal/klarna-gateway/klarna/klarnatest/planted"
 )
 
 // serveVariable makes the test binary a gateway with the config file that it names.
@@ -170,6 +171,7 @@ func (p *process) run(log io.Reader, serving chan<- struct{}) {
 		fmt.Fprintln(&p.log, lines.Text())
 	}
 	p.err = p.cmd.Wait()
+	planted.Look("what a gateway's process wrote", []byte(p.log.String()))
 	close(p.ended)
 }
 

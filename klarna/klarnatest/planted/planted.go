@@ -1,15 +1,18 @@
 // Package planted watches over a whole test run of a package that what the simulator's people are called, their accounts
 // and the secrets of the test set-ups stand nowhere but where they belong: not in logs, spans, metrics, the bodies of
-// errors, or the files of databases. Tests.Run fails the run if anything was found.
+// errors, what commands print, or the files and tables of databases. Tests.Run fails the run if anything was found.
 package planted
 
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"log/slog"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,27 +29,80 @@ import (
 // Texts are what is looked for: the simulated customer and contact persons, and secrets.
 var Texts = []string{
 	"DE02120300000000202051", "0000202051", "Erika", "Beispiel", "TESTDEFFXXX", "DE89370400440532013000",
-	"mira.sand@nordlicht.example", "erika@beispiel.example", "+4930901820",
+	"mira.sand@nordlicht.example", "erika@beispiel.example", "erika.beispiel@example.com", "+4930901820",
 	"klarna_test_api_key", "push-secret-of-the-shop", "klarna_test_api_c2FtcGxl",
 }
 
-// found is what stood where it must not.
-var found struct {
+// forms are the texts in every form in which they might be written down.
+var forms = func() (all []form) {
+	for _, text := range Texts {
+		seen := map[string]bool{}
+		for _, written := range append(encoded(text), text, hex.EncodeToString([]byte(text)), strings.ToUpper(hex.EncodeToString([]byte(text))),
+			url.QueryEscape(text), url.PathEscape(text)) {
+			if !seen[written] {
+				seen[written] = true
+				all = append(all, form{text, []byte(written)})
+			}
+		}
+	}
+	return all
+}()
+
+type form struct {
+	text    string
+	written []byte
+}
+
+// encoded is what base64 makes of a text inside a longer one, wherever it begins, without the letters at either end that
+// its neighbours have a part in. What is short has none that is telling.
+func encoded(text string) (all []string) {
+	const telling = 6
+	for before := range 3 {
+		from := (before*8 + 5) / 6
+		bits := (before + len(text)) * 8
+		for _, alphabet := range []*base64.Encoding{base64.RawStdEncoding, base64.RawURLEncoding} {
+			if written := alphabet.EncodeToString([]byte("\x00\x00"[:before] + text)); bits/6-from >= telling {
+				all = append(all, written[from:bits/6])
+			}
+		}
+	}
+	return all
+}
+
+// finder looks for the texts and remembers what stood where it must not.
+type finder struct {
 	mu  sync.Mutex
 	all []string
 }
 
-// Look looks through a text; where says what it is.
-func Look(where string, text []byte) {
-	for _, planted := range Texts {
-		at := bytes.Index(text, []byte(planted))
+var found finder
+
+// Look looks through what was written somewhere; where says what it is. The texts are found as they are, in hex, in base64
+// and in URLs.
+func Look(where string, written []byte) { found.look(where, written) }
+
+func (f *finder) look(where string, written []byte) {
+	for _, planted := range forms {
+		at := bytes.Index(written, planted.written)
 		if at < 0 {
 			continue
 		}
-		found.mu.Lock()
-		found.all = append(found.all, fmt.Sprintf("%s: …%q…", where, text[max(at-120, 0):min(at+60, len(text))]))
-		found.mu.Unlock()
+		f.mu.Lock()
+		f.all = append(f.all, fmt.Sprintf("%s: …%q…", where, written[max(at-120, 0):min(at+60, len(written))]))
+		f.mu.Unlock()
 	}
+}
+
+// report says what was found, and tells how many places that are.
+func (f *finder) report(to io.Writer) int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	slices.Sort(f.all)
+	f.all = slices.Compact(f.all)
+	for _, where := range f.all {
+		fmt.Fprintln(to, "planted data was found in", where)
+	}
+	return len(f.all)
 }
 
 // Tests are the tests of a package, for its TestMain.
@@ -57,12 +113,8 @@ type Tests struct {
 // Run runs them, and fails if anything was found.
 func (t Tests) Run() int {
 	code := t.M.Run()
-	found.mu.Lock()
-	defer found.mu.Unlock()
-	slices.Sort(found.all)
-	for _, where := range slices.Compact(found.all) {
-		fmt.Fprintln(os.Stderr, "planted data was found in", where)
-		code = max(code, 1)
+	if found.report(os.Stderr) > 0 {
+		return max(code, 1)
 	}
 	return code
 }
@@ -104,6 +156,9 @@ func (spans) OnEnd(s sdktrace.ReadOnlySpan) {
 		for _, a := range e.Attributes {
 			fmt.Fprintln(&text, a.Key, a.Value.String())
 		}
+	}
+	for _, l := range s.Links() {
+		fmt.Fprintln(&text, l.Attributes)
 	}
 	Look("span "+s.Name(), []byte(text.String()))
 }

@@ -38,10 +38,16 @@ var shared struct {
 var ErrMissing = errors.New("PostgreSQL is not installed, and " + variable + " names none")
 
 // Tests are the tests of a package, for its TestMain: a server that they have started ends with them.
-type Tests struct{ *testing.M }
+type Tests struct {
+	*testing.M
+	// Look gets to see all that each schema holds before it is dropped, and what the servers have logged; nil if nobody
+	// looks. where says what it is.
+	Look func(where string, content []byte)
+}
 
 // Run runs them.
 func (t Tests) Run() int {
+	look = t.Look
 	defer func() {
 		if shared.server != nil {
 			shared.server.Stop()
@@ -81,7 +87,12 @@ func schema(t testing.TB, server string) string {
 	t.Helper()
 	name := "test_" + strings.ToLower(rand.Text())
 	run(t, server, `CREATE SCHEMA `+name)
-	t.Cleanup(func() { run(t, server, `DROP SCHEMA `+name+` CASCADE`) })
+	t.Cleanup(func() {
+		if look != nil {
+			lookThrough(t, server, name)
+		}
+		run(t, server, `DROP SCHEMA `+name+` CASCADE`)
+	})
 	u, err := url.Parse(server)
 	if err != nil {
 		t.Fatalf("%s is not a URL", variable)
@@ -94,6 +105,15 @@ func schema(t testing.TB, server string) string {
 
 func run(t testing.TB, server, statement string) {
 	t.Helper()
+	connected(t, server, func(ctx context.Context, conn *pgx.Conn) {
+		if _, err := conn.Exec(ctx, statement); err != nil {
+			t.Errorf("%s: %v", statement, err)
+		}
+	})
+}
+
+func connected(t testing.TB, server string, do func(context.Context, *pgx.Conn)) {
+	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	conn, err := pgx.Connect(ctx, server)
@@ -101,9 +121,7 @@ func run(t testing.TB, server, statement string) {
 		t.Fatalf("connect to PostgreSQL: %v", err)
 	}
 	defer conn.Close(ctx)
-	if _, err := conn.Exec(ctx, statement); err != nil {
-		t.Errorf("%s: %v", statement, err)
-	}
+	do(ctx, conn)
 }
 
 // bin finds the folder of the server's programs, which Debian keeps off the PATH.

@@ -159,6 +159,9 @@ func (s *Server) end(signal syscall.Signal) {
 // Stop ends the server and removes its data.
 func (s *Server) Stop() {
 	s.end(syscall.SIGQUIT)
+	if said, err := os.ReadFile(filepath.Join(s.dir, "log")); err == nil && look != nil {
+		look("the log of PostgreSQL", said)
+	}
 	_ = os.RemoveAll(s.dir)
 }
 
