@@ -81,7 +81,7 @@ func TestPlanted_StaysOutOfWhatCommandsPrint(t *testing.T) {
 	const unreadable = `{"iban": "DE02120300000000202051", "given_name": "Erika"`
 	knock(t, l, "/klarna/network", unreadable, signedNetwork(l, unreadable)...)
 	at := l.gateway.grpcListener.Addr().String()
-	events := printed[[]struct{ EventID string }](t, "events", "list", "-address", at)
+	events := printed[[]struct{ Summary struct{ EventID string } }](t, "events", "list", "-address", at)
 	partners := printed[[]struct{ PartnerAccountID string }](t, "partners", "list", "-address", at)
 	attention := printed[[]struct{ AttentionID string }](t, "attention", "list", "-address", at)
 	if len(events) < 20 || len(partners) == 0 || len(attention) == 0 {
@@ -93,7 +93,7 @@ func TestPlanted_StaysOutOfWhatCommandsPrint(t *testing.T) {
 		{"attention", "get", attention[0].AttentionID}, {"keys", "list"}, {"jobs", "list"},
 	}
 	for _, e := range events {
-		commands = append(commands, []string{"events", "get", e.EventID}, []string{"events", "get", e.EventID, "-raw"})
+		commands = append(commands, []string{"events", "get", e.Summary.EventID}, []string{"events", "get", e.Summary.EventID, "-raw"})
 	}
 	for _, command := range commands {
 		for _, output := range []string{"table", "json"} {

@@ -55,7 +55,7 @@ func leadsTo(s *tracev1.Span, traceID, spanID string) bool {
 func TestCollected_TracesLeadFromTheWatcherBackToTheCaller(t *testing.T) {
 	t.Parallel()
 	taken, endpoint := startCollector(t)
-	l, end := runLocalUntil(t, t.TempDir(), -1, newLogger(&output{}, "debug"), parts{configure: exportTo(endpoint)})
+	l, end := runLocalUntil(t, t.TempDir(), -1, newLogger(&output{}, "debug"), parts{change: exportTo(endpoint)})
 	traveller := travel(t, l)
 	from := func(id string) []string { return []string{"traceparent", traceParentOf(id)} }
 	session, watch, err := traveller.openSession(metadata.AppendToOutgoingContext(t.Context(), from(openingTrace)...), "SO-1", gatewayv1.OrderPolicy_ORDER_POLICY_BY_CALLER)
@@ -106,7 +106,7 @@ func TestCollected_TracesLeadFromTheWatcherBackToTheCaller(t *testing.T) {
 func TestCollected_HoldsNothingPlanted(t *testing.T) {
 	t.Parallel()
 	taken, endpoint := startCollector(t)
-	l, end := runLocalUntil(t, t.TempDir(), -1, newLogger(&output{}, "debug"), parts{configure: exportTo(endpoint)})
+	l, end := runLocalUntil(t, t.TempDir(), -1, newLogger(&output{}, "debug"), parts{change: exportTo(endpoint)})
 	traveller := travel(t, l)
 	for _, j := range journeys {
 		if err := j.walk(traveller, t.Context()); err != nil {
