@@ -15,7 +15,9 @@ import (
 	"payments.internal/klarna-gateway/worker"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(planted.Tests{M: postgrestest.Tests{M: m, Look: planted.Look}}) }
+func TestMain(m *testing.M) {
+	goleak.VerifyTestMain(planted.Tests{M: postgrestest.Tests{M: m, Look: planted.Look}})
+}
 
 // pool starts a worker pool that ends with the test, or when stop is called; stop waits for it.
 func pool(w *World, change ...func(*worker.Config)) (stop func()) {
