@@ -20,6 +20,7 @@ const (
 	down              faultKind = "503"
 	outage            faultKind = "503 throughout"
 	locked            faultKind = "401"
+	blocked           faultKind = "403 of a shield before Klarna"
 	missing           faultKind = "404 on a reading"
 	killBeforeSend    faultKind = "killed before send"
 	killAfterSend     faultKind = "killed after send"
@@ -32,7 +33,7 @@ const (
 
 // What meets calls to Klarna, what meets commits.
 var (
-	callFaults   = []faultKind{refusedConnection, cutBefore, answerLost, garbled, timedOut, busy, down, outage, locked, killBeforeSend, killAfterSend}
+	callFaults   = []faultKind{refusedConnection, cutBefore, answerLost, garbled, timedOut, busy, down, outage, locked, blocked, killBeforeSend, killAfterSend}
 	pointFaults  = []faultKind{killAfterAnswer, killAfterCommit}
 	commitFaults = []faultKind{diskFull, killBeforeWrite, killAfterWrite}
 )

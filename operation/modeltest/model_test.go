@@ -62,7 +62,7 @@ var everyFault = slices.Concat(callFaults, pointFaults, commitFaults, []faultKin
 
 func init() {
 	calls := slices.Concat(callFaults, commitFaults)
-	reads := []faultKind{refusedConnection, cutBefore, garbled, busy, down, locked, missing, killBeforeSend, killAfterSend, diskFull, killBeforeWrite, killAfterWrite}
+	reads := []faultKind{refusedConnection, cutBefore, garbled, busy, down, locked, blocked, missing, killBeforeSend, killAfterSend, diskFull, killBeforeWrite, killAfterWrite}
 	blind := slices.Concat(callFaults, pointFaults, commitFaults) // of what reads nothing at Klarna
 	actions = []action{
 		{"caller opens a session", 8, slices.Concat(callFaults, commitFaults, pointFaults), theShop, false, "", openSession},

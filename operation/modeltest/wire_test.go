@@ -122,6 +122,8 @@ func (l wire) under(what faultKind, r *http.Request, body []byte) (*http.Respons
 		return proxied(http.StatusServiceUnavailable), nil
 	case locked:
 		return proxied(http.StatusUnauthorized), nil
+	case blocked:
+		return shielded(), nil
 	case missing:
 		return proxied(http.StatusNotFound), nil
 	case timedOut:
@@ -156,6 +158,15 @@ func proxied(status int) *http.Response {
 	answer.Header().Set("Content-Type", "application/json")
 	answer.WriteHeader(status)
 	_, _ = io.WriteString(answer, `{"error_code":"`+code+`","error_messages":["Not now"],"correlation_id":"6d0e7a1c-3b52-4f4e-9a53-d00d8f5a1b11"}`)
+	return answer.Result()
+}
+
+// shielded is what a shield before Klarna says to a call that it does not let through.
+func shielded() *http.Response {
+	answer := httptest.NewRecorder()
+	answer.Header().Set("Content-Type", "text/html")
+	answer.WriteHeader(http.StatusForbidden)
+	_, _ = io.WriteString(answer, "<html><body>Request blocked</body></html>")
 	return answer.Result()
 }
 

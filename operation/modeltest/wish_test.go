@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"payments.internal/klarna-gateway/klarna"
@@ -60,7 +61,7 @@ func claimOf(err error) claim {
 		return nothing
 	case theirs != nil && theirs.Read && theirs.Status == 404:
 		return gone
-	case theirs != nil && (theirs.Read || theirs.Status == 401 || theirs.Status == 429 || theirs.Status == 409):
+	case theirs != nil && (theirs.Read || strings.HasPrefix(theirs.Code, "HTTP_") || theirs.Status == 401 || theirs.Status == 429 || theirs.Status == 409):
 		return nothing
 	case theirs != nil:
 		return refused
