@@ -49,17 +49,13 @@ func (w *world) meet() {
 	if w.met == nil {
 		w.met = map[string]bool{}
 	}
-	for _, id := range ids {
-		if w.met[id] {
-			continue
-		}
-		w.met[id] = true
-		order, _ := w.sim.Order(id)
-		for _, s := range w.sales {
-			if s.ref != order.Reference {
+	for _, s := range w.sales { // in their order: Klarna's ids have none
+		for _, id := range ids {
+			if order, _ := w.sim.Order(id); w.met[id] || order.Reference != s.ref {
 				continue
 			}
-			if s.order != "" && s.order != id {
+			w.met[id] = true
+			if s.order != "" {
 				w.wrong("sale %s has a second order", s.ref)
 			}
 			s.order = id

@@ -180,7 +180,8 @@ func (w *world) end() {
 		}
 	}
 	w.judge()
-	for _, d := range []time.Duration{0, 29 * 24 * time.Hour, 25 * time.Hour} {
+	const day = 24 * time.Hour
+	for _, d := range []time.Duration{0, 29 * day, 25 * day, 25 * day} { // some orders were heard of by these answers alone
 		w.advance(d)
 		w.settle()
 	}
