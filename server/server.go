@@ -105,6 +105,10 @@ const tracerName = "payments.internal/klarna-gateway/server"
 // messageLimit bounds requests and responses: 1000 order lines fit well.
 const messageLimit = 4 << 20
 
+// calls is how many goroutines wait for calls. A new one would grow its stack in each call anew, down to where SQLite stands;
+// when all are at work, as with many watches, others are made as they are needed.
+const calls = 64
+
 // New builds a server; nothing is served before Serve.
 func New(cfg Config) (*Server, error) {
 	if cfg.CORS.Credentials && slices.Contains(cfg.CORS.Origins, "*") {
@@ -141,6 +145,7 @@ func New(cfg Config) (*Server, error) {
 		grpc.UnaryInterceptor(s.serveUnary), grpc.StreamInterceptor(s.serveStream),
 		grpc.ForceServerCodecV2(newCodec()), grpc.InTapHandle(leashWatches),
 		grpc.MaxRecvMsgSize(messageLimit), grpc.MaxSendMsgSize(messageLimit),
+		grpc.NumStreamWorkers(calls),
 		// Watches end by themselves (StreamAge) before a connection's age cuts them.
 		grpc.KeepaliveParams(keepalive.ServerParameters{
 			MaxConnectionIdle: 15 * time.Minute, MaxConnectionAge: 30 * time.Minute, MaxConnectionAgeGrace: 30 * time.Second,
