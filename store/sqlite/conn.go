@@ -188,6 +188,15 @@ func (r *reader) close() error {
 // A LIMIT of a bare parameter would be looked at by SQLite's planner, which then plans the statement anew each time it is
 // bound: queries say 0 + ?, which it takes as it comes.
 
+// brief is the context of a read that is over before it could be interrupted. To watch a context costs the driver and
+// database/sql a goroutine each, which is more than a look-up by key takes. A context that has ended stays one.
+func brief(ctx context.Context) context.Context {
+	if ctx.Err() != nil {
+		return ctx
+	}
+	return context.WithoutCancel(ctx)
+}
+
 // querier is what reads inside and outside of a transaction have in common.
 type querier interface {
 	statement(ctx context.Context, query string) (*sql.Stmt, error)

@@ -22,7 +22,7 @@ func TestQueries_WalkIndexes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer e.Close()
-	for shape := range 24 {
+	for shape := range 32 {
 		q := store.Query{Stream: store.Payments, Limit: 10, Descending: shape&1 != 0}
 		if shape&2 != 0 {
 			q.MerchantAccount = "A-NORDLICHT"
@@ -35,6 +35,9 @@ func TestQueries_WalkIndexes(t *testing.T) {
 		}
 		if shape&16 != 0 {
 			q.Keys = []store.Key{{Kind: "order_id", Value: "1"}}
+		}
+		if shape&24 == 24 {
+			q.Keys = []store.Key{{Kind: "order_id", Value: "1"}, {Kind: "order_id", Value: "2"}, {Kind: "session_id", Value: "3"}}
 		}
 		if _, err := e.Events(ctx, q); err != nil {
 			t.Fatal(err)
@@ -58,7 +61,7 @@ func TestQueries_WalkIndexes(t *testing.T) {
 		t.Fatal(err)
 	}
 	texts := slices.Collect(maps.Keys(e.reader.statements))
-	if len(texts) != 60 {
+	if len(texts) != 68 {
 		t.Fatalf("%d texts to explain", len(texts))
 	}
 	for _, query := range texts {

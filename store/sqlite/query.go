@@ -35,8 +35,11 @@ func (e *Engine) Events(ctx context.Context, q store.Query) ([]store.Event, erro
 	}
 	s.from(`SELECT ` + eventColumns + ` FROM events AS e `)
 	if len(q.Keys) > 0 {
-		s.from(`WHERE e.position IN (SELECT k.position FROM ` + s.wanted.from + `event_keys AS k WHERE ` + s.wanted.where)
-		s.args = append(s.args, s.wanted.args...)
+		wanted, err := want(q.Stream, q.Keys)
+		if err != nil {
+			return nil, fmt.Errorf("read events: %w", err)
+		}
+		s.from(`WHERE e.position IN (SELECT k.position FROM `+wanted.from+`event_keys AS k WHERE `+wanted.where, wanted.args...)
 		s.account("k.merchant_account")
 		s.bounds("k.position")
 		s.from(`)`)
@@ -57,9 +60,8 @@ func (e *Engine) Events(ctx context.Context, q store.Query) ([]store.Event, erro
 // selection builds the text and the arguments of a query.
 type selection struct {
 	store.Query
-	wanted wanted
-	text   strings.Builder
-	args   []any
+	text strings.Builder
+	args []any
 }
 
 // wanted is how a query asks for what keys address, in rows k with the stream, the kind and the value of one.
@@ -68,10 +70,12 @@ type wanted struct {
 	args        []any
 }
 
+const byOne = `k.stream = ? AND k.kind = ? AND k.value = ?`
+
 // want asks for one key as it is, as most queries do, and for several as one list, so that there are few texts.
 func want(stream store.Stream, keys []store.Key) (wanted, error) {
 	if len(keys) == 1 {
-		return wanted{where: `k.stream = ? AND k.kind = ? AND k.value = ?`, args: []any{stream, keys[0].Kind, keys[0].Value}}, nil
+		return wanted{where: byOne, args: []any{stream, keys[0].Kind, keys[0].Value}}, nil
 	}
 	list, err := encodeKeys(keys)
 	return wanted{
@@ -88,8 +92,9 @@ func newSelection(q store.Query) (*selection, error) {
 	if q.UpTo == 0 {
 		q.UpTo = math.MaxInt64
 	}
-	keys, err := want(q.Stream, q.Keys)
-	return &selection{Query: q, wanted: keys}, err
+	s := &selection{Query: q, args: make([]any, 0, 16)}
+	s.text.Grow(2048)
+	return s, nil
 }
 
 func (s *selection) from(text string, args ...any) {

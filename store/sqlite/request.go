@@ -33,7 +33,7 @@ func request(ctx context.Context, q querier, id store.RequestID) (store.Request,
 
 // Request implements store.Engine.
 func (e *Engine) Request(ctx context.Context, id store.RequestID) (store.Request, error) {
-	return request(ctx, e.reader, id)
+	return request(brief(ctx), e.reader, id)
 }
 
 // Abandoned implements store.Engine.
@@ -98,7 +98,7 @@ func secret(ctx context.Context, q querier, hash []byte) (store.Secret, error) {
 
 // Secret implements store.Engine.
 func (e *Engine) Secret(ctx context.Context, hash []byte) (store.Secret, error) {
-	return secret(ctx, e.reader, hash)
+	return secret(brief(ctx), e.reader, hash)
 }
 
 // Secret implements store.Tx.

@@ -41,6 +41,30 @@ func (w wanted) addressed() string {
 	FROM ` + w.from + `subject_keys AS k CROSS JOIN subjects AS owner WHERE ` + w.where + ` AND owner.id = k.subject`
 }
 
+// addressed selects the ids of the live subjects that the keys of the query address, each once. A few keys are asked for one by
+// one, which takes SQLite less than to unpack a list of them.
+func (s *selection) addressed() error {
+	if len(s.Keys) > fewKeys {
+		all, err := want(s.Stream, s.Keys)
+		s.from(`SELECT DISTINCT `+all.addressed(), all.args...)
+		s.account("k.merchant_account")
+		return err
+	}
+	for i, k := range s.Keys {
+		if i > 0 {
+			s.from(` UNION `)
+		}
+		s.from(addressedByOne, s.Stream, k.Kind, k.Value)
+		s.account("k.merchant_account")
+	}
+	return nil
+}
+
+var addressedByOne = `SELECT DISTINCT ` + wanted{where: byOne}.addressed()
+
+// fewKeys are those that have texts of their own: an order and its reference.
+const fewKeys = 2
+
 // Subjects implements store.Engine.
 func (e *Engine) Subjects(ctx context.Context, q store.Query) ([]store.Subject, error) {
 	s, err := newSelection(q)
@@ -49,8 +73,10 @@ func (e *Engine) Subjects(ctx context.Context, q store.Query) ([]store.Subject, 
 	}
 	s.from(`SELECT ` + subjectColumns + ` FROM `)
 	if len(q.Keys) > 0 { // CROSS JOIN: the keys lead to the subjects, not the other way round
-		s.from(`(SELECT DISTINCT `+s.wanted.addressed(), s.wanted.args...)
-		s.account("k.merchant_account")
+		s.from(`(`)
+		if err := s.addressed(); err != nil {
+			return nil, fmt.Errorf("read subjects: %w", err)
+		}
 		s.from(`) AS keyed CROSS JOIN subjects AS s` + joined + `WHERE s.id = keyed.id AND s.merged_into = ''`)
 	} else {
 		s.from(`subjects AS s INDEXED BY `+s.index("subjects")+joined+`WHERE s.stream = ? AND s.merged_into = ''`, q.Stream)
@@ -59,6 +85,9 @@ func (e *Engine) Subjects(ctx context.Context, q store.Query) ([]store.Subject, 
 	s.bounds("s.latest")
 	s.states("s.state")
 	s.order("s.latest")
+	if len(q.Keys) > 0 {
+		ctx = brief(ctx)
+	}
 	found, err := rows(ctx, e.reader, s.text.String(), s.args, scanSubject)
 	if err != nil {
 		return nil, fmt.Errorf("read subjects: %w", err)
@@ -68,7 +97,7 @@ func (e *Engine) Subjects(ctx context.Context, q store.Query) ([]store.Subject, 
 
 // Subject implements store.Engine.
 func (e *Engine) Subject(ctx context.Context, id string) (store.Subject, error) {
-	found, err := subject(ctx, e.reader, id)
+	found, err := subject(brief(ctx), e.reader, id)
 	return found.Subject, err
 }
 
