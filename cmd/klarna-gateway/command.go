@@ -49,6 +49,10 @@ Flags may be written with one dash or two.`
 	add(groupRun, serveCommand(), devCommand(), demoCommand(), simCommand())
 	add(groupHost, doctorCommand(), keyringCommand(), backupCommand(), restoreCommand(), restoredCommand(), erasuresCommand(), versionCommand())
 	add(groupOperator, attentionCommand(), eventsCommand(), jobsCommand(), partnersCommand(), keysCommand())
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return fmt.Errorf("%w; %s -h has them all", err, c.CommandPath())
+	})
+	exemplify(root)
 	return root
 }
 
@@ -58,8 +62,14 @@ func group(use, short string, below ...*cobra.Command) *cobra.Command {
 		if len(args) == 0 {
 			return fmt.Errorf("no command\n%s", strings.TrimSpace(c.UsageString()))
 		}
-		return fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
+		meant := ""
+		c.SuggestionsMinimumDistance = 2
+		if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+			meant = ", did you mean " + strings.Join(near, " or ") + "?"
+		}
+		return fmt.Errorf("unknown command %q for %q%s", args[0], c.CommandPath(), meant)
 	}}
+	c.Args = cobra.ArbitraryArgs // so that the error is ours
 	c.AddCommand(below...)
 	return c
 }

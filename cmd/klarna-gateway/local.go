@@ -209,6 +209,11 @@ curl -s '127.0.0.1:8080/v1/payments:status?merchantReference=SO-1'
 grpcurl -plaintext 127.0.0.1:9090 list gateway.v1.PaymentService
 grpcurl -plaintext -d '{"start":"WATCH_START_EARLIEST"}' 127.0.0.1:9090 gateway.v1.PaymentService/WatchPaymentStatus
 
+# what has happened, what needs a person, what is still to be done
+klarna-gateway events tail -start earliest -address 127.0.0.1:9090
+klarna-gateway attention list -address 127.0.0.1:9090
+klarna-gateway jobs list -address 127.0.0.1:9090
+
 # move the clock of both sides
 curl -s -X POST 127.0.0.1:8082/admin/advance -d '{"duration":"2h"}'
 

@@ -49,6 +49,9 @@ func remoteCommand(use, short string, args cobra.PositionalArgs, run func(*call,
 	f.StringVar(&r.serverName, "server-name", env("SERVER_NAME", ""), "`name` in the gateway's certificate, where it is not that of the address")
 	f.StringVar(&r.tokenFile, "token-file", env("TOKEN_FILE", ""), "`file` of the bearer token; - for standard input")
 	f.DurationVar(&r.timeout, "timeout", 30*time.Second, "how long a call may take")
+	for _, name := range []string{"address", "tls", "ca-file", "cert-file", "key-file", "server-name", "token-file", "timeout"} {
+		_ = f.SetAnnotation(name, connection, []string{}) // fails only for a flag that is not there
+	}
 	f.StringVarP(&r.merchantAccount, "merchant-account", "m", env("MERCHANT_ACCOUNT", ""), "merchant `account`; empty for the default or, where that is possible, all")
 	r.output = wordFlag(c, f, "output", "o", "table", "how to print", "table", "json")
 	_ = c.RegisterFlagCompletionFunc("tls", cobra.FixedCompletions([]string{"auto", "on", "off"}, cobra.ShellCompDirectiveNoFileComp))
@@ -58,9 +61,21 @@ func remoteCommand(use, short string, args cobra.PositionalArgs, run func(*call,
 			return err
 		}
 		defer conn.Close()
-		return told(run(&call{Command: c, remote: r, conn: conn, printer: printer{c.OutOrStdout(), *r.output == "json"}}, args))
+		return r.hinted(run(&call{Command: c, remote: r, conn: conn, printer: printer{c.OutOrStdout(), *r.output == "json"}}, args))
 	}
 	return c, r
+}
+
+// hinted is an error as people can read it, with what to do about one that is the connection's.
+func (r *remote) hinted(err error) error {
+	readable := told(err)
+	switch {
+	case status.Code(err) == codes.Unavailable && strings.Contains(err.Error(), "connection error"):
+		return fmt.Errorf("%w\n  does a gateway listen at %s? -address or KLARNA_OPERATOR_ADDRESS names another; \"klarna-gateway dev\" starts one to try", readable, r.address)
+	case status.Code(err) == codes.Unauthenticated:
+		return fmt.Errorf("%w\n  -token-file FILE or KLARNA_OPERATOR_TOKEN has a bearer token, -cert-file and -key-file a client certificate", readable)
+	}
+	return readable
 }
 
 // call is one run of a command that calls a gateway.
@@ -172,7 +187,7 @@ func told(err error) error {
 		switch detail := detail.(type) {
 		case *errdetails.BadRequest:
 			for _, v := range detail.GetFieldViolations() {
-				fmt.Fprintf(&text, "\n  %s: %s", v.GetField(), v.GetDescription())
+				fmt.Fprintf(&text, "\n  %s", strings.TrimPrefix(v.GetField()+": "+v.GetDescription(), ": "))
 			}
 		case *errdetails.RetryInfo:
 			fmt.Fprintf(&text, "\n  try again in %s", detail.GetRetryDelay().AsDuration())

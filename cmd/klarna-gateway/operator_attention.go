@@ -85,7 +85,7 @@ func attentionListCommand() *cobra.Command {
 			request.MinAge = durationpb.New(age)
 		}
 		operator := gatewayv1.NewOperatorServiceClient(c.conn)
-		all, err := pages(*limit, func(token string, size int32) ([]*gatewayv1.AttentionItem, string, error) {
+		all, err := pages(c, *limit, func(token string, size int32) ([]*gatewayv1.AttentionItem, string, error) {
 			ctx, cancel := c.in()
 			defer cancel()
 			request.PageToken, request.PageSize = token, size

@@ -53,7 +53,7 @@ func eventsListCommand() *cobra.Command {
 		part(request, from, until)
 		about.put(request)
 		operator := gatewayv1.NewOperatorServiceClient(c.conn)
-		all, err := pages(*limit, func(token string, size int32) ([]*gatewayv1.LogEvent, string, error) {
+		all, err := pages(c, *limit, func(token string, size int32) ([]*gatewayv1.LogEvent, string, error) {
 			ctx, cancel := c.in()
 			defer cancel()
 			request.PageToken, request.PageSize = token, size

@@ -49,7 +49,7 @@ func partnersListCommand() *cobra.Command {
 	var reference string
 	c, _ := remoteCommand("list", "list partner accounts, newest change first", cobra.NoArgs, func(c *call, _ []string) error {
 		partners := gatewayv1.NewPartnerServiceClient(c.conn)
-		all, err := pages(*limit, func(token string, size int32) ([]*gatewayv1.Partner, string, error) {
+		all, err := pages(c, *limit, func(token string, size int32) ([]*gatewayv1.Partner, string, error) {
 			ctx, cancel := c.in()
 			defer cancel()
 			res, err := partners.ListPartners(ctx, &gatewayv1.ListPartnersRequest{

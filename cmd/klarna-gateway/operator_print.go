@@ -58,7 +58,11 @@ func one[T proto.Message](p printer, it T, columns []column[T]) error {
 	w := tabwriter.NewWriter(p.out, 0, 0, 2, ' ', 0)
 	for _, c := range columns {
 		if value := c.of(it); value != "" {
-			fmt.Fprintf(w, "%s\t%s\n", c.name, printable(value))
+			lines := strings.Split(value, "\n\t")
+			for i := range lines {
+				lines[i] = printable(lines[i])
+			}
+			fmt.Fprintf(w, "%s\t%s\n", c.name, strings.Join(lines, "\n\t"))
 		}
 	}
 	return w.Flush()
@@ -208,6 +212,7 @@ func enumFlag[E interface {
 }](c *cobra.Command, name, usage string, single bool, otherwise ...E) *[]E {
 	chosen := slices.Clone(otherwise)
 	value := enums[E]{&chosen, single}
+	usage += ": " + strings.Join(value.words(), ", ")
 	c.Flags().Var(value, name, usage)
 	_ = c.RegisterFlagCompletionFunc(name, cobra.FixedCompletions(value.words(), cobra.ShellCompDirectiveNoFileComp))
 	return &chosen
@@ -222,8 +227,8 @@ func secretInput(c *cobra.Command, path string) (string, error) {
 	return strings.TrimRight(string(text), "\r\n"), err
 }
 
-// pages reads all pages, or as many as it takes for limit results; 0 means all.
-func pages[T any](limit int, page func(token string, size int32) (some []T, next string, err error)) (all []T, err error) {
+// pages reads all pages, or as many as it takes for limit results; 0 means all. It says so if there are more.
+func pages[T any](c *call, limit int, page func(token string, size int32) (some []T, next string, err error)) (all []T, err error) {
 	for token := ""; ; {
 		size := 500
 		if limit > 0 {
@@ -233,7 +238,11 @@ func pages[T any](limit int, page func(token string, size int32) (some []T, next
 		if err != nil {
 			return nil, err
 		}
-		if all = append(all, some...); next == "" || limit > 0 && len(all) >= limit {
+		if all = append(all, some...); next == "" {
+			return all, nil
+		}
+		if limit > 0 && len(all) >= limit {
+			c.PrintErrf("There are more than these %d: -limit 0 has all.\n", len(all))
 			return all, nil
 		}
 		token = next

@@ -74,7 +74,7 @@ func eventsQuarantinedCommand() *cobra.Command {
 	var limit *int
 	c, _ := remoteCommand("quarantined", "list well-signed posts of Klarna's that could not be applied", cobra.NoArgs, func(c *call, _ []string) error {
 		operator := gatewayv1.NewOperatorServiceClient(c.conn)
-		all, err := pages(*limit, func(token string, size int32) ([]*gatewayv1.QuarantinedNotification, string, error) {
+		all, err := pages(c, *limit, func(token string, size int32) ([]*gatewayv1.QuarantinedNotification, string, error) {
 			ctx, cancel := c.in()
 			defer cancel()
 			res, err := operator.ListQuarantined(ctx, &gatewayv1.ListQuarantinedRequest{MerchantAccount: c.merchantAccount, PageSize: size, PageToken: token})
