@@ -8,7 +8,7 @@ BASE     ?= main
 FUZZTIME ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help all build run demo test race model bench contract chaos streams fuzz check lint breaking fresh vet licences manifests vuln release generate module clean
+.PHONY: help all build run demo test race model bench contract chaos streams fuzz check lint breaking fresh vet licences manifests rules vuln release generate module clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -65,7 +65,7 @@ fuzz: ## every fuzz target for FUZZTIME
 		$(GO) test "$$(dirname "$$file")" -run '^$$' -fuzz "^$$target\$$" -fuzztime $(FUZZTIME) || exit 1; \
 	done
 
-check: lint breaking fresh vet licences manifests ## everything that needs no test to run
+check: lint breaking fresh vet licences manifests rules ## everything that needs no test to run
 
 lint: $(DEPS)/.stamp ## style of the protos and of the Go code
 	$(BUF) lint
@@ -103,12 +103,22 @@ manifests: ## the Dockerfile, Kubernetes manifests and systemd unit under deploy
 	@$(call tool,manifests,./manifests)
 	@for flavour in sqlite postgres; do \
 		.build/tools/kustomize build deploy/kubernetes/$$flavour | .build/tools/manifests || exit 1; \
+		mkdir -p .build/monitored/$$flavour && printf 'resources: [../../../deploy/kubernetes/%s]\ncomponents: [../../../deploy/kubernetes/pod-monitor]\n' $$flavour \
+			> .build/monitored/$$flavour/kustomization.yaml; \
+		.build/tools/kustomize build .build/monitored/$$flavour | .build/tools/manifests || exit 1; \
 	done
 	@if command -v systemd-analyze >/dev/null; then \
 		sed 's#^ExecStart=[^ ]*#ExecStart=/bin/true#' deploy/systemd/klarna-gateway.service > .build/klarna-gateway.service && \
 		out=$$(systemd-analyze verify .build/klarna-gateway.service 2>&1); \
 		test -z "$$out" || { echo "$$out"; exit 1; }; echo "systemd: the unit is sound"; \
 	else echo "systemd: no systemd-analyze here, the unit was not checked"; fi
+
+# Prometheus' own tool, where it is installed; Debian has it in the package prometheus, which .ci/run unpacks for it.
+PROMTOOL ?= $(or $(shell command -v promtool),$(wildcard .build/prometheus/usr/bin/promtool))
+rules: ## the alert rules by Prometheus' own tool: as they are, and tried over made-up series
+	@if test -n "$(PROMTOOL)"; then \
+		"$(PROMTOOL)" check rules deploy/observability/alerts.yaml && "$(PROMTOOL)" test rules deploy/observability/alerts.test.yaml; \
+	else echo "rules: no promtool here, the alert rules were not tried"; fi
 
 vuln: ## known vulnerabilities in what the binary calls; needs the vulnerability database
 	@$(call tool,govulncheck,golang.org/x/vuln/cmd/govulncheck)

@@ -20,17 +20,18 @@ import (
 
 // kinds makes an empty object of each kind that may occur.
 var kinds = map[string]func() any{
-	"apps/v1 Deployment":                 func() any { return &appsv1.Deployment{} },
-	"apps/v1 StatefulSet":                func() any { return &appsv1.StatefulSet{} },
-	"v1 Service":                         func() any { return &corev1.Service{} },
-	"v1 ServiceAccount":                  func() any { return &corev1.ServiceAccount{} },
-	"v1 ConfigMap":                       func() any { return &corev1.ConfigMap{} },
-	"v1 Secret":                          func() any { return &corev1.Secret{} },
-	"v1 Namespace":                       func() any { return &corev1.Namespace{} },
-	"v1 PersistentVolumeClaim":           func() any { return &corev1.PersistentVolumeClaim{} },
-	"policy/v1 PodDisruptionBudget":      func() any { return &policyv1.PodDisruptionBudget{} },
-	"networking.k8s.io/v1 NetworkPolicy": func() any { return &networkingv1.NetworkPolicy{} },
-	"networking.k8s.io/v1 Ingress":       func() any { return &networkingv1.Ingress{} },
+	"apps/v1 Deployment":                  func() any { return &appsv1.Deployment{} },
+	"apps/v1 StatefulSet":                 func() any { return &appsv1.StatefulSet{} },
+	"v1 Service":                          func() any { return &corev1.Service{} },
+	"v1 ServiceAccount":                   func() any { return &corev1.ServiceAccount{} },
+	"v1 ConfigMap":                        func() any { return &corev1.ConfigMap{} },
+	"v1 Secret":                           func() any { return &corev1.Secret{} },
+	"v1 Namespace":                        func() any { return &corev1.Namespace{} },
+	"v1 PersistentVolumeClaim":            func() any { return &corev1.PersistentVolumeClaim{} },
+	"policy/v1 PodDisruptionBudget":       func() any { return &policyv1.PodDisruptionBudget{} },
+	"networking.k8s.io/v1 NetworkPolicy":  func() any { return &networkingv1.NetworkPolicy{} },
+	"networking.k8s.io/v1 Ingress":        func() any { return &networkingv1.Ingress{} },
+	"monitoring.coreos.com/v1 PodMonitor": func() any { return &podMonitor{} },
 }
 
 func main() {
@@ -46,7 +47,9 @@ func check(r io.Reader) (n int, err error) {
 	documents := utilyaml.NewYAMLReader(bufio.NewReader(r))
 	pods, budgets := 0, 0
 	var selectors []selector
-	var template map[string]string
+	var template corev1.PodTemplateSpec
+	var monitor *podMonitor
+	var policy *networkingv1.NetworkPolicy
 	for {
 		document, err := documents.Read()
 		if errors.Is(err, io.EOF) {
@@ -62,11 +65,11 @@ func check(r io.Reader) (n int, err error) {
 		n++
 		switch o := object.(type) {
 		case *appsv1.Deployment:
-			pods, template = pods+1, o.Spec.Template.Labels
+			pods, template = pods+1, o.Spec.Template
 			selectors = append(selectors, selectorOf("Deployment", o.Spec.Selector))
 			err = soundPod(o.Name, o.Spec.Template.Spec)
 		case *appsv1.StatefulSet:
-			pods, template = pods+1, o.Spec.Template.Labels
+			pods, template = pods+1, o.Spec.Template
 			selectors = append(selectors, selectorOf("StatefulSet", o.Spec.Selector))
 			err = soundPod(o.Name, o.Spec.Template.Spec)
 		case *policyv1.PodDisruptionBudget:
@@ -75,7 +78,11 @@ func check(r io.Reader) (n int, err error) {
 		case *corev1.Service:
 			selectors = append(selectors, selector{"Service " + o.Name, o.Spec.Selector})
 		case *networkingv1.NetworkPolicy:
+			policy = o
 			selectors = append(selectors, selectorOf("NetworkPolicy", &o.Spec.PodSelector))
+		case *podMonitor:
+			monitor = o
+			selectors = append(selectors, selectorOf("PodMonitor", &o.Spec.Selector))
 		}
 		if err != nil {
 			return n, err
@@ -85,11 +92,14 @@ func check(r io.Reader) (n int, err error) {
 		return n, fmt.Errorf("%d workloads, %d disruption budgets: at least one each is needed", pods, budgets)
 	}
 	for _, s := range selectors {
-		if !s.selects(template) {
-			return n, fmt.Errorf("%s selects %v, which is not these pods: %v", s.of, s.labels, template)
+		if !s.selects(template.Labels) {
+			return n, fmt.Errorf("%s selects %v, which is not these pods: %v", s.of, s.labels, template.Labels)
 		}
 	}
-	return n, nil
+	if err := scraped(template, monitor); err != nil {
+		return n, err
+	}
+	return n, guarded(template, policy)
 }
 
 // selector is what an object picks pods by.
