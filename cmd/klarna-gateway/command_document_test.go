@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -150,4 +152,39 @@ func shellWords(call string) (words []string) {
 		}
 	}
 	return words
+}
+
+// calledIn finds calls of this program in a page: in lines of code, and in code within a line.
+var calledIn = regexp.MustCompile("(?m)(?:^|`|\\| |\\$ )klarna-gateway ([a-z][^`\n]*)")
+
+// What the pages tell people to run is a command that there is, with flags that it has.
+func TestDocument_CallsInPagesAreTaken(t *testing.T) {
+	t.Parallel()
+	pages := must[[]string](t)(filepath.Glob("../../docs/*.md"))
+	pages = append(pages, "../../README.md", "../../SECURITY.md", "../../deploy/README.md", "../../deploy/systemd/klarna-gateway.service", "local.go")
+	count := 0
+	for _, page := range pages {
+		for _, found := range calledIn.FindAllStringSubmatch(string(must[[]byte](t)(os.ReadFile(page))), -1) {
+			count++
+			call := regexp.MustCompile(`\s#.*| [|>;&] .*|[|)].*|…`).ReplaceAllString(strings.ReplaceAll(found[1], "$(date +%F)", "today"), "")
+			root := newRoot()
+			root.InitDefaultCompletionCmd("completion")
+			words := longFlags(root, shellWords(strings.ReplaceAll(call, `\|`, "|")))
+			at, args, err := root.Find(words)
+			if err != nil || at == root || at.HasSubCommands() && !at.Flags().HasFlags() && len(args) > 0 && args[0] != "list" {
+				t.Errorf("%s: klarna-gateway %s: no such command (%v)", filepath.Base(page), call, err)
+				continue
+			}
+			for _, word := range args {
+				name, _, _ := strings.Cut(strings.TrimLeft(word, "-"), "=")
+				known := at.Flags().Lookup(name) != nil || len(name) == 1 && at.Flags().ShorthandLookup(name) != nil || name == "h" || name == "help"
+				if strings.HasPrefix(word, "-") && len(word) > 1 && !known {
+					t.Errorf("%s: klarna-gateway %s: %s has no flag %s", filepath.Base(page), call, at.CommandPath(), word)
+				}
+			}
+		}
+	}
+	if count < 60 {
+		t.Errorf("only %d calls are found", count)
+	}
 }

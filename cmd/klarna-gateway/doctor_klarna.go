@@ -136,7 +136,7 @@ func (p *patient) reachable(ctx context.Context) {
 	}
 	for _, a := range addresses {
 		if unreachable(a) {
-			p.note(check, "", broken, "Klarna posts from the internet", "%s is %s, which cannot be reached from outside", base.Hostname(), a)
+			p.note(check, "", broken, "Klarna posts from the internet", "%s is %s, which cannot be reached from outside", base.Hostname(), a.Unmap())
 		}
 	}
 	door := strings.TrimRight(p.cfg.PublicBaseURL, "/") + "/klarna/network"
