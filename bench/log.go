@@ -101,7 +101,7 @@ func (o *opened) append(ctx context.Context, n int) error {
 // paymentEvent is an event as a webhook makes it, of a payment of its own.
 func paymentEvent() (store.Event, error) {
 	now := time.Now().UTC()
-	id, order := uuid.NewString(), uuid.NewString()
+	id, order := uuid.Must(uuid.NewV7()).String(), uuid.NewString() // a payment's id is ours, others are Klarna's
 	raw := notification(order, "SO-1", "UNPAID")
 	transfer := []journal.Transfer{{Amount: 12995, Debtor: journal.Debtor{AccountHolderName: "Erika Beispiel", IBAN: "DE02120300000000202051", BankName: "Beispielbank"}}}
 	payment := journal.Payment{
@@ -116,7 +116,7 @@ func paymentEvent() (store.Event, error) {
 	entry.Payment.Expected = []journal.Transfer{{Amount: transfer[0].Amount}} // what outlives an erasure
 	lasting, err := json.Marshal(entry)
 	return store.Event{
-		ID: "payment-status:" + account + ":" + id, Stream: store.Payments, MerchantAccount: account, Subject: id,
+		ID: "payment-status:" + account + ":" + uuid.NewString(), Stream: store.Payments, MerchantAccount: account, Subject: id, New: true,
 		Kind: string(journal.KindUnpaid), Cause: string(journal.Notification), State: string(payment.State), OccurredAt: now,
 		Keys: []store.Key{{Kind: journal.KeyPayment, Value: id}, {Kind: journal.KeyOrder, Value: order}, {Kind: journal.KeyReference, Value: payment.Reference1}},
 		Body: body, Lasting: lasting, Raw: raw,
