@@ -1,27 +1,30 @@
 package sqlite
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 
 	"payments.internal/klarna-gateway/store"
 )
 
 // subjectColumns of subjects AS s, beside the joined newest event and data key.
 const subjectColumns = `s.id, s.stream, s.merchant_account, s.state, coalesce(s.body, n.body), CASE WHEN s.body IS NULL THEN n.lasting ELSE s.lasting END,
-	s.latest, s.merged_into, s.created_at, s.updated_at, d.key, coalesce(d.erased_at, 0), s.keys`
+	s.latest, s.merged_into, s.created_at, s.updated_at, d.key, coalesce(d.erased_at, 0), s.keys, s.first`
 
 // joined are the rows that belong to a subject.
 const joined = ` LEFT JOIN events AS n ON n.position = s.latest LEFT JOIN data_keys AS d ON d.subject = s.id `
 
 type subjectRow struct {
 	store.Subject
-	keys string
+	keys  string
+	first store.Position
 }
 
 func scanSubjectRow(row scanner) (s subjectRow, err error) {
 	err = row.Scan(&s.ID, &s.Stream, &s.MerchantAccount, &s.State, &s.Body, &s.Lasting, &s.Latest, &s.MergedInto,
-		instant{&s.CreatedAt}, instant{&s.UpdatedAt}, &s.DataKey.Key, instant{&s.DataKey.ErasedAt}, &s.keys)
+		instant{&s.CreatedAt}, instant{&s.UpdatedAt}, &s.DataKey.Key, instant{&s.DataKey.ErasedAt}, &s.keys, &s.first)
 	return s, err
 }
 
@@ -130,19 +133,23 @@ func (t *tx) SubjectsByKeys(ctx context.Context, stream store.Stream, merchantAc
 	if err != nil {
 		return nil, err
 	}
-	query := `SELECT ` + subjectColumns + ` FROM subjects AS s` + joined + `
-		WHERE s.id IN (SELECT ` + w.addressed() + ` AND k.merchant_account = ?) ORDER BY s.first`
-	found, err := rows(context.WithoutCancel(ctx), t.w, query, append(w.args, merchantAccount), func(row scanner) (store.Subject, error) {
-		s, err := scanSubjectRow(row)
-		if err == nil {
-			t.see(s.ID, s.standing())
-		}
-		return s.Subject, err
-	})
+	query := `SELECT ` + subjectColumns + ` FROM ` + w.from + `subject_keys AS k CROSS JOIN subjects AS owner CROSS JOIN subjects AS s` + joined + `
+		WHERE ` + w.where + ` AND k.merchant_account = ? AND owner.id = k.subject
+		AND s.id = CASE owner.merged_into WHEN '' THEN owner.id ELSE owner.merged_into END`
+	found, err := rows(context.WithoutCancel(ctx), t.w, query, append(w.args, merchantAccount), scanSubjectRow)
 	if err != nil {
 		return nil, t.note(fmt.Errorf("read subjects: %w", err))
 	}
-	return found, nil
+	if len(found) > 1 { // ordered here: for one, SQLite's sorter costs more than all the rest
+		slices.SortFunc(found, func(a, b subjectRow) int { return cmp.Compare(a.first, b.first) })
+		found = slices.CompactFunc(found, func(a, b subjectRow) bool { return a.first == b.first }) // several keys may lead to one
+	}
+	subjects := make([]store.Subject, len(found))
+	for i, s := range found {
+		t.see(s.ID, s.standing())
+		subjects[i] = s.Subject
+	}
+	return subjects, nil
 }
 
 // Merge implements store.Tx.
