@@ -38,13 +38,14 @@ var eventsByID = bundle{columns: 3, query: func(asked [][]any) queued {
 
 // appendEvents stores events, of a subject each, and makes their states those of their subjects. Most events carry the keys
 // their subject has: then its key rows are left alone. An id that is taken violates the key of event_ids. A subject that was
-// merged away or is of another stream or account is not moved: events.subject is then null, which its column refuses.
+// merged away or is of another stream or account is not moved, and one on record is not new: events.subject is then null, which its
+// column refuses.
 const appendEvents = `
 WITH ev AS MATERIALIZED (
 	SELECT * FROM unnest($1::bigint[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-		$9::text[], $10::boolean[], $11::bigint[], $12::bigint[], $13::text[], $14::bytea[], $15::bytea[], $16::bytea[], $17::text[], $21::bytea[], $22::bytea[])
+		$9::text[], $10::boolean[], $11::bigint[], $12::bigint[], $13::text[], $14::bytea[], $15::bytea[], $16::bytea[], $17::text[], $21::bytea[], $22::bytea[], $23::boolean[])
 	AS ev (position, id, stream, merchant_account, subject, kind, cause, state, previous_state, superseded, occurred_at, recorded_at,
-		keys, body, raw, fingerprint, trace_parent, lasting, data_key)),
+		keys, body, raw, fingerprint, trace_parent, lasting, data_key, new)),
 had AS MATERIALIZED (SELECT s.id, s.keys <> ev.keys AS moves FROM ev JOIN subjects AS s ON s.id = ev.subject),
 numbered AS (INSERT INTO event_ids (id, position, subject, fingerprint) SELECT id, position, subject, fingerprint FROM ev),
 sealing AS (INSERT INTO data_keys (subject, key, erased_at) SELECT subject, data_key, 0 FROM ev WHERE data_key IS NOT NULL),
@@ -69,9 +70,9 @@ keyed AS (
 	SELECT stream, kind, value, merchant_account, position FROM wanted)
 INSERT INTO events (position, id, stream, merchant_account, subject, kind, cause, state, previous_state, superseded,
 	occurred_at, recorded_at, keys, body, lasting, raw, fingerprint, trace_parent)
-SELECT position, ev.id, stream, merchant_account, moved.id, kind, cause, state, previous_state, superseded, occurred_at, recorded_at,
+SELECT position, ev.id, stream, merchant_account, CASE WHEN NOT ev.new OR had.id IS NULL THEN moved.id END, kind, cause, state, previous_state, superseded, occurred_at, recorded_at,
 	keys, body, lasting, raw, fingerprint, trace_parent
-FROM ev LEFT JOIN moved ON moved.id = ev.subject`
+FROM ev LEFT JOIN moved ON moved.id = ev.subject LEFT JOIN had ON had.id = ev.subject`
 
 // appends are events that one statement stores, in columns.
 type appends struct {
@@ -79,7 +80,7 @@ type appends struct {
 	positions, occurred, recorded                  []int64
 	ids, streams, accounts, subject, kinds, causes []string
 	states, previous, keys, traces                 []string
-	superseded                                     []bool
+	superseded, fresh                              []bool
 	bodies, raws, fingerprints, lasting, dataKeys  [][]byte
 	keyPositions                                   []int64
 	keyKinds, keyValues                            []string
@@ -96,7 +97,7 @@ func (a *appends) add(q queued) {
 	a.ids, a.streams, a.accounts = append(a.ids, ev.ID), append(a.streams, string(ev.Stream)), append(a.accounts, ev.MerchantAccount)
 	a.subject, a.kinds, a.causes = append(a.subject, ev.Subject), append(a.kinds, ev.Kind), append(a.causes, ev.Cause)
 	a.states, a.previous = append(a.states, ev.State), append(a.previous, ev.PreviousState)
-	a.superseded = append(a.superseded, ev.Superseded)
+	a.superseded, a.fresh = append(a.superseded, ev.Superseded), append(a.fresh, ev.New)
 	a.occurred, a.recorded = append(a.occurred, micros(ev.OccurredAt)), append(a.recorded, micros(ev.RecordedAt))
 	a.keys, a.traces = append(a.keys, q.keys), append(a.traces, ev.TraceParent)
 	a.bodies, a.raws, a.fingerprints = append(a.bodies, blob(ev.Body)), append(a.raws, blob(ev.Raw)), append(a.fingerprints, blob(ev.Fingerprint))
@@ -110,7 +111,7 @@ func (a *appends) add(q queued) {
 func (a *appends) statement() queued {
 	return queued{text: appendEvents, args: []any{
 		a.positions, a.ids, a.streams, a.accounts, a.subject, a.kinds, a.causes, a.states, a.previous, a.superseded, a.occurred, a.recorded,
-		a.keys, a.bodies, a.raws, a.fingerprints, a.traces, a.keyPositions, a.keyKinds, a.keyValues, a.lasting, a.dataKeys,
+		a.keys, a.bodies, a.raws, a.fingerprints, a.traces, a.keyPositions, a.keyKinds, a.keyValues, a.lasting, a.dataKeys, a.fresh,
 	}}
 }
 

@@ -18,6 +18,7 @@ var logPromises = []promise{
 	{"EventComesBackWhole", eventComesBackWhole},
 	{"PositionsOrderTheLog", positionsOrderTheLog},
 	{"EventIDIsUnique", eventIDIsUnique},
+	{"NewSubjectIsNew", newSubjectIsNew},
 	{"PoisonedUnitFailsAlone", poisonedUnitFailsAlone},
 	{"PanickingUnitFailsAlone", panickingUnitFailsAlone},
 	{"SwallowedFailureUndoesTheUnit", swallowedFailureUndoesTheUnit},
@@ -119,6 +120,22 @@ func eventIDIsUnique(t *testing.T, e store.Engine) {
 	if newest, _ := head(t, e); newest != 1 || len(events(t, e, store.Query{Stream: store.Accounts})) != 0 {
 		t.Errorf("refused append left a trace, head %d", newest)
 	}
+}
+
+// newSubjectIsNew takes the word of who says that a subject is new, but not against what is on record.
+func newSubjectIsNew(t *testing.T, e store.Engine) {
+	fresh := func(id, subject string) store.Event {
+		ev := event(id, subject, "CREATED", order(subject))
+		ev.New = true
+		return ev
+	}
+	appendAll(t, e, fresh("e1", "p1"))
+	failed := e.Commit(t.Context(), []func(store.Tx) error{appending(t, fresh("e2", "p2")), appending(t, fresh("e3", "p1")), appending(t, fresh("e4", "p2"))})
+	if failed[0] != nil || failed[1] == nil || failed[2] == nil {
+		t.Errorf("a new subject, one on record, one of the unit before: %v", failed)
+	}
+	equal(t, "events", collect(events(t, e, store.Query{}), eventID), ids("e1", "e2"))
+	equal(t, "by key", byKeys(t, e, store.Payments, account, order("p1"), order("p2")), ids("p1", "p2"))
 }
 
 // batch commits units that fail between two that do not.
