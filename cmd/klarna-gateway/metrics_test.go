@@ -28,7 +28,12 @@ type scrape struct {
 
 func scraped(t *testing.T, l *local) scrape {
 	t.Helper()
-	res := must[*http.Response](t)(http.Get("http://" + l.gateway.adminListener.Addr().String() + "/metrics"))
+	return scrapedAt(t, l.gateway.adminListener.Addr().String())
+}
+
+func scrapedAt(t *testing.T, admin string) scrape {
+	t.Helper()
+	res := must[*http.Response](t)(http.Get("http://" + admin + "/metrics"))
 	defer res.Body.Close()
 	body := must[[]byte](t)(io.ReadAll(res.Body))
 	if res.StatusCode != http.StatusOK {
