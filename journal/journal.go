@@ -73,6 +73,9 @@ type Config struct {
 	SilentPaymentAfter time.Duration
 	// CorrelationID is Klarna's, of the call under ctx that taught a fact; it is kept with the event. Nil: there is none.
 	CorrelationID func(ctx context.Context) string
+	// Personal tells of which operations' requests, in which state, something personal of a stream may be on record; nil: of
+	// all.
+	Personal func(stream store.Stream, operation string, state store.RequestState) bool
 }
 
 // Journal records facts. It is safe for concurrent use.
@@ -84,6 +87,7 @@ type Journal struct {
 	sessionReadDelay, accountReadDelay, silentAfter time.Duration
 
 	correlationID func(context.Context) string
+	personal      func(store.Stream, string, store.RequestState) bool
 }
 
 // New returns a Journal.
@@ -91,7 +95,7 @@ func New(cfg Config) *Journal {
 	j := &Journal{
 		store: cfg.Store, policy: cfg.Policy, log: cfg.Logger,
 		sessionReadDelay: cfg.SessionReadDelay, accountReadDelay: cfg.AccountReadDelay, silentAfter: cfg.SilentPaymentAfter,
-		correlationID: cfg.CorrelationID,
+		correlationID: cfg.CorrelationID, personal: cfg.Personal,
 	}
 	if j.policy == nil {
 		j.policy = func(string) Policy { return Policy{} }
@@ -148,11 +152,15 @@ const reusedReason = "event id seen before with other content"
 // kept again; it is the same matter.
 func (j *Journal) Quarantine(ctx context.Context, tx store.Tx, merchantAccount, eventID, reason string, raw []byte) error {
 	kept := store.Quarantined{MerchantAccount: merchantAccount, EventID: eventID, Reason: reason, Raw: raw, ReceivedAt: j.store.Now()}
+	matter := j.quarantinedMatter(kept)
 	var err error
-	if kept.ID, err = tx.Quarantine(ctx, kept); err != nil {
+	if kept.Erased, err = namesErased(ctx, tx, merchantAccount, raw); err != nil {
 		return fmt.Errorf("quarantine: %w", err)
 	}
-	return j.RaiseIn(ctx, tx, j.quarantinedMatter(kept), Notification)
+	if matter.About.QuarantineID, err = tx.Quarantine(ctx, kept); err != nil {
+		return fmt.Errorf("quarantine: %w", err)
+	}
+	return j.RaiseIn(ctx, tx, matter, Notification)
 }
 
 // quarantinedMatter is the matter that a row of the quarantine is. It is named by the content: the same bytes again are

@@ -109,6 +109,9 @@ func (j *Journal) indexQuarantine(ctx context.Context) error {
 		}
 		err = j.store.Do(ctx, func(tx store.Tx) error {
 			for _, q := range found {
+				if q.Erased { // which matter it was, its bytes would tell; it was raised before
+					continue
+				}
 				if err := j.raise(ctx, tx, j.quarantinedMatter(q), Clock, q.ReceivedAt); err != nil {
 					return err
 				}

@@ -25,7 +25,10 @@ type Erasure struct {
 	Keys     []store.Key    // that identify it
 	Position store.Position // of the event that tells of it
 	At       time.Time
-	Repeated bool // it was erased before
+	Repeated bool     // it was erased before
+	Subjects []string // it, and what was merged into it
+
+	keys []store.Key // all
 }
 
 // EraseIn erases what is personal about a payment or a partner account, in the log and in the state: the key that it is
@@ -36,9 +39,14 @@ func (j *Journal) EraseIn(ctx context.Context, tx store.Tx, subject string, at t
 	if err != nil {
 		return Erasure{}, fmt.Errorf("erase: %w", err)
 	}
+	done := Erasure{Subject: s.ID, Stream: s.Stream, Account: s.MerchantAccount, At: at}
+	if done.keys, err = keysOf(s); err != nil {
+		return done, err
+	}
+	done.Keys = identifying(s.Stream, done.keys)
 	if before := s.DataKey.ErasedAt; !before.IsZero() {
-		done := Erasure{Subject: s.ID, Stream: s.Stream, Account: s.MerchantAccount, Position: s.Latest, At: before, Repeated: true}
-		done.Keys, err = identifying(s)
+		done.Position, done.At, done.Repeated = s.Latest, before, true
+		done.Subjects, err = tx.Erase(ctx, s.ID, at)
 		return done, err
 	}
 	ev := store.Event{
@@ -56,10 +64,9 @@ func (j *Journal) EraseIn(ctx context.Context, tx store.Tx, subject string, at t
 	if err != nil {
 		return Erasure{}, err
 	}
-	if _, err := tx.Erase(ctx, s.ID, at); err != nil {
+	if done.Subjects, err = tx.Erase(ctx, s.ID, at); err != nil {
 		return Erasure{}, err
 	}
-	done := Erasure{Subject: s.ID, Stream: s.Stream, Account: s.MerchantAccount, Keys: Identifying(ev.Keys), At: at}
 	done.Position, err = tx.Append(ctx, ev)
 	return done, err
 }
@@ -67,11 +74,13 @@ func (j *Journal) EraseIn(ctx context.Context, tx store.Tx, subject string, at t
 // ReplayErasure erases once more what was erased before the log was brought back from a backup: the subject by its id or,
 // where it has been heard of anew since, by what identifies it. store.ErrNotFound if nothing is on record of it.
 func (j *Journal) ReplayErasure(ctx context.Context, e store.Erasure) (done Erasure, err error) {
+	var all []Erasure
 	err = j.store.Do(ctx, func(tx store.Tx) error {
 		done, err = j.EraseIn(ctx, tx, e.Subject, e.ErasedAt)
-		if err == nil || !errors.Is(err, store.ErrNotFound) || len(e.Keys) == 0 {
+		if all = []Erasure{done}; err == nil || !errors.Is(err, store.ErrNotFound) || len(e.Keys) == 0 {
 			return err
 		}
+		all = nil
 		found, err := tx.SubjectsByKeys(ctx, e.Stream, e.MerchantAccount, e.Keys)
 		if err != nil {
 			return err
@@ -83,24 +92,69 @@ func (j *Journal) ReplayErasure(ctx context.Context, e store.Erasure) (done Eras
 			if done, err = j.EraseIn(ctx, tx, s.ID, e.ErasedAt); err != nil {
 				return err
 			}
+			all = append(all, done)
 		}
 		return nil
 	})
-	return done, err
+	if err != nil {
+		return done, err
+	}
+	for _, one := range all {
+		if _, err := j.Scrub(ctx, one); err != nil {
+			return done, err
+		}
+	}
+	return done, nil
 }
 
-func identifying(s store.Subject) ([]store.Key, error) {
+// Scrub takes away what the keys that an erasure destroyed do not reach: what older versions kept, and what is on record of
+// requests and quarantined posts that name whom it was about. It may be run again at any time.
+func (j *Journal) Scrub(ctx context.Context, e Erasure) (rows int64, err error) {
+	r := store.Remains{Stream: e.Stream, MerchantAccount: e.Account, Subjects: e.Subjects, Keys: e.Keys, Personal: j.personal}
+	for _, k := range e.keys {
+		if k.Kind == KeyReference {
+			r.References = append(r.References, k.Value)
+		}
+	}
+	if e.Stream == store.Accounts { // payments name the account that they are of, and are another one's
+		r.Others = []string{"session_id", "order_id", KeyRequest, KeyTransaction}
+	}
+	return j.store.Scrub(ctx, r)
+}
+
+// namesMost is how many words of a post that cannot be applied are looked up.
+const namesMost = 64
+
+// namesErased tells whether a post names a payment that was erased: then its bytes are not kept.
+func namesErased(ctx context.Context, tx store.Tx, merchantAccount string, raw []byte) (bool, error) {
+	var keys []store.Key
+	for _, name := range store.Names(raw, namesMost) {
+		for _, kind := range []string{KeyPayment, KeySession, KeyOrder, KeyHostedPage, KeyRequest, KeyTransaction} {
+			keys = append(keys, store.Key{Kind: kind, Value: name})
+		}
+	}
+	if len(keys) == 0 {
+		return false, nil
+	}
+	found, err := tx.SubjectsByKeys(ctx, store.Payments, merchantAccount, keys)
+	return slices.ContainsFunc(found, func(s store.Subject) bool { return !s.DataKey.ErasedAt.IsZero() }), err
+}
+
+func keysOf(s store.Subject) ([]store.Key, error) {
 	if s.Stream == store.Accounts {
 		entry, err := DecodeAccountEntry(s.Body)
-		return Identifying(entry.Account.keys()), err
+		return entry.Account.keys(), err
 	}
 	entry, err := DecodePaymentEntry(s.Body)
-	return Identifying(entry.Payment.keys()), err
+	return entry.Payment.keys(), err
 }
 
-// Identifying are those keys of a subject that no other one has.
-func Identifying(keys []store.Key) (kept []store.Key) {
+// identifying are those keys of a subject that no other one has.
+func identifying(stream store.Stream, keys []store.Key) (kept []store.Key) {
 	shared := []string{KeyReference, KeyPartner, KeyToken}
+	if stream == store.Accounts {
+		shared = nil
+	}
 	for _, k := range keys {
 		if !slices.Contains(shared, k.Kind) {
 			kept = append(kept, k)

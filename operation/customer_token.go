@@ -25,6 +25,7 @@ func (o *Operations) CreateCustomerToken(ctx context.Context, req Request, sessi
 	if err != nil {
 		return CustomerTokenAnswer{}, err
 	}
+	req.whom = store.Key{Kind: journal.KeySession, Value: sessionID}
 	return once(ctx, o, "createCustomerToken", req, func(ctx context.Context, _ attempt) (done effect[CustomerTokenAnswer], err error) {
 		token, err := o.authorizationOf(ctx, account.Name, sessionID, authorization)
 		if err != nil {

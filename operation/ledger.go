@@ -29,7 +29,8 @@ type Request struct {
 	// stays as it was where there is no such commit: for a repeat, and for what is no payment's.
 	Payment *journal.PaymentRecord
 
-	trace string // set by about
+	trace string    // set by about
+	whom  store.Key // of whom it concerns, where what it is about does not tell
 	// with goes into the commit that puts the request on record: what has to be durable before Klarna is called, and is
 	// known by then. Nil for nothing.
 	with func(ctx context.Context, tx store.Tx, try attempt) error
@@ -70,6 +71,7 @@ type attempt struct {
 	sure  bool           // that the attempts before, if any, had no effect, or none that this one doubles
 	row   *store.Request // as it is on record
 	drew  *bool          // money is reserved for it
+	whom  store.Key      // of whom it concerns, where what it is about does not tell
 	own   bool           // a wish of the gateway's own: it may come up again
 }
 
@@ -193,10 +195,12 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 		if err := o.sameRequest(row, req); err != nil {
 			return c, err
 		}
-		switch row.State {
-		case store.RequestDone:
+		switch {
+		case row.Erased:
+			return claim{refusal: erased(row)}, nil
+		case row.State == store.RequestDone:
 			return claim{answer: row.Answer}, nil
-		case store.RequestRefused:
+		case row.State == store.RequestRefused:
 			return claim{refusal: decodeRefusal(row.Answer)}, nil
 		}
 		if left := row.LeasedUntil.Sub(now); left > 0 && !o.single {
@@ -211,7 +215,7 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 	row.Fingerprint, row.Fields, row.Subject = o.store.Fingerprint(req.Content), o.digests(req.Fields), req.trace
 	row.State, row.LeasedUntil = store.RequestOpen, now.Add(leaseTime)
 	try := attempt{
-		key: row.KlarnaKey, first: first, cut: cut, sure: sure, row: &row, drew: new(bool), own: len(req.Content) == 0,
+		key: row.KlarnaKey, first: first, cut: cut, sure: sure, row: &row, drew: new(bool), whom: req.whom, own: len(req.Content) == 0,
 		stale: now.Sub(row.FirstSent) > keyLife || o.accounts[id.MerchantAccount].changed(row.FirstSent, now),
 	}
 	if req.with != nil {
@@ -253,13 +257,13 @@ func fly[A any](ctx context.Context, o *Operations, id store.RequestID, mine *fl
 	var payment journal.PaymentRecord
 	recording := context.WithValue(ctx, paymentKey{}, &payment)
 	err = o.store.Do(ctx, func(tx store.Tx) error {
-		if err := tx.PutRequest(ctx, row); err != nil {
-			return fmt.Errorf("record answer: %w", err)
-		}
 		if done.record != nil {
 			if err := done.record(recording, tx); err != nil {
 				return err
 			}
+		}
+		if err := o.put(ctx, tx, &row, try.whom); err != nil {
+			return fmt.Errorf("record answer: %w", err)
 		}
 		return try.unreserve(ctx, tx)
 	})
@@ -283,7 +287,7 @@ func (o *Operations) sending(ctx context.Context, try attempt, what any) (err er
 	if try.row.Answer, err = json.Marshal(what); err != nil {
 		return fmt.Errorf("encode what is sent: %w", err)
 	}
-	if err = o.store.Do(ctx, func(tx store.Tx) error { return tx.PutRequest(ctx, *try.row) }); err != nil {
+	if err = o.store.Do(ctx, func(tx store.Tx) error { return o.put(ctx, tx, try.row, try.whom) }); err != nil {
 		return fmt.Errorf("record what is sent: %w", err)
 	}
 	return nil

@@ -36,7 +36,7 @@ func (o *Operations) release(ctx context.Context, try attempt, cause error) erro
 		if err != nil {
 			return err
 		}
-		row.State, row.Answer = store.RequestRefused, answer
+		row.State, row.Answer, row.Concerns = store.RequestRefused, answer, ""
 	}
 	if decided && try.first {
 		row.FirstSent = time.Time{} // nothing was done, and nothing is in doubt

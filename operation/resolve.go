@@ -134,7 +134,7 @@ func (o *Operations) settle(ctx context.Context, row store.Request, what finding
 			again = o.store.Now().Add(resolveAfter)
 			return nil
 		}
-		if err := tx.PutRequest(ctx, settled); err != nil {
+		if err := o.put(ctx, tx, &settled, store.Key{}); err != nil {
 			return err
 		}
 		return tx.Unreserve(ctx, row.RequestID)

@@ -72,6 +72,8 @@ func (o *Operations) lookForTransaction(ctx context.Context, row store.Request, 
 	}
 	payment, what, err := o.authorizedAs(ctx, row.MerchantAccount, partnerID, requestID, reference, row.FirstSent)
 	switch {
+	case err == nil && what == absent && row.Erased: // by which reference it was is not known any more
+		return unknowable, nil, nil
 	case err != nil || what == absent:
 		return what, nil, err
 	case what == found:

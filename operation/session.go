@@ -185,7 +185,7 @@ func (o *Operations) SettlePlacing(ctx context.Context, merchantAccount, session
 			return nil
 		}
 		row.LeasedUntil = time.Time{}
-		return tx.PutRequest(ctx, row)
+		return o.put(ctx, tx, &row, store.Key{})
 	})
 }
 

@@ -28,6 +28,7 @@ var verdicts = map[gatewayv1.ErrorReason]verdict{
 	gatewayv1.ErrorReason_ERROR_REASON_MERCHANT_ACCOUNT_UNSUITABLE: {code: codes.FailedPrecondition, message: "the merchant account is for other APIs of Klarna's"},
 
 	gatewayv1.ErrorReason_ERROR_REASON_REQUEST_ID_REUSED:            {code: codes.FailedPrecondition, message: "the request_id was used with other content before"},
+	gatewayv1.ErrorReason_ERROR_REASON_PERSONAL_DATA_ERASED:         {code: codes.FailedPrecondition, message: "what is on record of the request was erased; it is not done again"},
 	gatewayv1.ErrorReason_ERROR_REASON_REQUEST_IN_PROGRESS:          {code: codes.Aborted, message: "the same request is being worked on; repeat it after the delay", retry: time.Second},
 	gatewayv1.ErrorReason_ERROR_REASON_OUTCOME_UNKNOWN:              {code: codes.Unavailable, message: "it cannot be known now whether Klarna did it; repeat with the same request_id", retry: time.Second},
 	gatewayv1.ErrorReason_ERROR_REASON_REQUEST_ID_OF_ANOTHER_CALLER: {code: codes.PermissionDenied, message: "the request_id is in use"},

@@ -137,7 +137,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 		must(t, err)
 		accounts = append(accounts, operation.Account{Name: name, API: api, Klarna: client})
 	}
-	s.journal = journal.New(journal.Config{CorrelationID: klarna.CorrelationID, Store: s.store, Logger: log})
+	s.journal = journal.New(journal.Config{CorrelationID: klarna.CorrelationID, Store: s.store, Logger: log, Personal: operation.Personal})
 	s.operations = operation.New(operation.Config{
 		Journal: s.journal, Accounts: accounts, SingleReplica: true, Logger: log,
 		NetworkURL: at + "network", SigningKeys: []store.SigningKeyID{

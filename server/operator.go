@@ -211,6 +211,9 @@ func (s *operatorService) redrive(ctx context.Context, id, account string, act *
 	if len(kept) == 0 || kept[0].ID != m.About.QuarantineID {
 		return false, &journal.NotAllowedError{Why: "its bytes are not kept any more"}
 	}
+	if kept[0].Erased {
+		return false, &journal.NotAllowedError{Why: "its bytes were erased with the personal data of whom it names"}
+	}
 	if s.door == nil {
 		return false, &journal.NotAllowedError{Why: "this gateway takes no webhooks"}
 	}

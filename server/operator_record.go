@@ -141,7 +141,10 @@ func (s *operatorService) GetQuarantined(ctx context.Context, req *gatewayv1.Get
 func (s *operatorService) quarantined(q store.Quarantined, withRaw bool) *gatewayv1.QuarantinedNotification {
 	out := &gatewayv1.QuarantinedNotification{
 		QuarantineId: rowID(q.ID), MerchantAccount: q.MerchantAccount, EventId: q.EventID, Reason: q.Why(), ReceiveTime: timestampOf(q.ReceivedAt),
-		Size: int32(len(q.Raw)), AttentionId: s.journal.QuarantinedMatter(q),
+		Size: int32(len(q.Raw)),
+	}
+	if !q.Erased { // else its bytes, by which the matter is found, are not there
+		out.AttentionId = s.journal.QuarantinedMatter(q)
 	}
 	if withRaw {
 		out.Raw, out.Reason = q.Raw, q.Reason

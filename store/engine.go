@@ -248,4 +248,7 @@ type Tx interface {
 
 	// Quarantine keeps what cannot be applied and returns its id.
 	Quarantine(ctx context.Context, q Quarantined) (int64, error)
+	// PutQuarantined replaces reason and bytes of what was quarantined; a no-op if it is gone. The disk keeps nothing of bytes
+	// that are taken away, as of keys that Erase destroys.
+	PutQuarantined(ctx context.Context, q Quarantined) error
 }

@@ -87,7 +87,7 @@ type Quarantined struct {
 	Reason          string
 	Raw             []byte // sealed at rest
 	ReceivedAt      time.Time
-	Erased          bool // Raw was erased together with whom it named; set by reads
+	Erased          bool // Raw was erased together with whom it names, or is of somebody who is erased, and is not kept
 }
 
 // Why is the reason in words that hold nothing of the body; details may stand behind it.

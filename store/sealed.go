@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
@@ -112,6 +113,10 @@ func (k *Keyring) openRequest(r *Request) (err error) {
 }
 
 func (k *Keyring) sealQuarantined(q *Quarantined) (err error) {
+	if q.Erased {
+		q.Raw, q.Reason = gone, q.Why()
+		return nil
+	}
 	q.Raw, err = k.Seal(q.Raw, "quarantined", q.MerchantAccount, q.EventID)
 	return err
 }
@@ -163,6 +168,18 @@ type sealedTx struct {
 	now   func() time.Time
 	wrote written
 	held  map[string]*dataKey // of the subjects that the unit has seen; nil is one that has none
+}
+
+// Told is the subject of the newest event of a stream that a unit has appended; empty if there is none.
+func Told(tx Tx, stream Stream) string {
+	if t, is := tx.(*sealedTx); is {
+		for _, ev := range slices.Backward(t.wrote.events) {
+			if ev.Stream == stream {
+				return ev.Subject
+			}
+		}
+	}
+	return ""
 }
 
 // written says what a unit did that others wait for.
@@ -416,4 +433,11 @@ func (t *sealedTx) Quarantine(ctx context.Context, q Quarantined) (int64, error)
 		return 0, err
 	}
 	return t.Tx.Quarantine(ctx, q)
+}
+
+func (t *sealedTx) PutQuarantined(ctx context.Context, q Quarantined) error {
+	if err := t.keys.sealQuarantined(&q); err != nil {
+		return err
+	}
+	return t.Tx.PutQuarantined(ctx, q)
 }

@@ -45,6 +45,12 @@ var shelves = func() (all []Shelf) {
 // Shelves lists them, in the order in which they are walked.
 func Shelves() []Shelf { return slices.Clone(shelves) }
 
+// shelf is the one of a table and, for events, a stream.
+func shelf(table string, stream Stream) Shelf {
+	i := slices.IndexFunc(shelves, func(s Shelf) bool { return s.Table == table && s.Stream == stream })
+	return shelves[i]
+}
+
 // about is what a value was sealed as.
 func (s Shelf) about(row SealedRow, column string) []string {
 	switch s.Table {

@@ -121,7 +121,7 @@ func (p *Pool) placedByPage(ctx context.Context, payment journal.Payment) (place
 }
 
 // final lists the refusals of ours that a repeat would only meet again.
-var final = []string{"NOT_AUTHORIZED", "AUTHORIZATION_TOKEN_INVALID", "SESSION_COMPLETED"}
+var final = []string{"NOT_AUTHORIZED", "AUTHORIZATION_TOKEN_INVALID", "SESSION_COMPLETED", "PERSONAL_DATA_ERASED"}
 
 // placeOrder turns an authorisation into its order. A refusal of Klarna's is final for the token and is on record.
 func (p *Pool) placeOrder(ctx context.Context, job store.Job) error {

@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"payments.internal/klarna-gateway/journal"
+	"payments.internal/klarna-gateway/operation"
 	"payments.internal/klarna-gateway/store"
 )
 
@@ -96,7 +97,7 @@ func replayErasures(ctx context.Context, cfg config, list erasureList, out io.Wr
 		return err
 	}
 	defer s.Close()
-	book := journal.New(journal.Config{Store: s, Logger: log})
+	book := journal.New(journal.Config{Store: s, Logger: log, Personal: operation.Personal})
 	var erased, before, unknown int
 	err = list.each(func(e store.Erasure) error {
 		done, err := book.ReplayErasure(ctx, e)

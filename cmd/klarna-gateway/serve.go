@@ -102,7 +102,7 @@ func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (
 	book := journal.New(journal.Config{
 		CorrelationID: klarna.CorrelationID,
 		Store:         g.store, Policy: func(name string) journal.Policy { return v.policies[name] }, Logger: log,
-		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay, SilentPaymentAfter: cfg.SilentPaymentAfter,
+		SessionReadDelay: cfg.SessionReadDelay, AccountReadDelay: cfg.AccountReadDelay, SilentPaymentAfter: cfg.SilentPaymentAfter, Personal: operation.Personal,
 	})
 	if err := book.IndexMatters(ctx); err != nil {
 		return g, err

@@ -142,7 +142,7 @@ func (w *World) open() {
 			w.T.Errorf("close database: %v", err)
 		}
 	}
-	w.Journal = journal.New(journal.Config{CorrelationID: klarna.CorrelationID, Store: w.Store, Logger: w.Log, Policy: func(string) journal.Policy { return w.options.Policy }})
+	w.Journal = journal.New(journal.Config{CorrelationID: klarna.CorrelationID, Store: w.Store, Logger: w.Log, Personal: operation.Personal, Policy: func(string) journal.Policy { return w.options.Policy }})
 	w.Operations = w.Replica()
 }
 

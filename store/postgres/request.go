@@ -138,6 +138,11 @@ func (t *tx) Quarantine(_ context.Context, q store.Quarantined) (int64, error) {
 	return id, nil
 }
 
+// PutQuarantined implements store.Tx. Units read nothing of it, so there is nothing to mark.
+func (t *tx) PutQuarantined(_ context.Context, q store.Quarantined) error {
+	return t.exec(nil, `UPDATE quarantine SET reason = $1, raw = $2 WHERE id = $3`, q.Reason, blob(q.Raw), q.ID)
+}
+
 // Quarantined implements store.Engine.
 func (e *Engine) Quarantined(ctx context.Context, after int64, limit int) ([]store.Quarantined, error) {
 	found, err := rows(ctx, e, `SELECT id, merchant_account, event_id, reason, raw, received_at FROM quarantine

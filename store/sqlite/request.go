@@ -130,6 +130,15 @@ func (t *tx) Quarantine(ctx context.Context, q store.Quarantined) (int64, error)
 	return made[0], nil
 }
 
+// PutQuarantined implements store.Tx.
+func (t *tx) PutQuarantined(ctx context.Context, q store.Quarantined) error {
+	if _, err := t.exec(ctx, `UPDATE quarantine SET reason = ?, raw = ? WHERE id = ?`, q.Reason, blob(q.Raw), q.ID); err != nil {
+		return fmt.Errorf("put quarantined: %w", err)
+	}
+	t.erases = t.erases || len(q.Raw) <= 1
+	return nil
+}
+
 // Quarantined implements store.Engine.
 func (e *Engine) Quarantined(ctx context.Context, after int64, limit int) ([]store.Quarantined, error) {
 	scan := func(row scanner) (q store.Quarantined, err error) {

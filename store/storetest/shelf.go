@@ -14,6 +14,7 @@ var shelfPromises = []promise{
 	{"ResealingBringsNoErasedKeyBack", resealingBringsNoErasedKeyBack},
 	{"RequestComesWithTheKeyOfWhomItConcerns", requestComesWithTheKeyOfWhomItConcerns},
 	{"DataKeyIsPutOnce", dataKeyIsPutOnce},
+	{"QuarantinedIsReplaced", quarantinedIsReplaced},
 }
 
 // stock puts n rows on every shelf.
@@ -186,5 +187,25 @@ func dataKeyIsPutOnce(t *testing.T, e store.Engine) {
 	}
 	if key, err := dataKeyOf(t, e, "p1"); err != nil || string(key.Key) != "key of p1" {
 		t.Errorf("%+v, %v", key, err)
+	}
+}
+
+func quarantinedIsReplaced(t *testing.T, e store.Engine) {
+	var first int64
+	commit(t, e, func(tx store.Tx) (err error) {
+		first, err = tx.Quarantine(t.Context(), store.Quarantined{MerchantAccount: account, EventID: "e1", Reason: "r: d", Raw: []byte("raw"), ReceivedAt: at(1)})
+		if err == nil {
+			_, err = tx.Quarantine(t.Context(), store.Quarantined{MerchantAccount: account, EventID: "e2", Reason: "r", Raw: []byte("raw"), ReceivedAt: at(2)})
+		}
+		return err
+	})
+	for _, id := range []int64{first, 4711} {
+		commit(t, e, func(tx store.Tx) error {
+			return tx.PutQuarantined(t.Context(), store.Quarantined{ID: id, Reason: "r", Raw: []byte{3}})
+		})
+	}
+	found, err := e.Quarantined(t.Context(), 0, 10)
+	if err != nil || len(found) != 2 || found[0].EventID != "e1" || found[0].Reason != "r" || !bytes.Equal(found[0].Raw, []byte{3}) || string(found[1].Raw) != "raw" {
+		t.Errorf("%+v, %v", found, err)
 	}
 }

@@ -182,6 +182,9 @@ const (
 	ErrorReason_ERROR_REASON_QUARANTINED_NOT_FOUND ErrorReason = 133
 	// UNAVAILABLE: the notification could not be taken in; repeat with the same request_id.
 	ErrorReason_ERROR_REASON_REDRIVE_FAILED ErrorReason = 134
+	// FAILED_PRECONDITION: what is on record of the request, its answer or what was sent for it, was erased with the personal
+	// data of the payment or partner account that it concerns. It is not done again: read what became of it instead.
+	ErrorReason_ERROR_REASON_PERSONAL_DATA_ERASED ErrorReason = 145
 )
 
 // Enum value maps for ErrorReason.
@@ -259,6 +262,7 @@ var (
 		132: "ERROR_REASON_EVENT_NOT_FOUND",
 		133: "ERROR_REASON_QUARANTINED_NOT_FOUND",
 		134: "ERROR_REASON_REDRIVE_FAILED",
+		145: "ERROR_REASON_PERSONAL_DATA_ERASED",
 	}
 	ErrorReason_value = map[string]int32{
 		"ERROR_REASON_UNSPECIFIED":                      0,
@@ -333,6 +337,7 @@ var (
 		"ERROR_REASON_EVENT_NOT_FOUND":                  132,
 		"ERROR_REASON_QUARANTINED_NOT_FOUND":            133,
 		"ERROR_REASON_REDRIVE_FAILED":                   134,
+		"ERROR_REASON_PERSONAL_DATA_ERASED":             145,
 	}
 )
 
@@ -368,7 +373,7 @@ var File_gateway_v1_error_reason_proto protoreflect.FileDescriptor
 const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	"\n" +
 	"\x1dgateway/v1/error_reason.proto\x12\n" +
-	"gateway.v1*\xaf\x15\n" +
+	"gateway.v1*\xd7\x15\n" +
 	"\vErrorReason\x12\x1c\n" +
 	"\x18ERROR_REASON_UNSPECIFIED\x10\x00\x12\x1e\n" +
 	"\x1aERROR_REASON_INVALID_FIELD\x10\x01\x12%\n" +
@@ -442,7 +447,8 @@ const file_gateway_v1_error_reason_proto_rawDesc = "" +
 	")ERROR_REASON_ATTENTION_ACTION_NOT_ALLOWED\x10\x83\x01\x12!\n" +
 	"\x1cERROR_REASON_EVENT_NOT_FOUND\x10\x84\x01\x12'\n" +
 	"\"ERROR_REASON_QUARANTINED_NOT_FOUND\x10\x85\x01\x12 \n" +
-	"\x1bERROR_REASON_REDRIVE_FAILED\x10\x86\x01B\xa6\x01\n" +
+	"\x1bERROR_REASON_REDRIVE_FAILED\x10\x86\x01\x12&\n" +
+	"!ERROR_REASON_PERSONAL_DATA_ERASED\x10\x91\x01B\xa6\x01\n" +
 	"\x0ecom.gateway.v1B\x10ErrorReasonProtoP\x01Z9payments.internal/klarna-gateway/gen/gateway/v1;gatewayv1\xa2\x02\x03GXX\xaa\x02\n" +
 	"Gateway.V1\xca\x02\n" +
 	"Gateway\\V1\xe2\x02\x16Gateway\\V1\\GPBMetadata\xea\x02\vGateway::V1b\x06proto3"
