@@ -32,35 +32,5 @@ func (k *Keyring) OpensWith(sealed []byte, subject string, ev Event) ([]byte, er
 	return openData(&key, ev.Body, "body", string(ev.Stream), ev.MerchantAccount, ev.Subject)
 }
 
-// OpensAll is what the keyring alone opens of a row.
-func (k *Keyring) OpensAll(on Shelf, row SealedRow) (text string) {
-	for i, value := range row.Values {
-		if _, is := sealedWith(value); !is {
-			continue
-		}
-		if plain, err := k.Open(value, on.about(row, on.Sealed[i])...); err == nil && on.Table != "data_keys" {
-			text += string(plain) + "\n"
-		}
-	}
-	return text
-}
-
 // BlocksHeld tells how many followers hold a block.
 func (s *Store) BlocksHeld() int { return len(s.packer.readers) }
-
-// OpensUnder is what a data key, as it stands in its row, opens of another row, whoever that belongs to.
-func (k *Keyring) OpensUnder(on Shelf, row, key SealedRow) (text string) {
-	unsealed := dataKey{sealed: key.Values[0]}
-	if unsealed.sealed == nil || k.openDataKey(&unsealed, key.Row[0]) != nil {
-		return ""
-	}
-	for i, value := range row.Values {
-		if !isDataSealed(value) {
-			continue
-		}
-		if plain, err := openData(unsealed.plain, value, on.about(row, on.Sealed[i])...); err == nil {
-			text += string(plain) + "\n"
-		}
-	}
-	return text
-}

@@ -9,55 +9,13 @@ import (
 	"time"
 
 	"payments.internal/klarna-gateway/store"
+	"payments.internal/klarna-gateway/store/storetest"
 )
 
 const (
 	person  = "0b1b7a52-6d0e-4c5e-9b1f-2f6f00000001" // the order of who is erased
 	another = "0b1b7a52-6d0e-4c5e-9b1f-2f6f00000002"
 )
-
-// opens is what whoever has the database and all keys that are left reads in it.
-func opens(t *testing.T, s *store.Store, ring *store.Keyring) (text string) {
-	t.Helper()
-	var keys []store.SealedRow
-	for _, on := range store.Shelves() {
-		rows, err := s.Engine().Sealed(t.Context(), on, nil, 1000)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if on.Table == "data_keys" {
-			keys = rows
-		}
-	}
-	for _, on := range store.Shelves() {
-		rows, err := s.Engine().Sealed(t.Context(), on, nil, 1000)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, row := range rows {
-			text += ring.OpensAll(on, row)
-			for _, key := range keys {
-				text += ring.OpensUnder(on, row, key)
-			}
-		}
-	}
-	return text
-}
-
-// opensAll is what the keyring opens without data keys.
-func (f fixture) opensAll(t *testing.T, s *store.Store) (text string) {
-	t.Helper()
-	for _, on := range store.Shelves() {
-		rows, err := s.Engine().Sealed(t.Context(), on, nil, 1000)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, row := range rows {
-			text += f.keys(t).OpensAll(on, row)
-		}
-	}
-	return text
-}
 
 // put puts requests on record, with the answer as their id says.
 func put(t *testing.T, s *store.Store, list ...store.Request) {
@@ -99,7 +57,7 @@ func TestRequest_IsErasedWithWhomItConcerns(t *testing.T) {
 			}
 			put(t, s, r) // as who leases it does
 		}
-		if text := opens(t, s, f.keys(t)); strings.Count(text, iban) != 2 || strings.Contains(f.opensAll(t, s), iban) {
+		if text := storetest.Readable(t, s.Engine(), f.keys(t)); strings.Count(text, iban) != 2 {
 			t.Fatalf("before: %s", text)
 		}
 		erase(t, s, "p1")
@@ -114,7 +72,7 @@ func TestRequest_IsErasedWithWhomItConcerns(t *testing.T) {
 			if r, err := s.Request(t.Context(), store.RequestID{MerchantAccount: account, Operation: "op", ID: "free"}); err != nil || string(r.Answer) != "answer" || r.Erased {
 				t.Errorf("another's: %+v, %v", r, err)
 			}
-			if text := opens(t, s, f.keys(t)); strings.Contains(text, iban) {
+			if text := storetest.Readable(t, s.Engine(), f.keys(t)); strings.Contains(text, iban) {
 				t.Errorf("left: %s", text)
 			}
 		}
@@ -210,7 +168,7 @@ func TestScrub_TakesWhatKeysDoNotReach(t *testing.T) {
 			Keys:     []store.Key{{Kind: "order_id", Value: person}},
 			Personal: func(_ store.Stream, operation string, _ store.RequestState) bool { return operation != "capture" },
 		}
-		before := opens(t, s, ring)
+		before := storetest.Readable(t, s.Engine(), ring)
 		for _, what := range []string{"p001 body " + iban, "p001 raw " + iban, "p002 body " + iban, "p002 raw " + iban, `"who":"` + iban, "sent by " + iban, `"iban":"` + iban} {
 			if !strings.Contains(before, what) {
 				t.Errorf("%s is not there to be found", what)
@@ -220,7 +178,7 @@ func TestScrub_TakesWhatKeysDoNotReach(t *testing.T) {
 		if err != nil || n < 5 {
 			t.Fatalf("%d rows, %v", n, err)
 		}
-		after := opens(t, s, ring)
+		after := storetest.Readable(t, s.Engine(), ring)
 		for _, what := range []string{"p001 body " + iban, "p001 raw", "p002 body " + iban, "p002 raw", `"who":"` + iban, "sent by " + iban, `"iban":"` + iban} {
 			if strings.Contains(after, what) {
 				t.Errorf("%s is left", what)
