@@ -36,6 +36,7 @@ import (
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/postgres/postgrestest"
 	"payments.internal/klarna-gateway/store/sqlite"
+	"payments.internal/klarna-gateway/store/storetest"
 	"payments.internal/klarna-gateway/webhook"
 	"payments.internal/klarna-gateway/worker"
 )
@@ -67,6 +68,7 @@ type stack struct {
 	door       *webhook.Receiver
 	stopWork   func() // ends the worker, and waits until what it has in hand is done
 	logs       *logs
+	readable   func() string // what whoever has the database and the key file can read
 }
 
 // face is a server on real sockets: gRPC and REST.
@@ -177,9 +179,10 @@ func (s *stack) openStore(log *slog.Logger) {
 	s.t.Cleanup(func() { _ = engine.Close() })
 	keys, err := store.OpenKeyring(filepath.Join(dir, "keys.json"))
 	must(s.t, err)
-	s.store, err = store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: s.klarna.Now, PageSize: 7, TailCount: 64, Logger: log, Renderings: Renderings()})
+	s.store, err = store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: s.klarna.Now, PageSize: 7, TailCount: 64, Logger: log, Lasting: journal.Lasting, Renderings: Renderings()})
 	must(s.t, err)
 	s.t.Cleanup(s.store.Close)
+	s.readable = func() string { return storetest.Readable(s.t, engine, keys) }
 }
 
 // work runs the worker pool, until stopWork or the end.
