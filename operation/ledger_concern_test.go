@@ -145,6 +145,14 @@ func TestAuthorize_WhatWasErasedIsNotSentAgain(t *testing.T) {
 	erasePayment(w, Acquirer, journal.KeyRequest, request)
 	w.Refused(ask(), "PERSONAL_DATA_ERASED", "")
 	w.CalledTimes("authorizePayment", 1)
+	transaction := w.Klarna.Transactions(partner)[0]
+	_, err := w.Journal.RecordPayment(t.Context(), journal.PaymentFact{ // a webhook tells what came of it
+		EventID: "told", MerchantAccount: Acquirer, Cause: journal.Notification, At: w.Store.Now(),
+		Network: &journal.NetworkFacts{PartnerAccountID: partner, Kind: journal.KindOrderCreated, Network: journal.Network{
+			RequestID: request, TransactionID: transaction, TransactionReference: "T-1",
+		}},
+	})
+	w.Must(err)
 	for range 3 {
 		w.Klarna.Advance(time.Hour)
 		_, err := w.Operations.Resolve(t.Context(), Acquirer, "authorizePayment a-1")

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -51,9 +52,19 @@ func TestErasures_AreReplayedAfterARestore(t *testing.T) {
 		})
 		return names
 	}
-	book(t, cfg, func(_ *store.Store, j *journal.Journal) {
+	book(t, cfg, func(s *store.Store, j *journal.Journal) {
 		must[journal.PaymentRecord](t)(j.RecordPayment(t.Context(), paidBy("s1")))
 		must[journal.PaymentRecord](t)(j.RecordPayment(t.Context(), paidBy("s2")))
+		err := s.Do(t.Context(), func(tx store.Tx) error { // an answer and a post that name the first
+			id := store.RequestID{MerchantAccount: "shop", Operation: "createSession", ID: "r1"}
+			if err := tx.PutRequest(context.Background(), store.Request{RequestID: id, State: store.RequestDone, Answer: []byte(`{"session_id":"s1","name":"Erika Beispiel"}`)}); err != nil {
+				return err
+			}
+			return j.Quarantine(context.Background(), tx, "shop", "q1", "not to be read", []byte(`{"session_id":"s1","name":"Erika Beispiel"}`))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
 	})
 	backup := must[[]byte](t)(os.ReadFile(database))
 	book(t, cfg, func(s *store.Store, j *journal.Journal) {
@@ -93,6 +104,13 @@ func TestErasures_AreReplayedAfterARestore(t *testing.T) {
 			t.Errorf("after: %s", got)
 		}
 	}
+	book(t, cfg, func(s *store.Store, _ *journal.Journal) {
+		r := must[store.Request](t)(s.Request(t.Context(), store.RequestID{MerchantAccount: "shop", Operation: "createSession", ID: "r1"}))
+		kept := must[[]store.Quarantined](t)(s.Quarantined(t.Context(), 0, 10))
+		if !r.Erased || r.Answer != nil || len(kept) != 1 || !kept[0].Erased {
+			t.Errorf("the answer, and what was quarantined: %+v, %+v", r, kept)
+		}
+	})
 	if err := os.WriteFile(string(list), []byte("{\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
