@@ -77,7 +77,7 @@ func sealedAs(on store.Shelf, row store.SealedRow, column string) []string {
 	case "requests":
 		return slices.Concat([]string{"answer"}, row.Row)
 	}
-	names := map[string]string{"jobs": "job", "quarantine": "quarantined", "signing_keys": "signing_key", "probes": "probe"}
+	names := map[string]string{"blocks": "block", "jobs": "job", "quarantine": "quarantined", "signing_keys": "signing_key", "probes": "probe"}
 	if on.Number {
 		return slices.Concat([]string{names[on.Table]}, row.About)
 	}

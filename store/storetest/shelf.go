@@ -30,6 +30,9 @@ func stock(t *testing.T, e store.Engine, n int) {
 			appendAll(t, e, ev)
 		}
 		put(t, e, block(account, "f", store.Position(i), store.Position(i)+1))
+		if err := e.PutBlocks(t.Context(), []store.Block{{Stream: store.Payments, MerchantAccount: account, Form: "f", After: store.Position(i), UpTo: store.Position(i + 1), Body: []byte("block")}}); err != nil {
+			t.Fatal(err)
+		}
 		commit(t, e, func(tx store.Tx) error {
 			name := fmt.Sprintf("n%d", i)
 			for _, put := range []error{
