@@ -123,7 +123,9 @@ func TestErasePersonalData_ReachesAllThatIsOnRecord(t *testing.T) {
 		order = watch.event().payment().GetOrderId()
 	}
 	must(t, s.klarna.Pay(order))
-	paid := func(p *gatewayv1.Payment) bool { return p.GetPaymentStatus() == gatewayv1.PaymentStatus_PAYMENT_STATUS_PAID }
+	paid := func(p *gatewayv1.Payment) bool {
+		return p.GetPaymentStatus() == gatewayv1.PaymentStatus_PAYMENT_STATUS_PAID
+	}
 	for !paid(watch.event().payment()) {
 	}
 	capture := &gatewayv1.CaptureOrderRequest{RequestId: uuid.NewString(), OrderId: order, Amount: eur(100)}
