@@ -173,14 +173,15 @@ type claim struct {
 
 // claim records the request or finds it on record.
 func (o *Operations) claim(ctx context.Context, id store.RequestID, req Request) (c claim, err error) {
+	fingerprint, fields := o.store.Fingerprint(req.Content), o.digests(req.Fields) // here: units run one after the other
 	err = o.store.Do(ctx, func(tx store.Tx) (err error) {
-		c, err = o.claimRow(ctx, tx, id, req)
+		c, err = o.claimRow(ctx, tx, id, req, fingerprint, fields)
 		return err
 	})
 	return c, err
 }
 
-func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.RequestID, req Request) (c claim, err error) {
+func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.RequestID, req Request, fingerprint, fields []byte) (c claim, err error) {
 	now := o.store.Now()
 	row, err := tx.Request(ctx, id)
 	switch {
@@ -212,7 +213,7 @@ func (o *Operations) claimRow(ctx context.Context, tx store.Tx, id store.Request
 		row.FirstSent = now
 	}
 	cut, sure := !row.LeasedUntil.IsZero(), first || row.State == store.RequestUndone
-	row.Fingerprint, row.Fields, row.Subject = o.store.Fingerprint(req.Content), o.digests(req.Fields), req.trace
+	row.Fingerprint, row.Fields, row.Subject = fingerprint, fields, req.trace
 	row.State, row.LeasedUntil = store.RequestOpen, now.Add(leaseTime)
 	try := attempt{
 		key: row.KlarnaKey, first: first, cut: cut, sure: sure, row: &row, drew: new(bool), whom: req.whom, own: len(req.Content) == 0,

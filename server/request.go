@@ -25,12 +25,15 @@ type mutation interface {
 // account is the resolved one, so that naming the default is no different from leaving it out. A UUID is the same in
 // upper and lower case.
 func once(ctx context.Context, merchantAccount string, req mutation) (operation.Request, error) {
-	content := proto.Clone(req)
-	m := content.ProtoReflect()
-	for _, name := range []string{"request_id", "merchant_account"} {
-		m.Clear(m.Descriptor().Fields().ByName(protoName(name)))
+	asked := req.ProtoReflect()
+	m := asked.New() // shares what it holds with the request: it is read and no more
+	for field, value := range asked.Range {
+		if name := field.Name(); name != "request_id" && name != "merchant_account" {
+			m.Set(field, value)
+		}
 	}
-	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(content)
+	m.SetUnknown(asked.GetUnknown())
+	encoded, err := proto.MarshalOptions{Deterministic: true}.Marshal(m.Interface())
 	if err != nil {
 		return operation.Request{}, fmt.Errorf("encode request: %w", err)
 	}

@@ -2,6 +2,7 @@ package server
 
 import (
 	"fmt"
+	"strconv"
 
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
@@ -19,21 +20,25 @@ func fieldsOf(m protoreflect.Message) map[string][]byte {
 }
 
 func collectFields(into map[string][]byte, prefix string, m protoreflect.Message) {
+	var only protoreflect.Message
 	for field, value := range m.Range {
 		path := prefix + string(field.Name())
 		switch {
 		case field.IsList() && value.List().Len() <= elementsNamed:
 			into[path] = fmt.Append(nil, value.List().Len())
 			for i := range value.List().Len() {
-				into[fmt.Sprintf("%s[%d]", path, i)] = canonical(m, field, value.List().Get(i))
+				into[path+"["+strconv.Itoa(i)+"]"] = canonical(m, field, value.List().Get(i))
 			}
 		case field.Message() != nil && !field.IsList() && !field.IsMap():
 			into[path] = nil // that it is there
 			collectFields(into, path+".", value.Message())
 		default:
-			only := m.New()
+			if only == nil {
+				only = m.New()
+			}
 			only.Set(field, value)
 			into[path] = encoded(only.Interface())
+			only.Clear(field)
 		}
 	}
 }

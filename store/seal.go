@@ -24,10 +24,10 @@ import (
 // ones still open. The second must keep its key: fingerprints are compared and secrets derived again for as long as
 // the data lives.
 type Keyring struct {
-	aead  tink.AEAD
-	prf   *prf.Set
-	opens []KeyID // the sealing keys
-	seals KeyID   // the one of them that seals
+	aead   tink.AEAD
+	digest func(parts ...[]byte) []byte // by the second
+	opens  []KeyID                      // the sealing keys
+	seals  KeyID                        // the one of them that seals
 }
 
 // keyringFile is the file's form: two keysets in Tink's own JSON.
@@ -81,10 +81,7 @@ func parseKeyring(content []byte) (*Keyring, error) {
 	if k.aead, err = aead.New(sealing); err != nil {
 		return nil, fmt.Errorf("sealing keyset: %w", err)
 	}
-	if k.prf, err = prf.NewPRFSet(deriving); err != nil {
-		return nil, fmt.Errorf("deriving keyset: %w", err)
-	}
-	if _, err := k.prf.ComputePrimaryPRF(nil, digestSize); err != nil {
+	if k.digest, err = newDigest(deriving); err != nil {
 		return nil, fmt.Errorf("deriving keyset: %w", err)
 	}
 	return k, nil
@@ -166,7 +163,7 @@ func (k *Keyring) Open(sealed []byte, about ...string) ([]byte, error) {
 // Fingerprint is a keyed digest of 32 bytes over the parts and where each ends. It tells whether two contents are the
 // same, to those alone who have the key: a plain hash of guessable content would give it away.
 func (k *Keyring) Fingerprint(parts ...[]byte) []byte {
-	return k.digest(append([][]byte{[]byte("fingerprint")}, parts...))
+	return k.digest(append([][]byte{[]byte("fingerprint")}, parts...)...)
 }
 
 // DigestFor is what a log remembers of the keyring that it began with, by the log's id.
@@ -175,15 +172,7 @@ func (k *Keyring) DigestFor(log string) []byte { return k.Fingerprint([]byte("ke
 // Derive makes a secret from a name: the same one every time, another one for every purpose and name. It is 32 bytes in
 // base64url without padding, fit for a URL.
 func (k *Keyring) Derive(purpose, name string) string {
-	return base64.RawURLEncoding.EncodeToString(k.digest([][]byte{[]byte("derive"), []byte(purpose), []byte(name)}))
-}
-
-func (k *Keyring) digest(parts [][]byte) []byte {
-	sum, err := k.prf.ComputePrimaryPRF(frame(parts), digestSize)
-	if err != nil {
-		panic(fmt.Sprintf("keyring: %v", err)) // tried when the keyring was opened
-	}
-	return sum
+	return base64.RawURLEncoding.EncodeToString(k.digest([]byte("derive"), []byte(purpose), []byte(name)))
 }
 
 // String keeps keys out of logs.
