@@ -143,7 +143,7 @@ func calls(samples []sample, what string) string {
 
 func millis(seconds float64) string { return figure(seconds*1000) + " ms" }
 
-// alternate lets the contestants take turns, and returns the samples of each. One round before does not count.
+// alternate lets the contestants take turns, and returns the samples of each.
 func (b *bench) alternate(contestants ...func() (sample, error)) ([][]sample, error) {
 	all := make([][]sample, len(contestants))
 	for range b.rounds {
