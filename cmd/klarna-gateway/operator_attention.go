@@ -28,6 +28,7 @@ var attentionColumns = []column[*gatewayv1.AttentionItem]{
 		}
 		return strings.Join(all, ",")
 	}},
+	{"MESSAGE", (*gatewayv1.AttentionItem).GetMessage},
 }
 
 // about names what a matter is about by the id that it is found with at Klarna, if it has one.
@@ -46,7 +47,6 @@ func about(i *gatewayv1.AttentionItem) string {
 var attentionDetails = append(attentionColumns[:len(attentionColumns):len(attentionColumns)],
 	column[*gatewayv1.AttentionItem]{"STATE", func(i *gatewayv1.AttentionItem) string { return word(i.GetState()) }},
 	column[*gatewayv1.AttentionItem]{"ENDED", func(i *gatewayv1.AttentionItem) string { return instant(i.GetEndTime()) }},
-	column[*gatewayv1.AttentionItem]{"MESSAGE", (*gatewayv1.AttentionItem).GetMessage},
 	column[*gatewayv1.AttentionItem]{"CAUSE", (*gatewayv1.AttentionItem).GetCauseEventId},
 	column[*gatewayv1.AttentionItem]{"DONE", func(i *gatewayv1.AttentionItem) string {
 		var all []string
