@@ -137,6 +137,7 @@ type admitted struct {
 	grpc.ServerStream
 	server *Server
 	ctx    context.Context
+	open   bool // what it may answer is settled
 }
 
 func (a *admitted) Context() context.Context { return a.ctx }
@@ -149,10 +150,15 @@ func (a *admitted) RecvMsg(m any) error {
 }
 
 func (a *admitted) SendMsg(m any) error {
-	if err := decisionOf(a.ctx).open(); err != nil {
-		return err
+	if !a.open {
+		if err := decisionOf(a.ctx).open(); err != nil {
+			return err
+		}
+		a.open = true
 	}
-	show(a.ctx, m)
+	if _, framed := m.(*frame); !framed { // what a frame may show was settled when it was encoded
+		show(a.ctx, m)
+	}
 	return a.ServerStream.SendMsg(m)
 }
 

@@ -64,39 +64,22 @@ func (s *Server) observed(ctx context.Context, call Call) {
 	s.observe(ctx, call)
 }
 
-// watched puts what is observed around the sending of a watch: how late events are, and a span for each.
-func (w *watch) watched(ctx context.Context) {
-	send, s := w.send, w.server
-	began := s.store.Now()
-	w.send = func(token string, step watchStep) error {
-		ev := step.event
-		if ev == nil {
-			return send(token, step)
-		}
-		span := s.sendSpan(ctx, ev)
-		since := ev.RecordedAt
-		if since.Before(began) {
-			since = began
-		}
-		w.undelivered.Store(since.UnixMicro())
-		err := send(token, step)
-		w.undelivered.Store(0)
-		switch {
-		case err != nil:
-			span.SetStatus(codes.Error, "")
-		case s.sent != nil && !ev.RecordedAt.Before(began):
-			s.sent(ctx, ev.Stream, s.store.Now().Sub(ev.RecordedAt))
-		}
-		span.End()
-		return err
+// spanned runs the sending of an event on a watch within a span.
+func (s *Server) spanned(ctx context.Context, ev *store.Event, send func() error) error {
+	if s.tracer == nil {
+		return send()
 	}
+	span := s.sendSpan(ctx, ev)
+	defer span.End()
+	err := send()
+	if err != nil {
+		span.SetStatus(codes.Error, "")
+	}
+	return err
 }
 
 // sendSpan begins the span of an event that goes out on a watch, linked to whoever learned what it tells.
 func (s *Server) sendSpan(ctx context.Context, ev *store.Event) trace.Span {
-	if s.tracer == nil {
-		return trace.SpanFromContext(context.Background())
-	}
 	with := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindProducer), trace.WithAttributes(
 		attribute.String("klarna_gateway.event_id", ev.ID), attribute.Int64("klarna_gateway.position", int64(ev.Position)))}
 	learned := propagation.TraceContext{}.Extract(context.Background(), propagation.MapCarrier{"traceparent": ev.TraceParent})

@@ -132,15 +132,10 @@ func (s *Server) openAccountWatch(req *gatewayv1.WatchAccountStateRequest, strea
 	if err != nil {
 		return nil, err
 	}
+	w.encode = encodedAccount
 	w.send = func(token string, step watchStep) error {
 		res := &gatewayv1.WatchAccountStateResponse{ResumeToken: token}
 		switch {
-		case step.event != nil:
-			field, err := encodedAccount(step.event)
-			if err != nil {
-				return err
-			}
-			return stream.SendMsg(newFrame(token, field))
 		case step.bookmark != nil:
 			res.Message = &gatewayv1.WatchAccountStateResponse_Bookmark{Bookmark: step.bookmark}
 		case step.snapshotEnd != nil:

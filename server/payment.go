@@ -205,15 +205,10 @@ func (s *Server) openPaymentWatch(req *gatewayv1.WatchPaymentStatusRequest, stre
 	if err != nil {
 		return nil, err
 	}
+	w.encode = func(ev *store.Event) ([]byte, error) { return encodedPayment(ev, shown) }
 	w.send = func(token string, step watchStep) error {
 		res := &gatewayv1.WatchPaymentStatusResponse{ResumeToken: token}
 		switch {
-		case step.event != nil:
-			field, err := encodedPayment(step.event, shown)
-			if err != nil {
-				return err
-			}
-			return stream.SendMsg(newFrame(token, field))
 		case step.bookmark != nil:
 			res.Message = &gatewayv1.WatchPaymentStatusResponse_Bookmark{Bookmark: step.bookmark}
 		case step.snapshotEnd != nil:

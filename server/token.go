@@ -85,10 +85,7 @@ func bind(log []byte, rpc string, filter []byte) []byte {
 func (c cursors) token(at place) string {
 	m := c.signer.take()
 	defer c.signer.pool.Put(m)
-	m.raw = at.append(append(m.raw[:digestSize], c.bound...))
-	copy(m.raw, m.sum(m.raw[digestSize:]))
-	m.text = tokenText.AppendEncode(m.text[:0], m.raw)
-	return string(m.text)
+	return tokenText.EncodeToString(m.sign(c.bound, at))
 }
 
 // append writes a place behind what it is bound to.
@@ -173,18 +170,25 @@ type signer struct{ pool sync.Pool }
 
 // maker makes one token at a time, in room that it keeps: a watch makes a token for each response.
 type maker struct {
-	mac       hash.Hash
-	digest    [sha256.Size]byte
-	raw, text []byte // a token and its text
+	mac    hash.Hash
+	digest [sha256.Size]byte
+	raw    []byte
 }
 
 func newSigner(key string) *signer {
 	return &signer{sync.Pool{New: func() any {
-		return &maker{mac: hmac.New(sha256.New, []byte(key)), raw: make([]byte, digestSize, 128), text: make([]byte, 0, 192)}
+		return &maker{mac: hmac.New(sha256.New, []byte(key)), raw: make([]byte, digestSize, 128)}
 	}}}
 }
 
 func (s *signer) take() *maker { return s.pool.Get().(*maker) }
+
+// sign is a token before it is text, until the next one.
+func (m *maker) sign(bound []byte, at place) []byte {
+	m.raw = at.append(append(m.raw[:digestSize], bound...))
+	copy(m.raw, m.sum(m.raw[digestSize:]))
+	return m.raw
+}
 
 // sum is the digest of what, until the next one.
 func (m *maker) sum(what []byte) []byte {

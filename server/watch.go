@@ -27,11 +27,11 @@ type watchRequest interface {
 	GetCheckpoint() string
 }
 
-// watchSend hands one response to the client, with the token that continues behind it. Exactly one is set.
+// watchSend hands one response to the client, with the token that continues behind it. Exactly one is set. Events have a
+// way of their own.
 type watchSend func(token string, step watchStep) error
 
 type watchStep struct {
-	event       *store.Event
 	bookmark    *gatewayv1.Bookmark
 	snapshotEnd *gatewayv1.SnapshotEnd
 	streamEnd   *gatewayv1.StreamEnd
@@ -44,6 +44,9 @@ type watch struct {
 	cursors cursors
 	query   store.Query
 	send    watchSend
+	// encode makes of an event what is sent of it: see frame.
+	encode func(*store.Event) ([]byte, error)
+	out    grpc.ServerStream // for frames
 	// matches drops events that the query does not; nil keeps all.
 	matches func(*store.Event) bool
 	// ends tells whether the watch is over after an event, shown or not, that leaves its subject like this.
@@ -51,8 +54,10 @@ type watch struct {
 	// ending is the query for subjects whose state may end the watch; nil if none does.
 	ending *store.Query
 
-	at   place     // everything up to here was sent, or does not match
-	sent time.Time // when the last response went out
+	began time.Time // by the store's clock
+	frame frame     // of the newest event
+	at    place     // everything up to here was sent, or does not match
+	sent  time.Time // when the last response was begun that went out
 }
 
 // watchPage is how many subjects are read at a time.
@@ -92,7 +97,7 @@ func (w *watch) run(stream grpc.ServerStream) error {
 	}
 	ctx := stream.Context()
 	w.narrow(ctx)
-	w.watched(ctx)
+	w.out, w.began = stream, w.server.store.Now()
 	w.cut = cutter(stream)
 	w.server.keeper.keep(w)
 	defer w.server.keeper.drop(w)
@@ -160,7 +165,7 @@ func (w *watch) follow(ctx context.Context) error {
 		case err != nil:
 			return err
 		case ev.ID != "":
-			err = w.event(ev, at)
+			err = w.event(ctx, ev, at)
 		default:
 			err = w.bookmark(at)
 			if err == nil && !settled { // an end from before the token: nobody would tell of it again
@@ -224,15 +229,15 @@ func (w *watch) current(ctx context.Context, subject store.Subject) error {
 		w.at = at
 		return nil
 	}
-	return w.event(&events[0], at)
+	return w.event(ctx, &events[0], at)
 }
 
 // event shows an event, if it matches, and ends the watch if it does. Where nothing matches for long, a bookmark goes
 // out instead: the way through a long log must not look like a dead connection.
-func (w *watch) event(ev *store.Event, at place) (err error) {
+func (w *watch) event(ctx context.Context, ev *store.Event, at place) (err error) {
 	switch {
 	case w.matches == nil || w.matches(ev):
-		err = w.tell(at, watchStep{event: ev})
+		err = w.tellEvent(ctx, ev, at)
 	case time.Since(w.sent) >= cmp.Or(w.query.Heartbeat, longestSilence):
 		err = w.bookmark(at)
 	default:
@@ -286,14 +291,42 @@ func (w *watch) finish(why gatewayv1.StreamEnd_Reason, retry time.Duration) erro
 	return errEnded
 }
 
-// tell sends a response. The watch has come to the place once it is out, and not before.
+// tell sends a response that is not of an event. The watch has come to the place once it is out, and not before.
 func (w *watch) tell(at place, step watchStep) error {
-	w.sending.Store(w.server.keeper.clock())
+	now := time.Now()
+	w.sending.Store(w.server.keeper.clock(now))
 	err := w.send(w.cursors.token(at), step)
 	w.sending.Store(0)
 	if err != nil {
 		return err
 	}
-	w.at, w.sent = at, time.Now()
+	w.at, w.sent = at, now
+	return nil
+}
+
+// tellEvent is tell for an event. It runs for each event on each watch.
+func (w *watch) tellEvent(ctx context.Context, ev *store.Event, at place) error {
+	shared, err := w.encode(ev)
+	if err != nil {
+		return err
+	}
+	since, now := ev.RecordedAt, time.Now()
+	if since.Before(w.began) {
+		since = w.began
+	}
+	w.frame = w.cursors.frame(at, shared)
+	w.undelivered.Store(since.UnixMicro())
+	w.sending.Store(w.server.keeper.clock(now))
+	err = w.server.spanned(ctx, ev, func() error { return w.out.SendMsg(&w.frame) })
+	w.sending.Store(0)
+	w.undelivered.Store(0)
+	w.frame = frame{}
+	if err != nil {
+		return err
+	}
+	w.at, w.sent = at, now
+	if w.server.sent != nil && !ev.RecordedAt.Before(w.began) {
+		w.server.sent(ctx, ev.Stream, w.server.store.Now().Sub(ev.RecordedAt))
+	}
 	return nil
 }

@@ -18,11 +18,16 @@ const (
 	fieldEvent       protowire.Number = 2
 )
 
-// newFrame puts a token in front of an event.
-func newFrame(token string, shared []byte) *frame {
-	own := make([]byte, 0, len(token)+4)
+// frame makes a frame of the token that goes on behind a place, and an event.
+func (c *cursors) frame(at place, shared []byte) frame {
+	m := c.signer.take()
+	defer c.signer.pool.Put(m)
+	raw := m.sign(c.bound, at)
+	size := tokenText.EncodedLen(len(raw))
+	own := make([]byte, 0, size+4)
 	own = protowire.AppendTag(own, fieldResumeToken, protowire.BytesType)
-	return &frame{own: protowire.AppendString(own, token), shared: shared}
+	own = protowire.AppendVarint(own, uint64(size))
+	return frame{own: tokenText.AppendEncode(own, raw), shared: shared}
 }
 
 // The memos of an event.

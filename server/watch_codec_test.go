@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/testing/protocmp"
 
 	"github.com/google/go-cmp/cmp"
@@ -25,23 +26,27 @@ func TestFrame_DecodesAsTheResponse(t *testing.T) {
 			func(ev *store.Event) ([]byte, error) {
 				return encodedEvent(ev, memoEncoded, func(store.Event) (*gatewayv1.PaymentEvent, error) { return payment, nil })
 			},
-			&gatewayv1.WatchPaymentStatusResponse{ResumeToken: "token", Message: &gatewayv1.WatchPaymentStatusResponse_Event{Event: payment}},
+			&gatewayv1.WatchPaymentStatusResponse{Message: &gatewayv1.WatchPaymentStatusResponse_Event{Event: payment}},
 		},
 		"account": {
 			func(ev *store.Event) ([]byte, error) {
 				return encodedEvent(ev, memoEncoded, func(store.Event) (*gatewayv1.AccountEvent, error) { return account, nil })
 			},
-			&gatewayv1.WatchAccountStateResponse{ResumeToken: "token", Message: &gatewayv1.WatchAccountStateResponse_Event{Event: account}},
+			&gatewayv1.WatchAccountStateResponse{Message: &gatewayv1.WatchAccountStateResponse_Event{Event: account}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			shared, err := c.shared(&store.Event{})
 			must(t, err)
-			sent, err := newCodec().Marshal(newFrame("token", shared))
+			places := cursors{signer: newSigner("key"), bound: bind(make([]byte, logDigest), "Watch", make([]byte, digestSize))}
+			f := places.frame(place{After: 7}, shared)
+			sent, err := newCodec().Marshal(&f)
 			must(t, err)
 			got := c.want.ProtoReflect().New().Interface()
 			must(t, proto.Unmarshal(sent.Materialize(), got))
+			resumes := c.want.ProtoReflect().Descriptor().Fields().ByName("resume_token")
+			c.want.ProtoReflect().Set(resumes, protoreflect.ValueOfString(places.token(place{After: 7})))
 			if diff := cmp.Diff(c.want, got, protocmp.Transform()); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)
 			}

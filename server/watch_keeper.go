@@ -49,12 +49,12 @@ type kept struct {
 	undelivered atomic.Int64 // since when an event waits for the client, in microseconds since 1970; 0 for none
 }
 
-// clock is the time since the keeper was made, in nanoseconds and never 0.
-func (k *keeper) clock() int64 { return int64(time.Since(k.born)) + 1 }
+// clock is a time since the keeper was made, in nanoseconds and never 0.
+func (k *keeper) clock(at time.Time) int64 { return int64(at.Sub(k.born)) + 1 }
 
 // keep looks after a watch until drop.
 func (k *keeper) keep(w *watch) {
-	w.end, w.since = make(chan error, 1), k.clock()
+	w.end, w.since = make(chan error, 1), k.clock(time.Now())
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.watches[w] = struct{}{}
@@ -87,7 +87,7 @@ func (k *keeper) look() {
 	if k.timer == nil {
 		return
 	}
-	now := k.clock()
+	now := k.clock(time.Now())
 	for w := range k.watches {
 		if now-w.since >= int64(k.age) {
 			w.stop(errMaxAge)

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"google.golang.org/grpc"
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
@@ -274,12 +275,12 @@ func TestWatch_BookmarksGoOutOnTheWayThroughEventsThatDoNotMatch(t *testing.T) {
 		ends: endsAt(nil), cursors: cursors{signer: newSigner("key")}, sent: time.Now(), query: store.Query{Heartbeat: time.Hour},
 		send: func(_ string, step watchStep) error { sent = append(sent, step); return nil },
 	}
-	must(t, w.event(&store.Event{}, place{After: 1}))
+	must(t, w.event(t.Context(), &store.Event{}, place{After: 1}))
 	if len(sent) != 0 || w.at.After != 1 {
 		t.Fatalf("at once %v went out, at %d", sent, w.at.After)
 	}
 	w.sent = time.Now().Add(-time.Hour)
-	must(t, w.event(&store.Event{}, place{After: 2}))
+	must(t, w.event(t.Context(), &store.Event{}, place{After: 2}))
 	if len(sent) != 1 || sent[0].bookmark == nil || w.at.After != 2 {
 		t.Errorf("after an hour %v went out, at %d", sent, w.at.After)
 	}
@@ -291,15 +292,24 @@ func TestWatch_AResponseThatCannotBeSentIsNotBehindAnyToken(t *testing.T) {
 	lost := errors.New("connection lost")
 	w := &watch{
 		server: &Server{keeper: newKeeper(1, 1)}, ends: endsAt([]string{"CLOSED"}), cursors: cursors{signer: newSigner("key")}, at: place{After: 1},
-		send: func(string, watchStep) error { return lost },
+		send:   func(string, watchStep) error { return lost },
+		encode: func(*store.Event) ([]byte, error) { return nil, nil }, out: lostStream{err: lost},
 	}
-	if err := w.event(&store.Event{State: "CLOSED"}, place{After: 2}); !errors.Is(err, lost) || w.at.After != 1 {
+	if err := w.event(t.Context(), &store.Event{State: "CLOSED"}, place{After: 2}); !errors.Is(err, lost) || w.at.After != 1 {
 		t.Errorf("an event that was not sent: %v, the watch is at %d, want 1", err, w.at.After)
 	}
 	if err := w.finish(gatewayv1.StreamEnd_REASON_DRAINING, 0); !errors.Is(err, lost) {
 		t.Errorf("an end that was not sent: %v", err)
 	}
 }
+
+// lostStream is a stream on which nothing gets through.
+type lostStream struct {
+	grpc.ServerStream
+	err error
+}
+
+func (s lostStream) SendMsg(any) error { return s.err }
 
 func TestWatch_ASlowReaderHoldsUpNobodyAndLosesNothing(t *testing.T) {
 	t.Parallel()
