@@ -185,7 +185,7 @@ func (w *watch) follow(ctx context.Context) error {
 //
 //go:noinline
 func (w *watch) behind(ctx context.Context) iter.Seq2[*store.Event, error] {
-	w.query.After, w.query.End = w.at.After, w.end
+	w.query.After, w.query.End = w.at.After, &w.end
 	return w.server.store.Follow(ctx, w.query)
 }
 
@@ -196,10 +196,8 @@ func (w *watch) snapshot(ctx context.Context) error {
 	q.UpTo, q.Limit = w.at.UpTo, watchPage
 	for more := q.UpTo > 0; more; {
 		q.After = w.at.After
-		select {
-		case why := <-w.end:
+		if why := w.end.Why(); why != nil {
 			return why
-		default:
 		}
 		subjects, err := w.server.store.Subjects(ctx, q)
 		if err != nil {

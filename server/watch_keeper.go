@@ -14,6 +14,7 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
+	"payments.internal/klarna-gateway/store"
 )
 
 // Why the gateway ends a watch by itself. The first two come with a last response.
@@ -41,7 +42,7 @@ func newKeeper(age, unread time.Duration) *keeper {
 
 // kept is what a watch and its keeper share.
 type kept struct {
-	end     chan error   // holds why the watch shall end, with a last response
+	end     store.End    // says why the watch shall end, with a last response
 	since   int64        // when it began, on the keeper's clock
 	sending atomic.Int64 // since when a response waits for the client; 0 for none
 	cut     func()       // ends the stream though a send waits
@@ -54,12 +55,12 @@ func (k *keeper) clock(at time.Time) int64 { return int64(at.Sub(k.born)) + 1 }
 
 // keep looks after a watch until drop.
 func (k *keeper) keep(w *watch) {
-	w.end, w.since = make(chan error, 1), k.clock(time.Now())
+	w.since = k.clock(time.Now())
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	k.watches[w] = struct{}{}
 	if k.draining {
-		w.end <- errDraining
+		w.stop(errDraining)
 	}
 	if k.timer == nil {
 		k.timer = time.AfterFunc(k.tick(), k.look)
@@ -110,12 +111,7 @@ func (k *keeper) drain() {
 }
 
 // stop asks a watch to end; the first reason counts.
-func (k *kept) stop(why error) {
-	select {
-	case k.end <- why:
-	default:
-	}
-}
+func (k *kept) stop(why error) { k.end.Now(why) }
 
 // leash is the context of a watch's stream with the means to cut it. gRPC frees a send that waits for the client when
 // the stream's context ends, and only then.

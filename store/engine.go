@@ -53,8 +53,8 @@ type Query struct {
 	Limit int
 	// Heartbeat is the time between the bookmarks of Follow; 0 means the Store's. Engines have no use for it.
 	Heartbeat time.Duration
-	// End ends Follow with the error that comes here. Engines have no use for it.
-	End <-chan error
+	// End ends Follow when somebody says so. Engines have no use for it.
+	End *End
 	// Sent lets Follow yield events of which little more is known than what is sent of them: see Event.Sent. Engines have no
 	// use for it.
 	Sent bool

@@ -21,14 +21,17 @@ func (s *Store) Follow(ctx context.Context, q Query) iter.Seq2[*Event, error] {
 	return func(yield func(*Event, error) bool) { f.run(ctx, yield) }
 }
 
-// run is where a follower waits, so it keeps little on the stack.
+// run is where a follower waits, so it keeps little on the stack, and waits for one bell that rings for everything.
 func (f *follower) run(ctx context.Context, yield func(*Event, error) bool) {
 	hub := f.store.hub
 	sub := hub.subscribe(&f.query) // before the first read, or a commit falls between
+	f.sub = sub
 	defer hub.unsubscribe(sub, &f.query)
+	defer context.AfterFunc(ctx, sub.end)()
+	f.query.End.rings(sub)
 	more, err := f.begin(ctx, yield)
 	for beat := true; more; {
-		if err == nil || ctx.Err() != nil {
+		if err == nil && sub.over.Load() || err != nil && ctx.Err() != nil {
 			err = f.ended(ctx)
 		}
 		if err != nil {
@@ -38,11 +41,9 @@ func (f *follower) run(ctx context.Context, yield func(*Event, error) bool) {
 		if beat && !yield(&Event{Position: f.query.After}, nil) {
 			return
 		}
-		select {
-		case <-sub.bell:
-		case err = <-f.query.End:
-			continue
-		case <-ctx.Done():
+		beat = false
+		<-sub.bell
+		if sub.over.Load() {
 			continue
 		}
 		var quiet Position
@@ -59,6 +60,7 @@ func (f *follower) run(ctx context.Context, yield func(*Event, error) bool) {
 type follower struct {
 	store *Store
 	query Query
+	sub   *subscriber
 }
 
 // begin yields everything up to the head, also what others committed and this Store has not heard of yet.
@@ -75,13 +77,13 @@ func (f *follower) begin(ctx context.Context, yield func(*Event, error) bool) (m
 func (f *follower) catchUp(ctx context.Context, yield func(*Event, error) bool, atLeast Position) (more bool, err error) {
 	size := firstPage
 	for {
-		if err := f.ended(ctx); err != nil {
-			return true, err
-		}
 		tail := f.store.recent.tail.Load()
 		upTo := max(tail.upTo, atLeast)
 		if f.query.After >= upTo {
 			return true, nil
+		}
+		if f.sub.over.Load() {
+			return true, f.ended(ctx)
 		}
 		if starts := tail.starts(f.query.Stream); f.query.After < starts || f.query.After >= tail.upTo {
 			if f.query.After < starts {
@@ -114,12 +116,7 @@ func (f *follower) ended(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	select {
-	case why := <-f.query.End:
-		return why
-	default:
-		return nil
-	}
+	return f.query.End.Why()
 }
 
 const (

@@ -52,6 +52,7 @@ type subscriber struct {
 	bell
 	first atomic.Int64 // position of the first event that it was rung for since it took that; 0 for none
 	beat  atomic.Bool  // its interval has passed
+	over  atomic.Bool  // its context or its query ended
 	seats []seat
 
 	interval       time.Duration
