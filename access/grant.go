@@ -19,8 +19,14 @@ type rule struct {
 
 // All is the grant where there is no policy.
 func All(withPersonalData bool) Grant {
-	return Grant{rules: []rule{{scopes: map[string]bool{PersonalData: withPersonalData}}}}
+	if withPersonalData {
+		return Grant{rules: allPersonal}
+	}
+	return Grant{rules: all}
 }
+
+// Rules are never changed, so those of all grants without a policy are the same.
+var all, allPersonal = []rule{{}}, []rule{{scopes: map[string]bool{PersonalData: true}}}
 
 // Revoked tells whether the policy takes a caller's credentials back.
 func (p *Policy) Revoked(c Caller) bool {
@@ -105,9 +111,14 @@ func (g Grant) Scope(name string) bool {
 
 // Without is the grant without a scope.
 func (g Grant) Without(scope string) (narrow Grant) {
+	if !g.Scope(scope) { // a watch holds on to its grant
+		return g
+	}
 	for _, r := range g.rules {
 		r.scopes = maps.Clone(r.scopes)
-		delete(r.scopes, scope)
+		if delete(r.scopes, scope); len(r.scopes) == 0 {
+			r.scopes = nil
+		}
 		narrow.rules = append(narrow.rules, r)
 	}
 	return narrow

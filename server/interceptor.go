@@ -137,7 +137,6 @@ type admitted struct {
 	grpc.ServerStream
 	server *Server
 	ctx    context.Context
-	open   bool // what it may answer is settled
 }
 
 func (a *admitted) Context() context.Context { return a.ctx }
@@ -150,16 +149,25 @@ func (a *admitted) RecvMsg(m any) error {
 }
 
 func (a *admitted) SendMsg(m any) error {
-	if !a.open {
-		if err := decisionOf(a.ctx).open(); err != nil {
-			return err
-		}
-		a.open = true
+	if err := decisionOf(a.ctx).open(); err != nil {
+		return err
 	}
-	if _, framed := m.(*frame); !framed { // what a frame may show was settled when it was encoded
-		show(a.ctx, m)
-	}
+	show(a.ctx, m)
 	return a.ServerStream.SendMsg(m)
+}
+
+// unwrapped is the stream that a watch sends frames on. What a frame may show was settled when it was encoded, and that the
+// call may be answered with the bookmark that opened the watch: nothing is left to be asked for each event.
+func unwrapped(stream grpc.ServerStream) grpc.ServerStream {
+	switch s := stream.(type) {
+	case *grpc.GenericServerStream[gatewayv1.WatchPaymentStatusRequest, gatewayv1.WatchPaymentStatusResponse]:
+		return unwrapped(s.ServerStream)
+	case *grpc.GenericServerStream[gatewayv1.WatchAccountStateRequest, gatewayv1.WatchAccountStateResponse]:
+		return unwrapped(s.ServerStream)
+	case *admitted:
+		return s.ServerStream
+	}
+	return stream
 }
 
 // accepted checks requests of this API: what the caller may ask for, then what they look like. Others (health,

@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"net"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"buf.build/go/protovalidate"
@@ -87,6 +88,7 @@ type Server struct {
 	callTimeout time.Duration
 	keeper      *keeper
 	tokens      *signer
+	logDigest   atomic.Pointer[digestedLog]
 	log         *slog.Logger
 	observe     func(context.Context, Call)
 	sent        func(context.Context, store.Stream, time.Duration)

@@ -71,12 +71,25 @@ func (s *Server) cursors(ctx context.Context, rpc, merchantAccount string, filte
 	)}, nil
 }
 
+// digestOfLog remembers the newest one: the log is the same until it is restored.
 func (s *Server) digestOfLog(id string, epoch int64) []byte {
-	return s.store.Fingerprint([]byte("log"), []byte(id), binary.BigEndian.AppendUint64(nil, uint64(epoch)))[:logDigest]
+	if known := s.logDigest.Load(); known != nil && known.id == id && known.epoch == epoch {
+		return known.digest
+	}
+	made := &digestedLog{id, epoch, s.store.Fingerprint([]byte("log"), []byte(id), binary.BigEndian.AppendUint64(nil, uint64(epoch)))[:logDigest]}
+	s.logDigest.Store(made)
+	return made.digest
+}
+
+type digestedLog struct {
+	id     string
+	epoch  int64
+	digest []byte
 }
 
 func bind(log []byte, rpc string, filter []byte) []byte {
-	bound := append([]byte{tokenVersion}, log...)
+	bound := make([]byte, 0, 1+len(log)+1+len(rpc)+len(filter))
+	bound = append(append(bound, tokenVersion), log...)
 	bound = append(append(bound, byte(len(rpc))), rpc...)
 	return append(bound, filter...)
 }

@@ -46,7 +46,7 @@ type watch struct {
 	send    watchSend
 	// encode makes of an event what is sent of it: see frame.
 	encode func(*store.Event) ([]byte, error)
-	out    grpc.ServerStream // for frames
+	out    grpc.ServerStream // for frames: see unwrapped
 	// matches drops events that the query does not; nil keeps all.
 	matches func(*store.Event) bool
 	// ends tells whether the watch is over after an event, shown or not, that leaves its subject like this.
@@ -54,10 +54,9 @@ type watch struct {
 	// ending is the query for subjects whose state may end the watch; nil if none does.
 	ending *store.Query
 
-	began time.Time // by the store's clock
-	frame frame     // of the newest event
-	at    place     // everything up to here was sent, or does not match
-	sent  time.Time // when the last response was begun that went out
+	began int64 // in microseconds since 1970, by the store's clock
+	sent  int64 // when the last response was begun that went out, on the keeper's clock
+	at    place // everything up to here was sent, or does not match
 }
 
 // watchPage is how many subjects are read at a time.
@@ -97,7 +96,7 @@ func (w *watch) run(stream grpc.ServerStream) error {
 	}
 	ctx := stream.Context()
 	w.narrow(ctx)
-	w.out, w.began = stream, w.server.store.Now()
+	w.out, w.began = unwrapped(stream), w.server.store.Now().UnixMicro()
 	w.cut = cutter(stream)
 	w.server.keeper.keep(w)
 	defer w.server.keeper.drop(w)
@@ -185,7 +184,7 @@ func (w *watch) follow(ctx context.Context) error {
 //
 //go:noinline
 func (w *watch) behind(ctx context.Context) iter.Seq2[*store.Event, error] {
-	w.query.After, w.query.End = w.at.After, &w.end
+	w.query.After, w.query.Head, w.query.End = w.at.After, w.cursors.head, &w.end
 	return w.server.store.Follow(ctx, w.query)
 }
 
@@ -236,7 +235,7 @@ func (w *watch) event(ctx context.Context, ev *store.Event, at place) (err error
 	switch {
 	case w.matches == nil || w.matches(ev):
 		err = w.tellEvent(ctx, ev, at)
-	case time.Since(w.sent) >= cmp.Or(w.query.Heartbeat, longestSilence):
+	case w.server.keeper.clock(time.Now())-w.sent >= int64(cmp.Or(w.query.Heartbeat, longestSilence)):
 		err = w.bookmark(at)
 	default:
 		w.at = at
@@ -291,8 +290,8 @@ func (w *watch) finish(why gatewayv1.StreamEnd_Reason, retry time.Duration) erro
 
 // tell sends a response that is not of an event. The watch has come to the place once it is out, and not before.
 func (w *watch) tell(at place, step watchStep) error {
-	now := time.Now()
-	w.sending.Store(w.server.keeper.clock(now))
+	now := w.server.keeper.clock(time.Now())
+	w.sending.Store(now)
 	err := w.send(w.cursors.token(at), step)
 	w.sending.Store(0)
 	if err != nil {
@@ -308,22 +307,19 @@ func (w *watch) tellEvent(ctx context.Context, ev *store.Event, at place) error 
 	if err != nil {
 		return err
 	}
-	since, now := ev.RecordedAt, time.Now()
-	if since.Before(w.began) {
-		since = w.began
-	}
-	w.frame = w.cursors.frame(at, shared)
-	w.undelivered.Store(since.UnixMicro())
-	w.sending.Store(w.server.keeper.clock(now))
-	err = w.server.spanned(ctx, ev, func() error { return w.out.SendMsg(&w.frame) })
+	now, recorded := w.server.keeper.clock(time.Now()), ev.RecordedAt.UnixMicro()
+	f := w.cursors.frame(at, shared)
+	w.undelivered.Store(max(recorded, w.began))
+	w.sending.Store(now)
+	err = w.server.spanned(ctx, ev, func() error { return w.out.SendMsg(f) })
 	w.sending.Store(0)
 	w.undelivered.Store(0)
-	w.frame = frame{}
+	f.free()
 	if err != nil {
 		return err
 	}
 	w.at, w.sent = at, now
-	if w.server.sent != nil && !ev.RecordedAt.Before(w.began) {
+	if w.server.sent != nil && recorded >= w.began {
 		w.server.sent(ctx, ev.Stream, w.server.store.Now().Sub(ev.RecordedAt))
 	}
 	return nil

@@ -1,6 +1,8 @@
 package server
 
 import (
+	"sync"
+
 	"google.golang.org/grpc/encoding"
 	protocodec "google.golang.org/grpc/encoding/proto"
 	"google.golang.org/grpc/mem"
@@ -18,8 +20,16 @@ const (
 	fieldEvent       protowire.Number = 2
 )
 
+// frames are used again once they are sent: gRPC keeps what it encoded of them, and not them.
+var frames = sync.Pool{New: func() any { return &frame{} }}
+
+func (f *frame) free() {
+	*f = frame{}
+	frames.Put(f)
+}
+
 // frame makes a frame of the token that goes on behind a place, and an event.
-func (c *cursors) frame(at place, shared []byte) frame {
+func (c *cursors) frame(at place, shared []byte) *frame {
 	m := c.signer.take()
 	defer c.signer.pool.Put(m)
 	raw := m.sign(c.bound, at)
@@ -27,7 +37,9 @@ func (c *cursors) frame(at place, shared []byte) frame {
 	own := make([]byte, 0, size+4)
 	own = protowire.AppendTag(own, fieldResumeToken, protowire.BytesType)
 	own = protowire.AppendVarint(own, uint64(size))
-	return frame{own: tokenText.AppendEncode(own, raw), shared: shared}
+	f := frames.Get().(*frame)
+	f.own, f.shared = tokenText.AppendEncode(own, raw), shared
+	return f
 }
 
 // The memos of an event.

@@ -41,7 +41,7 @@ func TestFrame_DecodesAsTheResponse(t *testing.T) {
 			must(t, err)
 			places := cursors{signer: newSigner("key"), bound: bind(make([]byte, logDigest), "Watch", make([]byte, digestSize))}
 			f := places.frame(place{After: 7}, shared)
-			sent, err := newCodec().Marshal(&f)
+			sent, err := newCodec().Marshal(f)
 			must(t, err)
 			got := c.want.ProtoReflect().New().Interface()
 			must(t, proto.Unmarshal(sent.Materialize(), got))

@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"errors"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,10 +35,20 @@ type keeper struct {
 	watches  map[*watch]struct{}
 	timer    *time.Timer // nil while there are no watches
 	draining bool
+	opened   int         // watches since what their opening left behind was collected
+	settles  *time.Timer // collects it; nil until it is worth it
+	free     func()      // gives memory back
 }
 
+// What the opening of many watches leaves behind is more than what they keep. Once so many were opened and no more come for
+// a while, it is given back to the system: else it would stand there for minutes, as idle watches make no garbage to speak of.
+const (
+	settleCount = 256
+	settlePause = 500 * time.Millisecond
+)
+
 func newKeeper(age, unread time.Duration) *keeper {
-	return &keeper{age: age, unread: unread, born: time.Now(), watches: make(map[*watch]struct{})}
+	return &keeper{age: age, unread: unread, born: time.Now(), watches: make(map[*watch]struct{}), free: debug.FreeOSMemory}
 }
 
 // kept is what a watch and its keeper share.
@@ -65,6 +76,20 @@ func (k *keeper) keep(w *watch) {
 	if k.timer == nil {
 		k.timer = time.AfterFunc(k.tick(), k.look)
 	}
+	switch k.opened++; {
+	case k.opened < settleCount:
+	case k.settles == nil:
+		k.settles = time.AfterFunc(settlePause, k.settle)
+	default:
+		k.settles.Reset(settlePause)
+	}
+}
+
+func (k *keeper) settle() {
+	k.mu.Lock()
+	k.opened, k.settles = 0, nil
+	k.mu.Unlock()
+	k.free()
 }
 
 func (k *keeper) drop(w *watch) {

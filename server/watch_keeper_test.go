@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"google.golang.org/grpc/codes"
@@ -119,4 +120,37 @@ func TestKeeper_LooksOnlyWhileThereAreWatches(t *testing.T) {
 	if k.timer != nil {
 		t.Error("it looks after nothing")
 	}
+}
+
+func TestKeeper_GivesBackWhatTheOpeningOfManyWatchesLeaves(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		k := newKeeper(time.Hour, time.Hour)
+		freed := 0
+		k.free = func() { freed++ }
+		var open []*watch
+		opened := func(n int) {
+			for range n {
+				w := &watch{}
+				k.keep(w)
+				open = append(open, w)
+				time.Sleep(settlePause / 4)
+			}
+		}
+		opened(settleCount - 1)
+		time.Sleep(time.Minute)
+		opened(100) // more than enough, and no pause
+		if freed != 0 {
+			t.Errorf("freed %d times while watches were opened", freed)
+		}
+		time.Sleep(time.Minute)
+		opened(settleCount - 1) // too few again
+		time.Sleep(time.Minute)
+		if freed != 1 {
+			t.Errorf("freed %d times, want once for both", freed)
+		}
+		for _, w := range open {
+			k.drop(w)
+		}
+	})
 }

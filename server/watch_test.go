@@ -272,14 +272,14 @@ func TestWatch_BookmarksGoOutOnTheWayThroughEventsThatDoNotMatch(t *testing.T) {
 	var sent []watchStep
 	w := &watch{
 		server: s.server, matches: func(*store.Event) bool { return false },
-		ends: endsAt(nil), cursors: cursors{signer: newSigner("key")}, sent: time.Now(), query: store.Query{Heartbeat: time.Hour},
+		ends: endsAt(nil), cursors: cursors{signer: newSigner("key")}, sent: s.server.keeper.clock(time.Now()), query: store.Query{Heartbeat: time.Hour},
 		send: func(_ string, step watchStep) error { sent = append(sent, step); return nil },
 	}
 	must(t, w.event(t.Context(), &store.Event{}, place{After: 1}))
 	if len(sent) != 0 || w.at.After != 1 {
 		t.Fatalf("at once %v went out, at %d", sent, w.at.After)
 	}
-	w.sent = time.Now().Add(-time.Hour)
+	w.sent -= int64(time.Hour)
 	must(t, w.event(t.Context(), &store.Event{}, place{After: 2}))
 	if len(sent) != 1 || sent[0].bookmark == nil || w.at.After != 2 {
 		t.Errorf("after an hour %v went out, at %d", sent, w.at.After)

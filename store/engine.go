@@ -53,6 +53,9 @@ type Query struct {
 	Limit int
 	// Heartbeat is the time between the bookmarks of Follow; 0 means the Store's. Engines have no use for it.
 	Heartbeat time.Duration
+	// Head is the newest position, as Head gave it a moment ago to whoever follows: Follow then need not ask for it at its
+	// beginning. 0 means that it has to. Engines have no use for it.
+	Head Position
 	// End ends Follow when somebody says so. Engines have no use for it.
 	End *End
 	// Sent lets Follow yield events of which little more is known than what is sent of them: see Event.Sent. Engines have no

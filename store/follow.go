@@ -65,9 +65,11 @@ type follower struct {
 
 // begin yields everything up to the head, also what others committed and this Store has not heard of yet.
 func (f *follower) begin(ctx context.Context, yield func(*Event, error) bool) (more bool, err error) {
-	head, err := f.head(ctx)
-	if err != nil {
-		return true, err
+	head := f.query.Head
+	if head == 0 || ctx.Err() != nil {
+		if head, err = f.head(ctx); err != nil {
+			return true, err
+		}
 	}
 	return f.catchUp(ctx, yield, head)
 }

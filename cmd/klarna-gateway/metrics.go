@@ -129,8 +129,9 @@ func (m *measures) called(ctx context.Context, call server.Call) {
 	}
 }
 
-// sent runs for each event on each watch: its labels are made once.
-func (m *measures) sent(ctx context.Context, stream store.Stream, after time.Duration) {
+// sent runs for each event on each watch: its labels are made once, and no span is looked for in the context, which could
+// only be that of the whole watch.
+func (m *measures) sent(_ context.Context, stream store.Stream, after time.Duration) {
 	if m.off {
 		return
 	}
@@ -138,7 +139,7 @@ func (m *measures) sent(ctx context.Context, stream store.Stream, after time.Dur
 	if !known {
 		labels = with(text("stream", stream))
 	}
-	m.watchLag.Record(ctx, after.Seconds(), labels)
+	m.watchLag.Record(context.Background(), after.Seconds(), labels)
 }
 
 var streamLabels = map[store.Stream]metric.MeasurementOption{
