@@ -86,6 +86,7 @@ func (g Grant) Everywhere() (narrow Grant) {
 func (g Grant) ForPartner(partner string) (narrow Grant) {
 	for _, r := range g.rules {
 		if r.partners.has(partner) {
+			r.partners = set{partner: true}
 			narrow.rules = append(narrow.rules, r)
 		}
 	}
@@ -104,9 +105,24 @@ func (g Grant) Partners() (partners []string, all bool) {
 	return slices.Sorted(maps.Keys(union)), false
 }
 
-// Scope tells whether the grant, as narrow as it is, has a scope.
+// Scope tells whether all that the grant allows, as narrow as it is, is allowed with a scope: what one rule shows of an
+// account or partner, the scope of a rule for another one does not open.
 func (g Grant) Scope(name string) bool {
-	return slices.ContainsFunc(g.rules, func(r rule) bool { return r.scopes[name] })
+	return !g.Empty() && !slices.ContainsFunc(g.rules, func(r rule) bool { return !r.scopes[name] && !g.scoped(r, name) })
+}
+
+// scoped tells whether rules with a scope allow every pair of accounts that another rule allows.
+func (g Grant) scoped(other rule, name string) bool {
+	for _, account := range other.accounts.each() {
+		for _, partner := range other.partners.each() {
+			if !slices.ContainsFunc(g.rules, func(r rule) bool {
+				return r.scopes[name] && r.accounts.covers(account) && r.partners.covers(partner)
+			}) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // Without is the grant without a scope.

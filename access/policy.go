@@ -63,6 +63,17 @@ func (s set) covers(other set) bool {
 	return true
 }
 
+// each are the sets of one name that make up a set. The set of all is one of them.
+func (s set) each() (all []set) {
+	if s == nil {
+		return []set{nil}
+	}
+	for name := range s {
+		all = append(all, set{name: true})
+	}
+	return all
+}
+
 // policyText is the policy file.
 type policyText struct {
 	Roles    map[string]roleText `yaml:"roles"`

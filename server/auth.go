@@ -100,7 +100,7 @@ func mayShowDebtors(ctx context.Context, wanted bool) error {
 	case !wanted:
 		d.grant = d.grant.Without(access.PersonalData) // the call does not lean on it
 		return nil
-	case d.grant.Scope(access.PersonalData):
+	case d.scoped(access.PersonalData):
 		return nil
 	}
 	return withInfo(codes.PermissionDenied, gatewayv1.ErrorReason_ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED,

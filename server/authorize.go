@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"google.golang.org/grpc/codes"
@@ -31,6 +32,7 @@ type decision struct {
 	grant    access.Grant // narrowed to the merchant account once settled
 	account  string       // that the request names or the default; empty until it is known
 	partners []string     // that the request names
+	bounded  bool         // the answer is about those alone
 	settled  bool         // the merchant account is known and permitted
 	wish     wish         // which personal data it asks for
 	ticket   *ticket      // that the call was let in with; nil for callers of their own
@@ -138,6 +140,7 @@ func (d *decision) about(msg proto.Message) error {
 		d.account, d.settled = account, true
 	}
 	d.partners = partnersOf(m)
+	d.bounded = len(d.partners) > 0 && (!readsBelow[d.rpc] || selectsPartnersAlone(m))
 	return d.mayPartners(grant, account)
 }
 
@@ -168,6 +171,24 @@ func partnersOf(m protoreflect.Message) (all []string) {
 	return all
 }
 
+// besidePartners are the fields of requests that read below which select nothing that the partner accounts do not. All
+// others are alternatives to those: what they select may be any partner's.
+var besidePartners = map[protoreflect.Name]bool{
+	"partner_account_id": true, "partner_account_ids": true, "merchant_account": true, "include_debtor_data": true,
+	"states": true, "payment_statuses": true, "until_states": true, "until_payment_statuses": true, "until_final": true,
+	"resume_token": true, "start": true, "checkpoint": true, "heartbeat_seconds": true, "page_size": true, "page_token": true,
+}
+
+// selectsPartnersAlone tells whether a request selects by nothing but partner accounts.
+func selectsPartnersAlone(m protoreflect.Message) bool {
+	alone := true
+	m.Range(func(field protoreflect.FieldDescriptor, _ protoreflect.Value) bool {
+		alone = besidePartners[field.Name()]
+		return alone
+	})
+	return alone
+}
+
 // permit settles that the call is about a merchant account, or refuses it.
 func (d *decision) permit(account string) error {
 	if d == nil { // no call comes here past the interceptors
@@ -182,6 +203,36 @@ func (d *decision) permit(account string) error {
 	}
 	d.grant, d.account, d.settled = grant, account, true
 	return nil
+}
+
+// permitAll settles that the call is about all merchant accounts, or refuses it: from here on what the caller may do with
+// some of them alone does not count.
+func (d *decision) permitAll() error {
+	if d == nil { // no call comes here past the interceptors
+		return (&decision{}).denied(access.Everything, "")
+	}
+	grant := d.grant.Everywhere()
+	if grant.Empty() {
+		return d.denied(access.Everything, "")
+	}
+	if err := d.mayPartners(grant, access.Everything); err != nil {
+		return err
+	}
+	d.grant, d.settled = grant, true
+	return nil
+}
+
+// scoped tells whether all that the call may show is for the caller with a scope: of the merchant account, and of the
+// partner accounts that the request names or, without, of all that the caller sees.
+func (d *decision) scoped(scope string) bool {
+	grant := d.grant
+	if d.account != "" {
+		grant = grant.For(d.account)
+	}
+	if !d.bounded {
+		return grant.Scope(scope)
+	}
+	return !slices.ContainsFunc(d.partners, func(partner string) bool { return !grant.ForPartner(partner).Scope(scope) })
 }
 
 // open refuses an answer about which merchant account was never settled: a caller that may not see all of them must not

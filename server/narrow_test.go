@@ -117,3 +117,61 @@ bindings: [{callers: [clerk], roles: [care, desk]}]`, "clerk"))
 		}
 	}
 }
+
+func TestPolicy_AScopeOpensNothingOfAnotherAccountOrPartner(t *testing.T) {
+	t.Parallel()
+	const everything, watch, read = "OperatorService/*", "PaymentService/WatchPaymentStatus", "PaymentService/GetPaymentStatus"
+	role := func(rpc, accounts, partners, scope string) string {
+		if partners != "" {
+			partners = `, partner_accounts: ["` + partners + `"]`
+		}
+		return `{rpcs: ["` + rpc + `"], merchant_accounts: ["` + accounts + `"]` + partners + `, scopes: [` + scope + `]}`
+	}
+	raw := func(account string) []proto.Message {
+		return []proto.Message{
+			&gatewayv1.ListEventsRequest{MerchantAccount: account, IncludeRaw: true}, &gatewayv1.GetEventRequest{MerchantAccount: account, Position: 1, IncludeRaw: true},
+			&gatewayv1.GetQuarantinedRequest{MerchantAccount: account, QuarantineId: "1", IncludeRaw: true},
+		}
+	}
+	ofPartners := func(other []string, partners ...string) []proto.Message {
+		return []proto.Message{&gatewayv1.WatchPaymentStatusRequest{
+			MerchantAccount: acquirer, From: fromStart(earliest), PartnerAccountIds: partners, MerchantReferences: other, IncludeDebtorData: true,
+		}}
+	}
+	ofBoth := []proto.Message{&gatewayv1.GetPaymentStatusRequest{
+		MerchantAccount: acquirer, Payment: &gatewayv1.GetPaymentStatusRequest_MerchantReference{MerchantReference: "of both"}, IncludeDebtorData: true,
+	}}
+	for name, c := range map[string]struct {
+		roles   []string
+		reqs    []proto.Message
+		missing string // in the metadata
+	}{
+		"all accounts, the scope for one": {[]string{role(everything, "*", "", ""), role(everything, acquirer, "", "personal_data")}, raw(""), "scope"},
+		"that one":                        {[]string{role(everything, "*", "", ""), role(everything, acquirer, "", "personal_data")}, raw(acquirer), ""},
+		"another one":                     {[]string{role(everything, "*", "", ""), role(everything, acquirer, "", "personal_data")}, raw(shop), "scope"},
+		"the scope for all":               {[]string{role(everything, "*", "", "personal_data"), role(everything, acquirer, "", "")}, raw(""), ""},
+		"all accounts for one partner, one for all":  {[]string{role(everything, "*", mine, ""), role(everything, acquirer, "", "personal_data")}, raw("")[:1], "partner_account"},
+		"all partners, the scope for one":            {[]string{role(watch, acquirer, "", ""), role(watch, acquirer, mine, "personal_data")}, ofPartners(nil), "scope"},
+		"that partner":                               {[]string{role(watch, acquirer, "", ""), role(watch, acquirer, mine, "personal_data")}, ofPartners(nil, mine), ""},
+		"that partner, and what may be another's":    {[]string{role(watch, acquirer, "", ""), role(watch, acquirer, mine, "personal_data")}, ofPartners([]string{"of both"}, mine), "scope"},
+		"another partner":                            {[]string{role(watch, acquirer, "", ""), role(watch, acquirer, mine, "personal_data")}, ofPartners(nil, mine, theirs), "scope"},
+		"one of two partners with the scope":         {[]string{role(watch, acquirer, theirs, ""), role(watch, acquirer, mine, "personal_data")}, ofPartners(nil), "scope"},
+		"two partners, each with the scope":          {[]string{role(watch, acquirer, theirs, "personal_data"), role(watch, acquirer, mine, "personal_data")}, ofPartners(nil), ""},
+		"read: all partners, the scope for one":      {[]string{role(read, acquirer, "", ""), role(read, acquirer, mine, "personal_data")}, ofBoth, "scope"},
+		"read: one partner alone, which has it":      {[]string{role(read, acquirer, mine, "personal_data")}, ofBoth, ""},
+		"read: the scope for the partner, elsewhere": {[]string{role(read, acquirer, mine, ""), role(read, "*", theirs, "personal_data")}, ofBoth, "scope"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := start(t, policed(t, "roles: {one: "+c.roles[0]+", other: "+c.roles[len(c.roles)-1]+"}\nbindings: [{callers: [clerk], roles: [one, other]}]", "clerk"))
+			s.twoPartners()
+			for _, req := range c.reqs {
+				_, st := s.overGRPC(req, "authorization", "Bearer clerk-token")
+				denied := st.Code() == codes.PermissionDenied
+				if denied != (c.missing != "") || denied && metadataOf(st.Err())[c.missing] == "" {
+					t.Errorf("%T: %v, missing shall be %q", req, st, c.missing)
+				}
+			}
+		})
+	}
+}

@@ -10,7 +10,6 @@ import (
 
 	"google.golang.org/grpc/codes"
 
-	"payments.internal/klarna-gateway/access"
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/operation"
@@ -36,16 +35,19 @@ type operatorService struct {
 // anyAccount settles which merchant account an operator asks about. Without a name it is all of them, which only a caller
 // that is for all may see.
 func (s *Server) anyAccount(ctx context.Context, name string) (string, error) {
-	if d := decisionOf(ctx); name == "" {
-		if d.grant.Everywhere().Empty() {
-			return "", d.denied(access.Everything, "")
+	d := decisionOf(ctx)
+	if name == "" {
+		told := d == nil || d.settled
+		err := d.permitAll()
+		if !told { // what names its account was logged as it came
+			s.audited(ctx, d, err)
 		}
-		return "", nil
+		return "", err
 	}
 	if _, known := s.accounts[name]; !known {
 		return "", unknownAccount(fmt.Sprintf("no merchant account %q is configured", name))
 	}
-	return name, decisionOf(ctx).permit(name)
+	return name, d.permit(name)
 }
 
 func (s *operatorService) ListAttention(ctx context.Context, req *gatewayv1.ListAttentionRequest) (*gatewayv1.ListAttentionResponse, error) {

@@ -31,7 +31,7 @@ func (s *operatorService) GetEvent(ctx context.Context, req *gatewayv1.GetEventR
 
 // mayShowRaw refuses a wish to see bytes as received, which hold all that Klarna told of people.
 func mayShowRaw(ctx context.Context, wanted bool) error {
-	if d := decisionOf(ctx); wanted && d != nil && !d.grant.Scope(access.PersonalData) {
+	if d := decisionOf(ctx); wanted && d != nil && !d.scoped(access.PersonalData) {
 		return withInfo(codes.PermissionDenied, gatewayv1.ErrorReason_ERROR_REASON_DEBTOR_DATA_NOT_PERMITTED,
 			"the caller may not see what Klarna told of people; leave include_raw out", map[string]string{"scope": access.PersonalData})
 	}

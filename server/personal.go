@@ -166,15 +166,7 @@ func (d *decision) sees() wish {
 	if d == nil || d.ticket != nil {
 		return wishNothing
 	}
-	grant := d.grant
-	if d.account != "" {
-		grant = grant.For(d.account)
-	}
-	permitted := grant.Scope(access.PersonalData)
-	for _, partner := range d.partners {
-		permitted = permitted && grant.ForPartner(partner).Scope(access.PersonalData)
-	}
-	if !permitted {
+	if !d.scoped(access.PersonalData) {
 		return wishNothing
 	}
 	return d.wish

@@ -239,6 +239,8 @@ func TestPolicy_DecisionsAreLogged(t *testing.T) {
 	call("finance", "PaymentService/ListPayments", outlet)
 	call("finance", "PaymentService/ListPaymentEvents", "")
 	call("finance", "OrderService/CaptureOrder", shop)
+	call("operators", "OperatorService/ListJobs", "")
+	s.logged(`"access decided"`, `"permission":"OperatorService/ListJobs"`, `"allowed":false`, `"merchant_account":"*"`)
 	s.logged(`"access decided"`, `"permission":"PaymentService/ListPaymentEvents"`, `"allowed":true`, `"merchant_account":"shop"`) // the default
 	s.logged(`"access decided"`, `"permission":"PaymentService/ListPayments"`, `"caller":"corp:bookkeeping"`, `"allowed":true`, `"merchant_account":"shop"`)
 	s.logged(`"access decided"`, `"permission":"PaymentService/ListPayments"`, `"allowed":false`, `"merchant_account":"outlet"`)
