@@ -73,7 +73,9 @@ type OperatorServiceClient interface {
 	// GetQuarantined reads one of them. NOT_FOUND (QUARANTINED_NOT_FOUND). PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	GetQuarantined(ctx context.Context, in *GetQuarantinedRequest, opts ...grpc.CallOption) (*GetQuarantinedResponse, error)
 	// ErasePersonalData erases what is personal about one payment, or one partner account, from the gateway's record: names,
-	// account numbers, contacts, and the bytes that Klarna sent. The key that they are sealed with is destroyed. The log keeps
+	// account numbers, contacts, the bytes that Klarna sent, answers to requests that concern it, and quarantined posts that
+	// name it. The key that they are sealed with is destroyed, and what it does not reach is looked for. A repeat of a request
+	// whose answer is gone is refused (PERSONAL_DATA_ERASED), and not done again. The log keeps
 	// its events and positions, with states, amounts and ids; an event of kind PERSONAL_DATA_ERASED tells watchers. What is
 	// learned later is kept without what is personal of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND
 	// (NOT_FOUND).
@@ -256,7 +258,9 @@ type OperatorServiceServer interface {
 	// GetQuarantined reads one of them. NOT_FOUND (QUARANTINED_NOT_FOUND). PERMISSION_DENIED (DEBTOR_DATA_NOT_PERMITTED).
 	GetQuarantined(context.Context, *GetQuarantinedRequest) (*GetQuarantinedResponse, error)
 	// ErasePersonalData erases what is personal about one payment, or one partner account, from the gateway's record: names,
-	// account numbers, contacts, and the bytes that Klarna sent. The key that they are sealed with is destroyed. The log keeps
+	// account numbers, contacts, the bytes that Klarna sent, answers to requests that concern it, and quarantined posts that
+	// name it. The key that they are sealed with is destroyed, and what it does not reach is looked for. A repeat of a request
+	// whose answer is gone is refused (PERSONAL_DATA_ERASED), and not done again. The log keeps
 	// its events and positions, with states, amounts and ids; an event of kind PERSONAL_DATA_ERASED tells watchers. What is
 	// learned later is kept without what is personal of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND
 	// (NOT_FOUND).
