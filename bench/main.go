@@ -55,6 +55,7 @@ type size struct {
 	rounds    int           // of each contestant
 	round     time.Duration // of load
 	warm      time.Duration // of load before it counts
+	orders    int           // that are captured and read in turn
 	streams   int           // open at the same time
 	events    int           // to each stream in a round
 	strangers int           // watchers that do not match
@@ -67,11 +68,11 @@ type size struct {
 
 var (
 	quickSize = size{
-		name: "quick", rounds: 1, round: 100 * time.Millisecond, warm: 20 * time.Millisecond, streams: 50, events: 3, strangers: 500,
+		name: "quick", rounds: 1, round: 100 * time.Millisecond, warm: 20 * time.Millisecond, orders: 100, streams: 50, events: 3, strangers: 500,
 		log: 3000, small: 300, backlog: 1000, watchers: 20, rate: 100,
 	}
 	usualSize = size{
-		name: "usual", rounds: 5, round: 1500 * time.Millisecond, warm: 300 * time.Millisecond, streams: 10_000, events: 20, strangers: 50_000,
+		name: "usual", rounds: 5, round: 1500 * time.Millisecond, warm: 300 * time.Millisecond, orders: 8000, streams: 10_000, events: 20, strangers: 50_000,
 		log: 250_000, small: 10_000, backlog: 100_000, watchers: 1000, rate: 1000,
 	}
 	fullSize = func() size {

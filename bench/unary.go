@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
@@ -17,7 +18,6 @@ import (
 const (
 	callers     = 64
 	connections = 4
-	orders      = 1000 // that are captured in turn
 )
 
 // lines is a few connections to one server.
@@ -130,8 +130,8 @@ func cart() *gatewayv1.CreatePaymentSessionRequest {
 }
 
 // orderIDs are those that are on record before captures and reads begin.
-func orderIDs() []string {
-	ids := make([]string, orders)
+func orderIDs(n int) []string {
+	ids := make([]string, n)
 	for i := range ids {
 		ids[i] = uuid.NewString()
 	}
@@ -141,22 +141,25 @@ func orderIDs() []string {
 // readAll has the gateway read the orders, so that it knows them as it would from their payments.
 func readAll(ids []string) func(context.Context, lines) error {
 	return func(ctx context.Context, l lines) error {
+		reading, ctx := errgroup.WithContext(ctx)
+		reading.SetLimit(callers)
 		for i, id := range ids {
-			if _, err := gatewayv1.NewOrderServiceClient(l.to(i)).GetOrder(ctx, &gatewayv1.GetOrderRequest{OrderId: id}); err != nil {
+			reading.Go(func() error {
+				_, err := gatewayv1.NewOrderServiceClient(l.to(i)).GetOrder(ctx, &gatewayv1.GetOrderRequest{OrderId: id})
 				return err
-			}
+			})
 		}
-		return nil
+		return reading.Wait()
 	}
 }
 
 func captureOrder(ctx context.Context, b *bench) ([]result, error) {
-	ids := orderIDs()
+	ids := orderIDs(b.orders)
 	var next atomic.Int64
 	ours, ledger, bare, err := b.compareCalls(ctx, "capture", readAll(ids), func(ctx context.Context, conn *grpc.ClientConn) error {
 		id := uuid.NewString()
 		_, err := gatewayv1.NewOrderServiceClient(conn).CaptureOrder(ctx, &gatewayv1.CaptureOrderRequest{
-			RequestId: id, OrderId: ids[next.Add(1)%orders], Amount: &gatewayv1.Money{AmountMinor: 100, CurrencyCode: "EUR"}, Reference: id,
+			RequestId: id, OrderId: ids[int(next.Add(1))%len(ids)], Amount: &gatewayv1.Money{AmountMinor: 100, CurrencyCode: "EUR"}, Reference: id,
 		})
 		return err
 	})
@@ -167,10 +170,10 @@ func captureOrder(ctx context.Context, b *bench) ([]result, error) {
 }
 
 func getOrder(ctx context.Context, b *bench) ([]result, error) {
-	ids := orderIDs()
+	ids := orderIDs(b.orders)
 	var next atomic.Int64
 	ours, _, bare, err := b.compareCalls(ctx, "read", readAll(ids), func(ctx context.Context, conn *grpc.ClientConn) error {
-		_, err := gatewayv1.NewOrderServiceClient(conn).GetOrder(ctx, &gatewayv1.GetOrderRequest{OrderId: ids[next.Add(1)%orders]})
+		_, err := gatewayv1.NewOrderServiceClient(conn).GetOrder(ctx, &gatewayv1.GetOrderRequest{OrderId: ids[int(next.Add(1))%len(ids)]})
 		return err
 	})
 	if err != nil {
