@@ -91,6 +91,7 @@ func (j *Journal) RecordAccount(ctx context.Context, fact AccountFact) (rec Acco
 
 // AccountIn records a fact within a unit of work.
 func (j *Journal) AccountIn(ctx context.Context, tx store.Tx, fact AccountFact) (rec AccountRecord, err error) {
+	tx.Expect(fact.EventID, store.Accounts, fact.MerchantAccount, fact.identity())
 	repeat, known, err := j.seen(ctx, tx, fact.MerchantAccount, fact.EventID, fact.Raw)
 	if err != nil {
 		return rec, err

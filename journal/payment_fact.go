@@ -192,6 +192,7 @@ func (j *Journal) News(p Payment, fact PaymentFact) bool {
 
 // PaymentIn records a fact within a unit of work.
 func (j *Journal) PaymentIn(ctx context.Context, tx store.Tx, fact PaymentFact) (rec PaymentRecord, err error) {
+	tx.Expect(fact.EventID, store.Payments, fact.MerchantAccount, fact.identity())
 	repeat, known, err := j.seen(ctx, tx, fact.MerchantAccount, fact.EventID, fact.Raw)
 	if err != nil {
 		return rec, err

@@ -182,6 +182,9 @@ type Tx interface {
 	Subject(ctx context.Context, id string) (Subject, error)
 	// SubjectsByKeys returns every live subject that at least one of the keys addresses, oldest first.
 	SubjectsByKeys(ctx context.Context, stream Stream, merchantAccount string, keys []Key) ([]Subject, error)
+	// Expect says that the unit is about to ask EventByID, and then SubjectsByKeys, for these. It changes no answer: an engine
+	// that has a round trip to make for each question makes one for both.
+	Expect(eventID string, stream Stream, merchantAccount string, keys []Key)
 	// Append numbers and stores an event, and makes its Body, Lasting, State and Keys those of its subject, which is created
 	// if new. A DataKey becomes that of the subject, which must have none. The event's id must be new, and its subject not merged away;
 	// nothing may be on record of a subject that it calls new.

@@ -15,7 +15,7 @@ func (t *tx) EventByID(_ context.Context, id string) (store.Event, error) {
 		func(row scanner) (store.Event, error) {
 			ev := store.Event{ID: id}
 			return ev, row.Scan(&ev.Position, &ev.Subject, &ev.Fingerprint)
-		})
+		}, t.along(id)...)
 	if err == nil && len(found) == 0 {
 		err = store.ErrNotFound
 	}

@@ -17,7 +17,7 @@ import (
 //     it is its turn.
 //   - What units write is queued and sent together with the next question, or with the COMMIT.
 //
-// A batch of units that ask once or twice and then write costs three or four round trips, however many they are.
+// A batch of units that ask once or twice and then write costs two to four round trips, however many they are.
 //
 // Units need no savepoints, whose ids PostgreSQL would have to hand out and keep: one that fails before anything it wrote
 // was sent is taken out of the queue. The price is that a statement that PostgreSQL refuses is noticed with others behind
@@ -113,6 +113,7 @@ type tx struct {
 	queue       []queued
 	rings       bool
 	read, wrote marks
+	expects     *expected
 }
 
 // marks names things that units read and write, such that who wrote and who read the same thing can tell.
@@ -182,7 +183,7 @@ func query[T any](t *tx, about []string, text string, args []any, scan func(scan
 }
 
 // queryTogether is query for what other units ask, too.
-func queryTogether[T any](t *tx, b *bundle, about []string, text string, args []any, scan func(scanner) (T, error)) (all []T, err error) {
+func queryTogether[T any](t *tx, b *bundle, about []string, text string, args []any, scan func(scanner) (T, error), along ...*reading) (all []T, err error) {
 	asked := read(text, args, scan, &all)
 	asked.bundle = b
 	t.read.add(about...)
@@ -193,9 +194,9 @@ func queryTogether[T any](t *tx, b *bundle, about []string, text string, args []
 		return nil, t.failed
 	}
 	if t.turn {
-		err = t.w.send(asked)
+		err = t.w.send(append(along, asked)...)
 	} else {
-		err = t.runner.ask(asked)
+		err = t.runner.ask(append(along, asked)...)
 	}
 	if err != nil {
 		return nil, t.note(err)

@@ -35,7 +35,7 @@ type runner struct {
 }
 
 type question struct {
-	*reading
+	readings []*reading
 	answered chan error
 }
 
@@ -76,7 +76,7 @@ func (one *runner) pause(asks *question) {
 }
 
 // ask waits for the answer of the next round.
-func (one *runner) ask(asked *reading) error {
+func (one *runner) ask(asked ...*reading) error {
 	q := &question{asked, make(chan error, 1)}
 	one.pause(q)
 	return <-q.answered
@@ -90,9 +90,9 @@ func (r *rounds) ask() error {
 		asked := r.asked
 		r.asked, r.going = nil, len(asked)
 		r.mu.Unlock()
-		readings := make([]*reading, len(asked))
-		for i, q := range asked {
-			readings[i] = q.reading
+		var readings []*reading
+		for _, q := range asked {
+			readings = append(readings, q.readings...)
 		}
 		err := r.w.send(readings...)
 		for _, q := range asked {

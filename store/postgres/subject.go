@@ -56,16 +56,27 @@ func (t *tx) SubjectsByKeys(_ context.Context, stream store.Stream, merchantAcco
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	list := listKeys(keys)
-	found, err := queryTogether(t, &subjectsByKeys, keyMarks(stream, merchantAccount, keys), `SELECT `+subjectColumns+` FROM `+addressedIn+` ORDER BY s.first`,
-		[]any{make([]int32, len(list.kinds)), times(list.kinds, string(stream)), times(list.kinds, merchantAccount), list.kinds, list.values}, scanSubject)
-	if err != nil {
-		return nil, fmt.Errorf("read subjects: %w", err)
+	found, known := t.answered(stream, merchantAccount, keys)
+	if !known {
+		var err error
+		asked := readSubjects(stream, merchantAccount, keys, nil)
+		if found, err = queryTogether(t, asked.bundle, keyMarks(stream, merchantAccount, keys), asked.text, asked.args, scanSubject); err != nil {
+			return nil, fmt.Errorf("read subjects: %w", err)
+		}
 	}
 	for _, one := range found {
 		t.read.add(mark("subject", one.ID)...)
 	}
 	return found, nil
+}
+
+// readSubjects reads the subjects that keys address.
+func readSubjects(stream store.Stream, merchantAccount string, keys []store.Key, found *[]store.Subject) *reading {
+	list := listKeys(keys)
+	asked := read(`SELECT `+subjectColumns+` FROM `+addressedIn+` ORDER BY s.first`,
+		[]any{make([]int32, len(list.kinds)), times(list.kinds, string(stream)), times(list.kinds, merchantAccount), list.kinds, list.values}, scanSubject, found)
+	asked.bundle = &subjectsByKeys
+	return asked
 }
 
 // addressedIn are the live subjects that keys of merchant accounts address, as s, each with the number of who asks.

@@ -10,6 +10,9 @@ import (
 	"payments.internal/klarna-gateway/store"
 )
 
+// Expect implements store.Tx: there are no round trips here.
+func (t *tx) Expect(string, store.Stream, string, []store.Key) {}
+
 // EventByID implements store.Tx.
 func (t *tx) EventByID(ctx context.Context, id string) (store.Event, error) {
 	ev := store.Event{ID: id}

@@ -24,6 +24,7 @@ var logPromises = []promise{
 	{"SwallowedFailureUndoesTheUnit", swallowedFailureUndoesTheUnit},
 	{"UnitSeesTheUnitsBeforeIt", unitSeesTheUnitsBeforeIt},
 	{"UnitsThatAskTogetherGetTheirOwnAnswers", unitsThatAskTogetherGetTheirOwnAnswers},
+	{"ExpectingChangesNoAnswer", expectingChangesNoAnswer},
 	{"UnitOutlivesItsContext", unitOutlivesItsContext},
 	{"EndedContextCommitsNothing", endedContextCommitsNothing},
 	{"VisiblePositionsAreDense", visiblePositionsAreDense},
@@ -291,6 +292,53 @@ func unitsThatAskTogetherGetTheirOwnAnswers(t *testing.T, e store.Engine) {
 	if err := errors.Join(e.Commit(t.Context(), units)...); err != nil {
 		t.Error(err)
 	}
+}
+
+// expectingChangesNoAnswer lets units say what they will ask, and then ask that or something else, behind units that change what
+// the answer is. What counts is what a unit saw when it ran last.
+func expectingChangesNoAnswer(t *testing.T, e store.Engine) {
+	ctx := t.Context()
+	appendAll(t, e, event("e1", "p1", "CREATED", order("o1")), event("e2", "p2", "CREATED", order("o2")))
+	var saw []string
+	var units []func(store.Tx) error
+	looking := func(expected, asked string, before ...func(store.Tx) error) {
+		n := len(saw)
+		saw = append(saw, "")
+		units = append(units, func(tx store.Tx) error {
+			saw[n] = ""
+			tx.Expect("e1", store.Payments, account, []store.Key{order(expected)})
+			if _, err := tx.EventByID(ctx, "e1"); err != nil {
+				return err
+			}
+			for _, do := range before {
+				if err := do(tx); err != nil {
+					return err
+				}
+			}
+			for range 1 + n%2 { // the second time it is not expected
+				found, err := tx.SubjectsByKeys(ctx, store.Payments, account, []store.Key{order(asked)})
+				if err != nil {
+					return err
+				}
+				for _, s := range found {
+					saw[n] += s.ID
+				}
+				saw[n] += "."
+			}
+			return nil
+		})
+	}
+	looking("o1", "o1")
+	looking("o9", "o2") // another one
+	looking("o8", "o8")
+	looking("o3", "o3", appending(t, event("e3", "p3", "CREATED", order("o3")))) // its own write
+	looking("o3", "o3")                                                          // that of the unit before
+	units = append(units, func(tx store.Tx) error { return tx.Merge(ctx, "p2", "p1") })
+	looking("o2", "o2")
+	if err := errors.Join(e.Commit(ctx, units)...); err != nil {
+		t.Error(err)
+	}
+	equal(t, "subjects", saw, []string{"p1.", "p2.p2.", ".", "p3.p3.", "p3.", "p1.p1."})
 }
 
 func unitOutlivesItsContext(t *testing.T, e store.Engine) {
