@@ -56,26 +56,29 @@ func (f *follower) block(ctx context.Context, yield func(*Event, error) bool, up
 	switch {
 	case errors.Is(err, ErrNotFound):
 		return false, true, nil
-	case err != nil:
-		return false, true, err
+	case ctx.Err() != nil:
+		return false, true, context.Cause(ctx)
+	case err != nil: // the rows are the log, and say what is wrong if they cannot be read either
+		s.logger.WarnContext(ctx, "a block of old events cannot be read", slog.Any("error", err))
+		return false, true, nil
 	case b.After > q.After:
 		*upTo = min(*upTo, b.After)
 		return false, true, nil
 	}
 	text, err := s.keys.openBlock(&b)
-	if err != nil { // the rows are the log
-		s.logger.ErrorContext(ctx, "a block of old events cannot be read", slog.Int64("after", int64(b.After)), slog.Any("error", err))
-		*upTo = min(*upTo, b.UpTo)
-		return false, true, nil
+	b.Body = nil
+	if err != nil {
+		return f.unreadable(ctx, &b, upTo, err)
 	}
 	for r := (records{block: &b, text: string(text), bytes: text}); r.more(); {
 		ev, err := r.next()
-		if err == nil {
-			err = f.ended(ctx)
+		if err != nil {
+			return f.unreadable(ctx, &b, upTo, err)
+		}
+		if err := f.ended(ctx); err != nil {
+			return true, true, err
 		}
 		switch {
-		case err != nil:
-			return true, true, err
 		case ev.Position <= q.After:
 			continue
 		case ev.Position > *upTo:
@@ -96,6 +99,13 @@ func (f *follower) block(ctx context.Context, yield func(*Event, error) bool, up
 	}
 	q.After = max(q.After, min(b.UpTo, *upTo))
 	return true, true, nil
+}
+
+// unreadable leaves what a block should have held to the rows.
+func (f *follower) unreadable(ctx context.Context, b *Block, upTo *Position, err error) (read, more bool, _ error) {
+	f.store.logger.ErrorContext(ctx, "a block of old events cannot be read", slog.Int64("after", int64(b.After)), slog.Any("error", err))
+	*upTo = min(*upTo, b.UpTo)
+	return false, true, nil
 }
 
 // appendRecord writes an event behind others of its block.

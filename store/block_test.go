@@ -136,6 +136,57 @@ func TestBlocks_AreMadeBehindTheCommits(t *testing.T) {
 	until(t, s, "f1", 12)
 }
 
+// Of accounts that have a few events of each page there are no blocks, which would be read one for each event; the log is packed
+// all the same, and does not begin anew with the next start.
+func TestBlocks_AreMadeOfWhatIsWorthOne(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(cfg *store.Config) {
+		packed("f1")(cfg)
+		cfg.PageSize = 24
+	})
+	for n := range 48 {
+		ev := event(fmt.Sprint("evt-", n), fmt.Sprint("pay-", n))
+		if n < 24 { // two of each
+			ev.MerchantAccount = fmt.Sprint("A-", n%12)
+		} else if n%12 == 0 {
+			ev.MerchantAccount = "A-SELTEN"
+		}
+		appendEvent(t, s, ev)
+	}
+	until(t, s, "f1", 48)
+	for of, want := range map[string]store.Position{account: 24, "A-SELTEN": 0, "A-3": 0} {
+		b, err := s.Engine().Block(t.Context(), store.Payments, of, "f1", 0)
+		if want == 0 && !errors.Is(err, store.ErrNotFound) || want != 0 && (err != nil || b.After != want) {
+			t.Errorf("%s has a block behind %d, error %v", of, b.After, err)
+		}
+	}
+}
+
+// TestBlocks_ThatAreMalformedAreLeftToTheRows keeps a block whose text is not what its seal is about.
+func TestBlocks_ThatAreMalformedAreLeftToTheRows(t *testing.T) {
+	t.Parallel()
+	onBoth(t, func(t *testing.T, f fixture) {
+		s, done := f.open(t)
+		defer func() { done() }()
+		mixed(t, s, 0, 12)
+		q := sent
+		q.Sent = false
+		want, _ := read(t, s, q)
+		block := store.Block{Stream: store.Payments, MerchantAccount: account, Form: "f1", UpTo: 6, Body: []byte("no seal")}
+		next := store.Block{Stream: store.Payments, MerchantAccount: account, Form: "f1", After: 6, UpTo: 12}
+		err := s.SealBlock(&next, []byte("\x07")) // ends after a position
+		if err := errors.Join(err, s.Engine().PutBlocks(t.Context(), []store.Block{block, next})); err != nil {
+			t.Fatal(err)
+		}
+		done()
+		f.change = packed("f1")
+		s, done = f.open(t)
+		if got, _ := read(t, s, sent); !slices.Equal(got, want) {
+			t.Errorf("past blocks that cannot be read came %q, want %q", got, want)
+		}
+	})
+}
+
 // until waits until the log is packed up to a position.
 func until(t *testing.T, s *store.Store, form string, want store.Position) {
 	t.Helper()

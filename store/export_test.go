@@ -34,3 +34,6 @@ func (k *Keyring) OpensWith(sealed []byte, subject string, ev Event) ([]byte, er
 
 // BlocksHeld tells how many followers hold a block.
 func (s *Store) BlocksHeld() int { return len(s.packer.readers) }
+
+// SealBlock seals records into a block.
+func (s *Store) SealBlock(b *Block, records []byte) error { return s.keys.sealBlock(b, records) }

@@ -82,16 +82,18 @@ func (s *Store) pack(ctx context.Context, at map[Stream]Position, leisure time.D
 			}
 			if more = found == s.pageSize; !more {
 				missing, head = min(missing, s.pageSize-found), max(head, seen)
-			} else if !pause(ctx, leisure*time.Since(began)) {
+			}
+			if !pause(ctx, leisure*time.Since(began)) {
 				return context.Cause(ctx)
 			}
 		}
 	}
-	s.packer.enough.Store(int64(head) + int64(missing))
+	// Where one stream lacks little and the events are another's, it is looked at again after a part of a page.
+	s.packer.enough.Store(int64(head) + int64(max(missing, s.pageSize/4)))
 	return nil
 }
 
-// packPage makes blocks, one of each merchant account, of the next page of a stream, if there is a whole one.
+// packPage makes blocks of the next page of a stream, if there is a whole one.
 func (s *Store) packPage(ctx context.Context, stream Stream, form Rendering, at map[Stream]Position) (found int, head Position, err error) {
 	head, trimmed, err := s.Head(ctx)
 	if err != nil {
@@ -102,36 +104,57 @@ func (s *Store) packPage(ctx context.Context, stream Stream, form Rendering, at 
 	if err != nil || len(events) < s.pageSize {
 		return len(events), head, err
 	}
-	upTo := events[len(events)-1].Position
-	var blocks []Block
-	for i := range events {
-		ev := &events[i]
-		if err := s.keys.openLasting(ev); err != nil {
-			return 0, 0, err
-		}
-		sent, err := form.Render(ev)
-		if err != nil {
-			return 0, 0, fmt.Errorf("render event %s: %w", ev.ID, err)
-		}
-		of := slices.IndexFunc(blocks, func(b Block) bool { return b.MerchantAccount == ev.MerchantAccount })
-		if of < 0 {
-			of = len(blocks)
-			blocks = append(blocks, Block{Stream: stream, MerchantAccount: ev.MerchantAccount, Form: form.Form, After: after, UpTo: upTo})
-		}
-		blocks[of].Body = appendRecord(blocks[of].Body, ev, sent)
-	}
-	for i := range blocks {
-		if err := s.keys.sealBlock(&blocks[i], blocks[i].Body); err != nil {
-			return 0, 0, err
-		}
+	blocks, err := s.blocksOf(events, form, after)
+	if err != nil {
+		return 0, 0, err
 	}
 	// A page that was read while the log was trimmed may have holes. It begins before the trimmed position then, and the
 	// engine does not take it.
 	if err := s.engine.PutBlocks(ctx, blocks); err != nil {
 		return 0, 0, err
 	}
-	at[stream] = upTo
+	at[stream] = events[len(events)-1].Position
 	return len(events), head, nil
+}
+
+// blocksOf makes the blocks of a page: one of each merchant account that has a good part of it. Those that have few of its
+// events read them one by one, which is less than a block for each page. Where nobody has more, a block of no account says
+// how far the log is packed.
+func (s *Store) blocksOf(page []Event, form Rendering, after Position) ([]Block, error) {
+	count := make(map[string]int)
+	for i := range page {
+		count[page[i].MerchantAccount]++
+	}
+	of := Block{Stream: page[0].Stream, Form: form.Form, After: after, UpTo: page[len(page)-1].Position}
+	var blocks []Block
+	for i := range page {
+		ev := &page[i]
+		if count[ev.MerchantAccount] < s.pageSize/8 {
+			continue
+		}
+		if err := s.keys.openLasting(ev); err != nil {
+			return nil, err
+		}
+		sent, err := form.Render(ev)
+		if err != nil {
+			return nil, fmt.Errorf("render event %s: %w", ev.ID, err)
+		}
+		at := slices.IndexFunc(blocks, func(b Block) bool { return b.MerchantAccount == ev.MerchantAccount })
+		if at < 0 {
+			at, of.MerchantAccount = len(blocks), ev.MerchantAccount
+			blocks = append(blocks, of)
+		}
+		blocks[at].Body = appendRecord(blocks[at].Body, ev, sent)
+	}
+	if len(blocks) == 0 {
+		blocks = append(blocks, of)
+	}
+	for i := range blocks {
+		if err := s.keys.sealBlock(&blocks[i], blocks[i].Body); err != nil {
+			return nil, err
+		}
+	}
+	return blocks, nil
 }
 
 // pause waits, and tells whether ctx goes on.

@@ -27,33 +27,36 @@ type collecting struct{ percent int }
 
 // follow has an object collected next time that says so by its finalizer: Go has no other word of a collection.
 func (c *collecting) follow() {
-	c.adjust(kept())
+	c.adjust(scanned())
 	runtime.SetFinalizer(&struct{ *collecting }{c}, func(*struct{ *collecting }) { c.follow() })
 }
 
 // adjust sets the percentage if it would be another one by a tenth: setting it stops the world for a moment.
-func (c *collecting) adjust(kept uint64) {
-	if percent := growth(kept); percent*10 > c.percent*11 || percent*11 < c.percent*10 {
+func (c *collecting) adjust(kept, roots uint64) {
+	if percent := growth(kept, roots); percent*10 > c.percent*11 || percent*11 < c.percent*10 {
 		c.percent = percent
 		debug.SetGCPercent(percent)
 	}
 }
 
-// growth is by how many percent a heap may grow that keeps so many bytes.
-func growth(kept uint64) int {
-	const mostPercent = 3200 // of a heap that keeps 2 MiB
+// growth is by how many percent a heap may grow that keeps so many bytes, beside so many of stacks and globals: Go lets it
+// grow by these percents of both.
+func growth(kept, roots uint64) int {
+	const mostPercent = 3200 // of 2 MiB
 	if kept*2 >= heapFloor {
 		return usualPercent
 	}
-	return int(min((heapFloor-kept)*100/max(kept, 1), mostPercent))
+	return int(min(max((heapFloor-kept)*100/max(kept+roots, 1), usualPercent), mostPercent))
 }
 
-// kept is what the newest collection has left on the heap, in bytes.
-func kept() uint64 {
-	live := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	runtimemetrics.Read(live)
-	if live[0].Value.Kind() != runtimemetrics.KindUint64 {
-		return heapFloor
+// scanned is what the newest collection has left on the heap, and what stacks and globals held then, in bytes.
+func scanned() (kept, roots uint64) {
+	found := []runtimemetrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/scan/stack:bytes"}, {Name: "/gc/scan/globals:bytes"}}
+	runtimemetrics.Read(found)
+	for _, s := range found {
+		if s.Value.Kind() != runtimemetrics.KindUint64 {
+			return heapFloor, 0
+		}
 	}
-	return live[0].Value.Uint64()
+	return found[0].Value.Uint64(), found[1].Value.Uint64() + found[2].Value.Uint64()
 }

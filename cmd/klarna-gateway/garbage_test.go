@@ -10,12 +10,13 @@ import (
 func TestGrowth_IsGosOwnOnceMuchIsKept(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
-		kept    uint64
-		percent int
+		kept, roots uint64
+		percent     int
 	}{
-		{0, 3200}, {1 << 20, 3200}, {8 << 20, 700}, {16 << 20, 300}, {31 << 20, 106}, {32 << 20, 100}, {64 << 20, 100}, {4 << 30, 100},
+		{0, 0, 3200}, {1 << 20, 0, 3200}, {8 << 20, 0, 700}, {16 << 20, 0, 300}, {31 << 20, 0, 106}, {32 << 20, 0, 100}, {64 << 20, 0, 100}, {4 << 30, 0, 100},
+		{8 << 20, 6 << 20, 400}, {8 << 20, 64 << 20, 100}, {0, 16 << 20, 400},
 	} {
-		if got := growth(c.kept); got != c.percent {
+		if got := growth(c.kept, c.roots); got != c.percent {
 			t.Errorf("a heap that keeps %d MiB may grow by %d %%, want %d", c.kept>>20, got, c.percent)
 		}
 	}
@@ -32,11 +33,11 @@ func TestCollectSeldom_FollowsWhatIsKept(t *testing.T) {
 		debug.SetGCPercent(now)
 		return now
 	}
-	c.adjust(4 << 20)
+	c.adjust(4<<20, 0)
 	if got := percent(); got != 1500 {
 		t.Errorf("a heap that keeps 4 MiB may grow by %d %%", got)
 	}
-	c.adjust(4<<20 + 4096)
+	c.adjust(4<<20+4096, 0)
 	if got := percent(); got != 1500 {
 		t.Errorf("a little more made it %d %%", got)
 	}

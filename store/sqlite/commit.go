@@ -32,8 +32,8 @@ func (e *Engine) Commit(ctx context.Context, units []func(store.Tx) error) []err
 		e.ring()
 	}
 	if did.erases {
-		if err := e.forget(ctx); err != nil { // it is committed, and done again with the next checkpoint
-			slog.WarnContext(ctx, "an erased key may still stand in the write-ahead log", slog.Any("error", err))
+		if err := e.tidier.forget(ctx); err != nil { // it is committed
+			slog.WarnContext(ctx, "an erased key may still stand in the write-ahead log, which is emptied as soon as nobody reads it", slog.Any("error", err))
 		}
 	}
 	return results
@@ -109,7 +109,7 @@ func (t *tx) attempt(unit func(store.Tx) error) (err error) {
 // tx is a unit's view of the open transaction.
 type tx struct {
 	w      *writer
-	erases bool                // a data key: see forget
+	erases bool                // a data key: see tidier.forget
 	rings  bool                // listeners want to know of what it wrote
 	failed error               // first statement that failed: the unit is undone even if it went on
 	seen   map[string]standing // subjects that the unit has read or written

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -26,7 +25,7 @@ func (t *tx) PutDataKey(ctx context.Context, subject string, key []byte) error {
 	return nil
 }
 
-// Erase implements store.Tx. secure_delete has SQLite overwrite the key in the file; see forget for the write-ahead log.
+// Erase implements store.Tx. secure_delete has SQLite overwrite the key in the file; see tidier.forget for the write-ahead log.
 func (t *tx) Erase(ctx context.Context, subject string, at time.Time) ([]string, error) {
 	live, err := t.Subject(ctx, subject)
 	if err != nil {
@@ -49,20 +48,7 @@ func (t *tx) Erase(ctx context.Context, subject string, at time.Time) ([]string,
 	return all, nil
 }
 
-// forget brings the write-ahead log into the file and empties it, since pages with keys that were erased may stand there.
-// A reader may be in the way for a moment.
-func (e *Engine) forget(ctx context.Context) error {
-	const tries = 20
-	for range tries {
-		busy, err := e.writer.checkpoint(ctx)
-		if err != nil || !busy {
-			return err
-		}
-	}
-	return errors.New("readers are in the way")
-}
-
-// checkpoint waits for readers up to the busy timeout.
+// checkpoint brings the write-ahead log into the file and empties it. It waits for readers up to the busy timeout.
 func (w *writer) checkpoint(ctx context.Context) (busy bool, err error) {
 	select {
 	case w.turn <- struct{}{}:

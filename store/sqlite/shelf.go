@@ -58,7 +58,7 @@ func sealedQuery(on store.Shelf, after []string, limit int) (text string, args [
 	return text, append(args, max(limit, 0))
 }
 
-// Reseal implements store.Tx. secure_delete has SQLite overwrite what was there; see forget for the write-ahead log.
+// Reseal implements store.Tx. secure_delete has SQLite overwrite what was there; see tidier.forget for the write-ahead log.
 func (t *tx) Reseal(ctx context.Context, on store.Shelf, row store.SealedRow, values [][]byte) error {
 	var args []any
 	for i, value := range values {

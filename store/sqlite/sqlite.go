@@ -84,7 +84,7 @@ func (e *Engine) open(ctx context.Context, path string, o options) error {
 	if err != nil {
 		return err
 	}
-	e.tidier = newTidier(ctx, tidying)
+	e.tidier = newTidier(ctx, tidying, e.writer)
 	return nil
 }
 

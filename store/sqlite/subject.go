@@ -88,9 +88,6 @@ func (e *Engine) Subjects(ctx context.Context, q store.Query) ([]store.Subject, 
 	s.bounds("s.latest")
 	s.states("s.state")
 	s.order("s.latest")
-	if len(q.Keys) > 0 {
-		ctx = brief(ctx)
-	}
 	found, err := rows(ctx, e.reader, s.text.String(), s.args, scanSubject)
 	if err != nil {
 		return nil, fmt.Errorf("read subjects: %w", err)

@@ -3,6 +3,8 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
+	"sync"
 	"time"
 )
 
@@ -15,18 +17,22 @@ const (
 	longestWAL = 16384 // pages: 64 MiB
 )
 
-// tidier brings the write-ahead log into the file.
+// tidier brings the write-ahead log into the file, and empties it where something was erased.
 type tidier struct {
-	db    *sql.DB
+	db     *sql.DB
+	writer *writer
+	turn   sync.Mutex // held during a checkpoint: SQLite has one at a time, and does not wait for the other
+	owed   bool       // what was erased may still stand in the write-ahead log; guarded by turn
+
 	dirty chan struct{} // holds one when something was committed
 	stop  context.CancelFunc
 	ended chan struct{}
 }
 
-func newTidier(ctx context.Context, db *sql.DB) *tidier {
+func newTidier(ctx context.Context, db *sql.DB, w *writer) *tidier {
 	db.SetMaxOpenConns(1)
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	t := &tidier{db: db, dirty: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
+	t := &tidier{db: db, writer: w, dirty: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
 	go t.run(ctx)
 	return t
 }
@@ -55,9 +61,47 @@ func (t *tidier) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
-		// If it fails, the next one, or the writer, does it.
-		_, _ = t.db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+		t.tidy(ctx)
 	}
+}
+
+// tidy brings in what it can. If it fails, the next one, or the writer, does it.
+func (t *tidier) tidy(ctx context.Context) {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	if !t.owed {
+		_, _ = t.db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+	} else if t.empty(ctx) != nil {
+		t.wrote()
+	}
+}
+
+// forget empties the write-ahead log, since pages with what was erased may stand there. What it cannot do now is done later.
+func (t *tidier) forget(ctx context.Context) error {
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	t.owed = true
+	err := t.empty(ctx)
+	if err != nil {
+		t.wrote()
+	}
+	return err
+}
+
+// empty is for whoever has the turn. A reader may be in the way for a moment.
+func (t *tidier) empty(ctx context.Context) error {
+	const tries = 3 // of 5 s each
+	for range tries {
+		busy, err := t.writer.checkpoint(ctx)
+		if err != nil {
+			return err
+		}
+		if !busy {
+			t.owed = false
+			return nil
+		}
+	}
+	return errors.New("readers are in the way")
 }
 
 func (t *tidier) close() error {

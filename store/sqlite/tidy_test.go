@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"context"
 	"database/sql"
 	"os"
 	"path/filepath"
@@ -36,6 +37,56 @@ func TestCommit_ReachesTheFileByItself(t *testing.T) {
 		}
 		if time.Now().After(until) {
 			t.Fatal("it is still in the write-ahead log")
+		}
+	}
+}
+
+// An erasure that a reader keeps from emptying the write-ahead log is made good once the reader is gone, though nothing is
+// committed after it.
+func TestErase_EmptiesTheLogOnceNobodyReadsIt(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "gateway.db")
+	e := open(t, path)
+	defer e.Close()
+	appendEvent(t, e, store.Event{ID: "e1", Stream: store.Payments, Subject: "p1"})
+	db, err := sql.Open("sqlite", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	reading, err := db.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var head int
+	if err := reading.QueryRow(`SELECT head FROM log`).Scan(&head); err != nil {
+		t.Fatal(err)
+	}
+	ctx, giveUp := context.WithTimeout(t.Context(), time.Second)
+	defer giveUp()
+	erased := e.Commit(ctx, []func(store.Tx) error{func(tx store.Tx) error {
+		_, err := tx.Erase(t.Context(), "p1", time.Now())
+		return err
+	}})
+	if erased[0] != nil {
+		t.Fatal(erased[0])
+	}
+	size := func() int64 {
+		info, err := os.Stat(path + "-wal")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return info.Size()
+	}
+	if size() == 0 {
+		t.Fatal("the log is empty though it is read")
+	}
+	if err := reading.Rollback(); err != nil {
+		t.Fatal(err)
+	}
+	for until := time.Now().Add(time.Minute); size() > 0; time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(until) {
+			t.Fatal("what was erased still stands in the write-ahead log")
 		}
 	}
 }

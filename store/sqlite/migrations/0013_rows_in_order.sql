@@ -1,5 +1,6 @@
 -- Rows stand in the order in which they came, and their keys in an index beside. A request is long, its key is any, and it is
--- written twice: both writes now change pages at the end, which others change too, and one of the index.
+-- written twice: both writes now change pages at the end, which others change too, and one of the index. What is there already
+-- stays in the order of its keys: to sort it would take as much memory as there is of it.
 CREATE TABLE requests_in_order (
   merchant_account TEXT NOT NULL,
   operation TEXT NOT NULL,
@@ -22,7 +23,7 @@ CREATE TABLE requests_in_order (
 INSERT INTO requests_in_order (merchant_account, operation, id, caller, fingerprint, subject, klarna_key, state, answer,
   first_sent, leased_until, updated_at, fields, refused, correlation_id, concerns)
 SELECT merchant_account, operation, id, caller, fingerprint, subject, klarna_key, state, answer,
-  first_sent, leased_until, updated_at, fields, refused, correlation_id, concerns FROM requests ORDER BY updated_at;
+  first_sent, leased_until, updated_at, fields, refused, correlation_id, concerns FROM requests;
 DROP TABLE requests;
 ALTER TABLE requests_in_order RENAME TO requests;
 CREATE INDEX requests_leased ON requests (leased_until) WHERE leased_until <> 0;
@@ -36,6 +37,6 @@ CREATE TABLE secrets_in_order (
   expires_at INTEGER NOT NULL
 ) STRICT;
 INSERT INTO secrets_in_order (hash, purpose, merchant_account, key, expires_at)
-SELECT hash, purpose, merchant_account, key, expires_at FROM secrets ORDER BY expires_at;
+SELECT hash, purpose, merchant_account, key, expires_at FROM secrets;
 DROP TABLE secrets;
 ALTER TABLE secrets_in_order RENAME TO secrets;
