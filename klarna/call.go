@@ -165,8 +165,8 @@ func (c *Client) exchange(req *http.Request, k call, seen *Call) (transient bool
 	}
 	body, cut := readAll(res.Body, c.maxResponse)
 	if res.StatusCode < 200 || res.StatusCode > 299 {
-		transient = res.StatusCode >= 500 || res.StatusCode == http.StatusTooManyRequests
-		return transient, k.refused(newError(k, res, body, seen.CorrelationID))
+		refused := newError(k, res, body, seen.CorrelationID)
+		return !refused.served() || res.StatusCode == http.StatusTooManyRequests, k.refused(refused)
 	}
 	if k.read == nil {
 		return false, nil

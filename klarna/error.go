@@ -13,12 +13,13 @@ import (
 )
 
 // ErrOutcomeUnknown marks a write whose effect cannot be known: it may have reached Klarna, and then the connection
-// failed, time ran out, Klarna answered 5xx, or its 2xx could not be read. Repeat it under the same idempotency key, or
-// read the resource; never repeat it without a key. With 5xx the error is an [Error] as well.
+// failed, time ran out, Klarna answered 5xx, something on the way gave up (408, 499), or the 2xx could not be read. Repeat
+// it under the same idempotency key, or read the resource; never repeat it without a key. With a status the error is an
+// [Error] as well.
 var ErrOutcomeUnknown = errors.New("outcome unknown")
 
 // ErrUnavailable marks a call without effect that Klarna did not serve: a read that failed on the way or got 5xx, or
-// a write that never left. It may be repeated. With 5xx the error is an [Error] as well.
+// a write that never left. It may be repeated. With a status the error is an [Error] as well.
 var ErrUnavailable = errors.New("klarna unavailable")
 
 // Error is an answer that is not 2xx. Branch on Family, Status and Code; the free text is for people at Klarna.
@@ -193,10 +194,21 @@ func retryAfter(h http.Header, now time.Time) time.Duration {
 	return 0
 }
 
-// refused wraps an answer that is not 2xx. Below 500 it is Klarna's decision and nothing was done.
+// served tells whether an answer that is not 2xx is a decision: nothing was done. 5xx is none, nor is that something on the
+// way to Klarna gave up, perhaps after it had passed the request on: 408, or a status that no standard knows, such as 499 of
+// nginx and 460 of a load balancer. With a code it is Klarna's own. Other answers of a proxy's come before it passes on;
+// too early (425) says that it did not.
+func (e *Error) served() bool {
+	if strings.HasPrefix(e.Code, "HTTP_") && (e.Status == http.StatusRequestTimeout || http.StatusText(e.Status) == "") {
+		return false
+	}
+	return e.Status < 500
+}
+
+// refused wraps an answer that is not 2xx.
 func (k call) refused(e *Error) error {
 	switch {
-	case e.Status < 500:
+	case e.served():
 		return e
 	case k.method == http.MethodGet:
 		return fmt.Errorf("%w: %w", ErrUnavailable, e)

@@ -198,6 +198,21 @@ func TestClient_SettlesEveryCombinationOfAttempts(t *testing.T) {
 		{"keyed", "409 CONFLICT", "refused 409", 1},
 		{"keyed", "307", "refused 307", 1},
 
+		// What gave up waiting on the way to Klarna may have passed it on before. Too early (425) says that it was not.
+		{"keyed", "408", "unknown 408", 3},
+		{"keyed", "499", "unknown 499", 3},
+		{"keyed", "460", "unknown 460", 3},
+		{"keyed", "408, 201", "ok", 2},
+		{"keyed", "499, 409 CONFLICT", "unknown 409", 2},
+		{"keyed", "499, 403 CAPTURE_NOT_ALLOWED", "refused 403", 2},
+		{"keyed", "408 REQUEST_TIMEOUT", "refused 408", 1},
+		{"keyed", "425", "refused 425", 1},
+		{"keyed", "451", "refused 451", 1},
+		{"session", "408", "unknown 408", 1},
+		{"place", "499, 200", "ok", 2},
+		{"read", "408", "unavailable", 3},
+		{"read", "499, 200", "ok", 2},
+
 		{"onboard", "short, 201", "ok", 2},
 		{"onboard", "short", "unknown", 3},
 		{"onboard", "html", "unknown", 1}, // the same would come again

@@ -129,7 +129,10 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request, rt *route) {
 		a = s.perform(c)
 	}
 	s.answered(id, c, a.status, fault.LoseAnswer)
-	if fault.LoseAnswer {
+	switch {
+	case fault.LoseAnswer && fault.Status != 0:
+		a = c.faulty(fault)
+	case fault.LoseAnswer:
 		panic(http.ErrAbortHandler)
 	}
 	s.write(w, c, a, fault.Truncate)

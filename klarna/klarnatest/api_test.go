@@ -144,6 +144,13 @@ func TestFail_CutHasNoEffectAndLoseAnswerHas(t *testing.T) {
 	if calls[0].Status != 0 || !calls[0].Cut || calls[1].Status != 201 || !calls[1].Cut || calls[2].Cut {
 		t.Errorf("calls %+v", calls)
 	}
+	w.must(w.klarna.Fail(Fault{Operation: "capture", LoseAnswer: true, Status: 499, Body: "<html>"}))
+	if res, err := w.try("POST", om(id)+"/captures", doc{"captured_amount": 1}, key, key2); err != nil || res.status != 499 || string(res.body) != "<html>" {
+		t.Errorf("in place of the answer came %+v, %v", res, err)
+	}
+	if got, _ := w.klarna.Order(id); got.Captures != 2 {
+		t.Errorf("a call whose answer was replaced did not capture: %+v", got)
+	}
 }
 
 func TestFail_DelayEndsWithTheServer(t *testing.T) {

@@ -36,7 +36,8 @@ type Fault struct {
 	Delay time.Duration
 	// Cut closes the connection before any effect.
 	Cut bool
-	// LoseAnswer lets the call have its effect and then closes the connection. Status is ignored.
+	// LoseAnswer lets the call have its effect and then closes the connection. With a Status that is answered instead, as
+	// by a proxy that has passed the call on and gave up on the answer.
 	LoseAnswer bool
 }
 
