@@ -263,6 +263,25 @@ func TestCancelCustomerToken_RepeatAfterALostAnswerSeesThatItIsDone(t *testing.T
 	}
 }
 
+// A cancellation has no key at Klarna that a refusal could stand under.
+func TestCancelCustomerToken_ARefusalIsNotKept(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []klarnatest.Fault{{Status: 403, Code: "TOKEN_SUSPENDED"}, {Status: 404, Code: "TOKEN_NOT_FOUND"}} {
+		w := New(t, Options{})
+		token := tokenized(w)
+		cancel := func() error { return w.Operations.CancelCustomerToken(t.Context(), Request("x-1", "x"), token) }
+		fault.Operation = "cancelCustomerToken"
+		w.Fail(fault)
+		if cancel() == nil {
+			t.Fatalf("%+v was taken for a cancellation", fault)
+		}
+		if err := cancel(); err != nil {
+			t.Errorf("after %+v a repeat gets %v", fault, err)
+		}
+		w.CalledTimes("cancelCustomerToken", 2)
+	}
+}
+
 func TestCustomerTokens_AreNeverOnDiskInClear(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})

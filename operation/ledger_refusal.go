@@ -75,19 +75,29 @@ func nothingSent(cause error) bool {
 		errors.Is(cause, klarna.ErrUnavailable) || errors.Is(cause, klarna.ErrRateLimited) || errors.As(cause, &refused) && refused.Read)
 }
 
-// settles tells whether a refusal is a word on earlier attempts at the same too. One of our credentials, rights or rate
-// comes before Klarna looks at the request, with a conflict Klarna may be at work on the earlier attempt still, and what is
-// gone where no key is sent may be gone by our own doing. An answer that is not in Klarna's words may be somebody else's.
+// settles tells whether a refusal is a word on earlier attempts at the same too. With a conflict Klarna may be at work on
+// the earlier attempt still, and what is gone or not allowed any more where no key is sent may be so by our own doing.
 func settles(refused *klarna.Error) bool {
-	switch refused.Status {
-	case http.StatusUnauthorized, http.StatusTooManyRequests, http.StatusConflict:
+	switch {
+	case !klarnasWords(refused) || aboutUs(refused) || refused.Status == http.StatusConflict:
 		return false
-	case http.StatusForbidden:
-		return klarnasWords(refused) && refused.Family != klarna.Network && refused.Code != "FORBIDDEN" && refused.Code != "MERCHANT_INACTIVE"
-	case http.StatusNotFound:
-		return klarnasWords(refused) && refused.Family != klarna.Payments
+	case refused.Status == http.StatusForbidden:
+		return refused.Family != klarna.Network && refused.Family != klarna.Payments
+	case refused.Status == http.StatusNotFound:
+		return refused.Family != klarna.Payments
 	}
-	return klarnasWords(refused)
+	return true
+}
+
+// aboutUs tells whether a refusal is about our credentials, rights or rate. It comes before Klarna looks at the request.
+func aboutUs(refused *klarna.Error) bool {
+	switch refused.Status {
+	case http.StatusUnauthorized, http.StatusTooManyRequests:
+		return true
+	case http.StatusForbidden:
+		return refused.Code == "FORBIDDEN" || refused.Code == "MERCHANT_INACTIVE"
+	}
+	return false
 }
 
 // klarnasWords tells whether a refusal names a code of Klarna's. One that does not may come from a proxy or a shield before

@@ -74,7 +74,8 @@ func TestOnce_WhatIsNotFinalIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []klarnatest.Fault{
 		{Status: 401}, {Status: 429}, {Status: 409}, {Status: 403, Code: "MERCHANT_INACTIVE"},
-		{Status: 403, Body: blocked}, {Status: 404, Body: blocked}, {Status: 404}, {Status: 422}, {Status: 500}, {Status: 503}, {Cut: true}, {LoseAnswer: true},
+		{Status: 403, Body: blocked}, {Status: 404, Body: blocked}, {Status: 404}, {Status: 408, Body: blocked}, {Status: 422},
+		{Status: 499, NoBody: true}, {LoseAnswer: true, Status: 408, Body: blocked}, {LoseAnswer: true, Status: 499, NoBody: true}, {Status: 500}, {Status: 503}, {Cut: true}, {LoseAnswer: true},
 	} {
 		w := New(t, Options{})
 		order := w.Placed()

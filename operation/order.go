@@ -51,7 +51,7 @@ func (o *Operations) CreateOrder(ctx context.Context, req Request, in NewOrder) 
 			}
 			in.SessionID = payment.SessionID
 		}
-		if done.answer, err = o.PlaceOrder(ctx, account.Name, in); err != nil || in.ExpectedAmount == nil {
+		if done.answer, err = o.placeOnce(ctx, account, in, req.Payment); err != nil || in.ExpectedAmount == nil {
 			return done, err
 		}
 		placed, err := o.paymentBy(ctx, account.Name, journal.KeyOrder, done.answer.OrderID) // perhaps not by this call
@@ -69,7 +69,12 @@ func (o *Operations) PlaceOrder(ctx context.Context, merchantAccount string, in 
 	if err != nil {
 		return OrderAnswer{}, err
 	}
-	flight := Request{MerchantAccount: merchantAccount, ID: in.SessionID}
+	return o.placeOnce(ctx, account, in, nil)
+}
+
+// placeOnce places the order of a session; into, if it is not nil, is set to the payment as the order's commit left it.
+func (o *Operations) placeOnce(ctx context.Context, account Account, in NewOrder, into *journal.PaymentRecord) (OrderAnswer, error) {
+	flight := Request{MerchantAccount: account.Name, ID: in.SessionID, Payment: into}
 	return once(ctx, o, "placeOrder", flight.about(journal.JobReadSession, in.SessionID), func(ctx context.Context, try attempt) (effect[OrderAnswer], error) {
 		done, err := o.placeOrder(ctx, account, in, try)
 		var refusal *Refusal
@@ -230,22 +235,26 @@ func placeRequest(in NewOrder, payment journal.Payment, s klarna.Session) klarna
 	return place
 }
 
-// notPlaced takes a failure to place an order. An unknown outcome is looked for by reading the session. A definite
-// refusal means that the token is spent, and that is recorded. Klarna: a repeat under it gets the same refusal for ever.
+// notPlaced takes a failure to place an order. An unknown outcome is looked for by reading the session, and one that was
+// unknown before stays so until Klarna's word on it is known: a caller who is told that there is no order asks the customer
+// again. A definite refusal means that the token is spent, and that is recorded. Klarna: a repeat under it gets the same
+// refusal for ever.
 func (o *Operations) notPlaced(ctx context.Context, try attempt, repeated bool, payment journal.Payment, session klarna.Session, token string, cause error) error {
 	account, sessionID := try.row.MerchantAccount, try.row.ID
-	refused, spent := Spent(cause)
+	refused, decided := decision(cause)
+	_, spent := Spent(cause)
 	switch {
 	case errors.Is(cause, klarna.ErrOutcomeUnknown):
 		return cause
+	case session.Status == klarna.SessionComplete && (spent || decided && otherBody(refused)):
+		return o.elsewhere(ctx, payment) // what was sent stays on record: by it the order is known when it is met
+	case decided && repeated && !try.sure && !settles(refused): // Klarna may be at work on what was sent before
+		return fmt.Errorf("%w: %w", klarna.ErrOutcomeUnknown, cause)
 	case !spent:
 		if !repeated { // nothing was done, now or before
 			try.row.Answer = nil
 		}
 		return cause
-	}
-	if session.Status == klarna.SessionComplete { // what was sent stays on record: by it the order is known when it is met
-		return o.elsewhere(ctx, payment)
 	}
 	try.row.Answer = nil
 	_, err := o.journal.RecordPayment(ctx, journal.PaymentFact{
@@ -261,10 +270,17 @@ func (o *Operations) notPlaced(ctx context.Context, try attempt, repeated bool, 
 }
 
 // Spent tells whether a failure to place an order uses the authorisation up: Klarna's own refusal of it, not an answer about
-// our credentials or our rate, nor one of something on the way to Klarna.
+// our credentials, rights or rate, nor one of something on the way to Klarna. A conflict leaves open which order it is with,
+// so it is for the session to show.
 func Spent(cause error) (refused *klarna.Error, spent bool) {
 	refused, decided := decision(cause)
-	return refused, decided && klarnasWords(refused) && refused.Status != http.StatusUnauthorized && refused.Status != http.StatusTooManyRequests
+	return refused, decided && klarnasWords(refused) && !aboutUs(refused) && refused.Status != http.StatusConflict
+}
+
+// otherBody tells whether Klarna refused an order because another body than what was sent has become the order of its
+// authorisation, or was authorised.
+func otherBody(refused *klarna.Error) bool {
+	return refused.Status == http.StatusConflict && refused.Code == "BAD_VALUE"
 }
 
 // Order reads an order from Klarna and records what is new. Pushed says that a push asked for it.

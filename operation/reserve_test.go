@@ -194,6 +194,35 @@ func TestReserve_IsGivenBackWithADefiniteAnswer(t *testing.T) {
 	}
 }
 
+// Something on the way to Klarna gave up waiting, perhaps after it had passed the movement on.
+func TestReserve_IsKeptWhileAMovementMayHavePassedAProxyThatGaveUp(t *testing.T) {
+	t.Parallel()
+	for _, m := range movements {
+		for _, fault := range []klarnatest.Fault{
+			{Status: 408, Body: blocked}, {Status: 499, NoBody: true}, {Status: 499, NoBody: true, LoseAnswer: true},
+		} {
+			t.Run(fmt.Sprintf("%s %d made %t", m.name, fault.Status, fault.LoseAnswer), func(t *testing.T) {
+				t.Parallel()
+				w := New(t, Options{})
+				order := m.prepare(w)
+				fault.Operation = m.name
+				w.Fail(fault)
+				w.Unknown(m.move(w, "first", order, 10000))
+				if held := reservedOf(w, m.fund, order); len(held) != 1 {
+					t.Errorf("%v are reserved", held)
+				}
+				if err := m.move(w, "second", order, 3000); err == nil {
+					t.Error("money that may have moved was moved again")
+				}
+				w.Must(m.move(w, "first", order, 10000))
+				if got := m.moved(w, order); got != 10000 {
+					t.Errorf("%d moved at Klarna", got)
+				}
+			})
+		}
+	}
+}
+
 // What was captured or authorised past the gateway shows in Klarna's figures alone.
 func TestReserve_KlarnasOwnFiguresCorrectTheRecord(t *testing.T) {
 	t.Parallel()

@@ -1,6 +1,7 @@
 package worker_test
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -218,6 +219,69 @@ func TestPlaceOrder_ARefusalIsFinal(t *testing.T) {
 	w.Attends(payment)
 	if payment.State != journal.Ordered {
 		t.Errorf("state %s", payment.State)
+	}
+}
+
+// Klarna has shut the merchant account for some minutes: that is no word on the authorisation, and its order is placed.
+func TestPlaceOrder_OutlastsAMerchantAccountThatIsInactiveForAWhile(t *testing.T) {
+	t.Parallel()
+	w := New(t, Options{Policy: journal.Policy{PlaceOrders: true}})
+	w.Fail(klarnatest.Fault{Operation: "placeOrder", Status: 403, Code: "MERCHANT_INACTIVE", Times: -1})
+	pool(w)
+	session := w.Session("")
+	w.Tell(session, w.Authorize(session))
+	pass(w, 5*time.Minute, 10*time.Second)
+	w.Attends(w.Payment(journal.KeySession, session))
+	w.Klarna.Heal()
+	pass(w, 10*time.Minute, 10*time.Second)
+	payment := w.Payment(journal.KeySession, session)
+	w.Attends(payment)
+	if payment.State != journal.Ordered {
+		t.Errorf("state %s", payment.State)
+	}
+}
+
+// However Klarna refuses without a word on the authorisation, and whatever is in doubt: with the authorisation's hour the
+// work ends, and a person is told.
+func TestPlaceOrder_WithoutAWordOnTheAuthorisationEndsWithItsHour(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		doubt bool
+		fault klarnatest.Fault
+	}{
+		{false, klarnatest.Fault{Status: 403, Code: "MERCHANT_INACTIVE"}},
+		{false, klarnatest.Fault{Status: 409}},
+		{true, klarnatest.Fault{Status: 409}},
+		{true, klarnatest.Fault{Status: 403, Code: "REJECTED"}},
+		{true, klarnatest.Fault{Status: 404}},
+	} {
+		t.Run(fmt.Sprint(c.doubt, c.fault.Status, c.fault.Code), func(t *testing.T) {
+			t.Parallel()
+			w := New(t, Options{Policy: journal.Policy{PlaceOrders: true}})
+			if c.doubt {
+				w.Fail(klarnatest.Fault{Operation: "placeOrder", Cut: true})
+			}
+			c.fault.Operation, c.fault.Times = "placeOrder", -1
+			w.Fail(c.fault)
+			pool(w)
+			session := w.Session("")
+			w.Tell(session, w.Authorize(session))
+			pass(w, 72*time.Minute, 2*time.Minute) // attempts are up to 10 minutes apart
+			w.Attends(w.Payment(journal.KeySession, session), journal.WorkGivenUp)
+			if jobs := w.Jobs(journal.JobPlaceOrder); len(jobs) != 0 {
+				t.Errorf("jobs %+v", jobs)
+			}
+			pass(w, time.Hour, 5*time.Minute) // Klarna shows the session without an order
+			row, err := w.Store.Request(t.Context(), store.RequestID{MerchantAccount: Shop, Operation: "placeOrder", ID: session})
+			w.Must(err)
+			if row.State != store.RequestUndone {
+				t.Errorf("placing the order is %s", row.State)
+			}
+			pass(w, 49*time.Hour, 30*time.Minute)
+			if jobs := w.Jobs(""); len(jobs) != 0 {
+				t.Errorf("jobs %+v", jobs)
+			}
+		})
 	}
 }
 
