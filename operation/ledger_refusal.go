@@ -75,18 +75,22 @@ func nothingSent(cause error) bool {
 		errors.Is(cause, klarna.ErrUnavailable) || errors.Is(cause, klarna.ErrRateLimited) || errors.As(cause, &refused) && refused.Read)
 }
 
-// settles tells whether a refusal is a word on earlier attempts at the same too. With a conflict Klarna may be at work on
-// the earlier attempt still, and what is gone or not allowed any more where no key is sent may be so by our own doing.
+// settles tells whether a refusal is a word on earlier attempts at the same too, as it is if the request is at fault. What
+// is gone or not allowed any more where no key is sent may be so by our own doing. All else is none: above all a conflict,
+// with which Klarna may be at work on the earlier attempt still.
 func settles(refused *klarna.Error) bool {
-	switch {
-	case !klarnasWords(refused) || aboutUs(refused) || refused.Status == http.StatusConflict:
+	if !klarnasWords(refused) || aboutUs(refused) {
 		return false
-	case refused.Status == http.StatusForbidden:
+	}
+	switch refused.Status {
+	case http.StatusBadRequest, http.StatusRequestEntityTooLarge, http.StatusUnprocessableEntity:
+		return true
+	case http.StatusForbidden:
 		return refused.Family != klarna.Network && refused.Family != klarna.Payments
-	case refused.Status == http.StatusNotFound:
+	case http.StatusNotFound:
 		return refused.Family != klarna.Payments
 	}
-	return true
+	return false
 }
 
 // aboutUs tells whether a refusal is about our credentials, rights or rate. It comes before Klarna looks at the request.

@@ -343,7 +343,7 @@ func TestPlaceOrder_ARefusalMeanwhileDoesNotEndTheDoubt(t *testing.T) {
 	t.Parallel()
 	for _, fault := range []klarnatest.Fault{
 		{Status: 409}, {Status: 403, Code: "INVALID_OPERATION"}, {Status: 403, Code: "REJECTED"}, {Status: 403, Code: "MERCHANT_INACTIVE"},
-		{Status: 404}, {Status: 401}, {Status: 429}, {Status: 403, Body: blocked},
+		{Status: 404}, {Status: 401}, {Status: 429}, {Status: 403, Body: blocked}, {Status: 408, Code: "REQUEST_TIMEOUT"},
 	} {
 		t.Run(fmt.Sprint(fault.Status, fault.Code, fault.Body), func(t *testing.T) {
 			t.Parallel()
