@@ -105,6 +105,7 @@ func (s *Store) scrubPersonal(ctx context.Context, on Shelf, rows []SealedRow) (
 // scrubRequests looks through the requests whose answers are under the keyring.
 func (s *Store) scrubRequests(ctx context.Context, r Remains) (count int64, err error) {
 	on, names := shelf("requests", ""), r.names()
+	on.Empty = "concerns"
 	impersonal := func(operation string, states ...RequestState) bool {
 		return r.Personal != nil && !slices.ContainsFunc(states, func(state RequestState) bool { return r.Personal(r.Stream, operation, state) })
 	}
@@ -115,7 +116,7 @@ func (s *Store) scrubRequests(ctx context.Context, r Remains) (count int64, err 
 		}
 		mine := slices.Clone(found)
 		mine = slices.DeleteFunc(mine, func(row SealedRow) bool {
-			return row.Row[0] != r.MerchantAccount || row.About[0] != "" || impersonal(row.Row[1], RequestState(row.About[2]))
+			return row.Row[0] != r.MerchantAccount || impersonal(row.Row[1], RequestState(row.About[2]))
 		})
 		n, err := s.takeAway(ctx, on, mine, func(row SealedRow, plain []byte) bool {
 			return mentions(plain, names) || mentions([]byte(row.About[1]), names) || mentions([]byte(row.About[1]), r.References)

@@ -144,6 +144,7 @@ func TestScrub_TakesWhatKeysDoNotReach(t *testing.T) {
 			answered("create", "r2", "", `{"order_id":"`+another+`","who":"another `+iban+`"}`),
 			answered("create", "r3", "", `{"order_id":"`+person+`-1","who":"another `+iban+`"}`),
 			answered("capture", "r6", "", `{"order_id":"`+person+`"}`),
+			answered("create", "r7", "p003", `{"beside":"`+person+`","who":"another `+iban+`"}`),
 			byReference, byOther,
 		)
 		for i := range 120 {

@@ -15,6 +15,7 @@ type Shelf struct {
 	Row    []string // the columns that name a row, in the order of its index
 	About  []string // further columns that say what a row is about
 	Sealed []string // the sealed columns
+	Empty  string   // a column that is empty in all rows that are wanted; none: all are
 }
 
 // SealedRow is what stands on a shelf, sealed. Each list follows the columns of the shelf.

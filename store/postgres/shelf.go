@@ -37,6 +37,9 @@ func sealedQuery(on store.Shelf, after []string, limit int) (text string, args [
 	if on.Stream != "" {
 		text += `stream = ` + number(string(on.Stream), "") + ` AND `
 	}
+	if on.Empty != "" {
+		text += on.Empty + ` = '' AND `
+	}
 	for i := range on.Row {
 		switch {
 		case after != nil && on.Number:

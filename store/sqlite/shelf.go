@@ -38,6 +38,9 @@ func sealedQuery(on store.Shelf, after []string, limit int) (text string, args [
 	if on.Stream != "" {
 		text, args = text+`stream = ? AND `, append(args, on.Stream)
 	}
+	if on.Empty != "" {
+		text += on.Empty + ` = '' AND `
+	}
 	if after == nil {
 		after = make([]string, len(on.Row))
 		if on.Number {

@@ -89,6 +89,12 @@ func whatIsSealedIsWalked(t *testing.T, e store.Engine) {
 			t.Errorf("%+v", all)
 		}
 		if on.Table == "requests" {
+			commit(t, e, func(tx store.Tx) error {
+				return tx.PutRequest(t.Context(), store.Request{RequestID: store.RequestID{MerchantAccount: account, Operation: "op", ID: "n9"}, State: store.RequestDone, Answer: []byte("free")})
+			})
+			if on.Empty = "concerns"; len(walk(t, e, on, 1)) != 1 || string(walk(t, e, on, 1)[0].Values[0]) != "free" {
+				t.Errorf("concerning nobody: %+v", walk(t, e, on, 1))
+			}
 			equal(t, "a request", all[1], store.SealedRow{Row: ids(account, "op", "n1"), About: ids("p0-payment", "read_order o1", "done"), Values: [][]byte{[]byte("answer")}})
 		}
 	}
