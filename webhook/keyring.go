@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -165,10 +166,12 @@ func (k *keyring) used(ctx context.Context, key ringKey) {
 func (k *keyring) claimUse(key ringKey, now time.Time) bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	keys := k.kept[keyName{key.Scheme, key.ID}]
-	for i := range keys {
-		if keys[i].SigningKeyID == key.SigningKeyID && journal.NotesKeyUse(keys[i].SigningKey, now) {
+	name := keyName{key.Scheme, key.ID}
+	for i, one := range k.kept[name] {
+		if one.SigningKeyID == key.SigningKeyID && journal.NotesKeyUse(one.SigningKey, now) {
+			keys := slices.Clone(k.kept[name]) // those of before are being looked at
 			keys[i].LastUsed = now
+			k.kept[name] = keys
 			return true
 		}
 	}
