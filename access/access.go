@@ -29,7 +29,11 @@ type Caller struct {
 	// DebtorData is what a configured token may see where there is no policy.
 	DebtorData bool
 
-	token *[32]byte // digest of the configured token that was presented; nil for who came otherwise
+	// What proved the caller, as long as it may be taken back: one of these, or none.
+	token  *[32]byte           // digest of the configured token
+	chain  []*x509.Certificate // the certificate, and those behind it
+	key    any                 // public key that the JWT was signed with
+	issuer *Issuer             // of the JWT
 }
 
 // Callers is how callers prove who they are. The zero value asks for nothing.
@@ -40,6 +44,9 @@ type Callers struct {
 	Issuers    []*Issuer
 	// Certificates says that verified client certificates name callers, by the first of these forms that they have.
 	Certificates []NameForm
+	// Authorities are the files whose authorities such certificates come from, and may change; without any, whoever
+	// verified a certificate has the last word.
+	Authorities []*AuthorityFile
 	// Now is the clock by which JWTs run out; nil means time.Now.
 	Now func() time.Time
 }
@@ -50,16 +57,21 @@ func (c Callers) Required() bool {
 }
 
 // Identify finds out who calls. A bearer token stands above a certificate, which may be a proxy's or a mesh's: a token
-// that is no good is refused, whatever certificate came with it. The certificate must have been verified, nil without
-// one.
-func (c Callers) Identify(bearers []string, certificate *x509.Certificate) (Caller, error) {
+// that is no good is refused, whatever certificate came with it. The certificate must have been verified; those that it
+// was verified by may stand behind it. Nil, or none, is no certificate.
+func (c Callers) Identify(bearers []string, chain ...*x509.Certificate) (Caller, error) {
 	switch {
 	case len(bearers) > 1:
 		return Caller{}, errorf("%d bearer tokens", len(bearers))
 	case len(bearers) == 1:
 		return c.byToken(bearers[0])
-	case certificate != nil && len(c.Certificates) > 0:
-		return byCertificate(certificate, c.Certificates)
+	case len(chain) > 0 && chain[0] != nil && len(c.Certificates) > 0:
+		if len(c.Authorities) > 0 && !c.trusts(chain) {
+			return Caller{}, errorf("the certificate's authority is not one of ours any more")
+		}
+		who, err := byCertificate(chain[0], c.Certificates)
+		who.chain = chain
+		return who, err
 	}
 	return Caller{}, errorf("nothing was presented")
 }

@@ -2,6 +2,7 @@ package access
 
 import (
 	"context"
+	"crypto"
 	"crypto/sha256"
 	"encoding/json"
 	"errors"
@@ -99,13 +100,15 @@ type Issuer struct {
 	cfg IssuerConfig
 	ctx context.Context // ends the refreshing of keys
 
-	mu   sync.Mutex
-	keys keyfunc.Keyfunc // nil until they could be fetched once
-	file fileState       // of JWKSFile, as it was read
-	flaw error           // why JWKSFile as it is was not taken
-	look time.Duration   // how often JWKSFile is looked at, at most
-	seen time.Time       // when it was
-	try  *rate.Limiter   // of fetching keys that are not there
+	mu       sync.Mutex
+	keys     keyfunc.Keyfunc // nil until they could be fetched once
+	file     fileState       // of JWKSFile, as it was read
+	replaced context.Context // ends when JWKSFile was taken anew
+	replace  context.CancelFunc
+	flaw     error         // why JWKSFile as it is was not taken
+	look     time.Duration // how often JWKSFile is looked at, at most
+	seen     time.Time     // when it was
+	try      *rate.Limiter // of fetching keys that are not there
 
 	good map[[sha256.Size]byte]verified // tokens that were checked a moment ago, by digest
 }
@@ -195,7 +198,12 @@ func (i *Issuer) verify(text string, now time.Time) (Caller, error) {
 // until the token has run out, clock skew included.
 func (i *Issuer) check(keys keyfunc.Keyfunc, text string, now time.Time) (Caller, error) {
 	claims := jwt.MapClaims{}
-	token, err := jwt.ParseWithClaims(text, claims, keys.Keyfunc,
+	var key any
+	token, err := jwt.ParseWithClaims(text, claims, func(t *jwt.Token) (found any, err error) {
+		found, err = keys.Keyfunc(t)
+		key = found
+		return found, err
+	},
 		jwt.WithValidMethods(i.cfg.Algorithms), jwt.WithIssuer(i.cfg.Issuer), jwt.WithAudience(i.cfg.Audiences...),
 		jwt.WithExpirationRequired(), jwt.WithLeeway(i.cfg.ClockSkew), jwt.WithTimeFunc(func() time.Time { return now }), jwt.WithStrictDecoding())
 	if err != nil {
@@ -213,7 +221,7 @@ func (i *Issuer) check(keys keyfunc.Keyfunc, text string, now time.Time) (Caller
 		return Caller{}, errorf("issuer %s: the token does not run out", i.cfg.Name)
 	}
 	id, _ := claims["jti"].(string)
-	return Caller{Name: i.cfg.Name + ":" + name, Expires: expires.Add(i.cfg.ClockSkew), TokenID: id}, nil
+	return Caller{Name: i.cfg.Name + ":" + name, Expires: expires.Add(i.cfg.ClockSkew), TokenID: id, key: key, issuer: i}, nil
 }
 
 // current are the keys as they are known now.
@@ -307,6 +315,11 @@ func (i *Issuer) fromFile() (keyfunc.Keyfunc, error) {
 	case err == nil:
 		i.keys, i.file = keys, state
 		clear(i.good)
+		before := i.replace
+		i.replaced, i.replace = context.WithCancel(context.Background())
+		if before != nil {
+			before()
+		}
 	case i.keys == nil:
 		return nil, fmt.Errorf("key file: %w", err)
 	case state != i.file: // said once for each change
@@ -314,6 +327,38 @@ func (i *Issuer) fromFile() (keyfunc.Keyfunc, error) {
 		i.cfg.Logger.Error("key file of a token issuer not read again, the keys stay", "issuer", i.cfg.Name, "error", err)
 	}
 	return i.keys, nil
+}
+
+// What is in the issuer's file.
+func (i *Issuer) What() string { return "jwks" }
+
+// Watch reads the key file again when it has changed, until ctx ends, so that those whose key is gone hear of it though
+// nobody calls. Without a file it only waits.
+func (i *Issuer) Watch(ctx context.Context, now <-chan struct{}) error {
+	ticker := time.NewTicker(poll)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-ticker.C:
+		case <-now:
+		}
+		_ = i.Flaw() // is logged as it appears
+	}
+}
+
+// holds implements holder: whether the key that a caller's token was signed with is among the issuer's.
+func (i *Issuer) holds(who Caller) (bool, context.Context) {
+	i.mu.Lock()
+	keys, replaced := i.keys, i.replaced
+	i.mu.Unlock()
+	all, err := keys.Storage().KeyReadAll(context.Background())
+	if err != nil {
+		return true, replaced
+	}
+	same, comparable := who.key.(interface{ Equal(crypto.PublicKey) bool })
+	return !comparable || slices.ContainsFunc(all, func(k jwkset.JWK) bool { return same.Equal(k.Key()) }), replaced
 }
 
 // KeyCount is how many keys of the issuer's are at hand, fetched or read if there are none yet.

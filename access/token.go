@@ -11,7 +11,6 @@ import (
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"sync/atomic"
 
 	"go.yaml.in/yaml/v3"
@@ -126,60 +125,10 @@ func proves(tokens []Token, who Caller) bool {
 	return false
 }
 
-// WhileHeld calls gone, once, when the token that proved a caller is no more in any file, unless released before. It never
-// does for those who were proven otherwise.
-func (c Callers) WhileHeld(who Caller, gone func()) (release func()) {
-	if who.token == nil || proves(c.Tokens, who) {
-		return func() {}
-	}
-	h := &holding{files: c.TokenFiles, who: who, gone: gone}
-	h.check()
-	return h.release
-}
-
-// holding is a caller whose token has to stay in a file.
-type holding struct {
-	files []*TokenFile
-	who   Caller
-	gone  func()
-
-	mu    sync.Mutex
-	over  bool
-	stops []func() bool // of waiting for newer tokens
-}
-
-func (h *holding) check() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if h.over {
-		return
-	}
-	h.stop()
-	held := false
-	for _, f := range h.files {
-		set := f.current.Load()
-		held = held || proves(set.tokens, h.who)
-		h.stops = append(h.stops, context.AfterFunc(set.replaced, h.check))
-	}
-	if !held {
-		h.over = true
-		h.stop()
-		h.gone()
-	}
-}
-
-func (h *holding) stop() {
-	for _, stop := range h.stops {
-		stop()
-	}
-	h.stops = nil
-}
-
-func (h *holding) release() {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.over = true
-	h.stop()
+// holds tells whether the tokens of the file as it is prove a caller, and what ends when there are newer ones.
+func (f *TokenFile) holds(who Caller) (bool, context.Context) {
+	set := f.current.Load()
+	return proves(set.tokens, who), set.replaced
 }
 
 func errorf(format string, args ...any) error {

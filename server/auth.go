@@ -16,7 +16,7 @@ import (
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
 
-// peerCertificateKey carries the certificate of a REST client, verified by the REST listener, over the in-memory
+// peerCertificateKey carries the certificates of a REST client, verified by the REST listener, over the in-memory
 // connection. Nobody else's is believed: see inner.
 const peerCertificateKey = "gateway-peer-certificate-bin"
 
@@ -28,7 +28,7 @@ func (s *Server) identify(ctx context.Context, method string) (access.Caller, er
 	if !s.callers.Required() {
 		return access.Caller{DebtorData: s.debtorData}, nil
 	}
-	who, err := s.callers.Identify(bearersOf(ctx), certificateOf(ctx))
+	who, err := s.callers.Identify(bearersOf(ctx), chainOf(ctx)...)
 	if err != nil {
 		s.log.DebugContext(ctx, "caller not authenticated", "method", method, "error", err)
 		return access.Caller{}, reason(codes.Unauthenticated, gatewayv1.ErrorReason_ERROR_REASON_UNAUTHENTICATED, s.wanted())
@@ -56,29 +56,28 @@ func bearersOf(ctx context.Context) (all []string) {
 	return all
 }
 
-// certificateOf is the verified certificate of a gRPC client, or of a REST client whose call came in on the in-memory
-// connection; nil without one.
-func certificateOf(ctx context.Context) *x509.Certificate {
+// chainOf is the verified certificate of a gRPC client, or of a REST client whose call came in on the in-memory connection,
+// with those that it was verified by; nil without one.
+func chainOf(ctx context.Context) (chain []*x509.Certificate) {
 	from, ok := peer.FromContext(ctx)
 	if !ok {
 		return nil
 	}
 	if inner(from.Addr) {
-		carried := metadata.ValueFromIncomingContext(ctx, peerCertificateKey)
-		if len(carried) != 1 {
-			return nil
+		for _, carried := range metadata.ValueFromIncomingContext(ctx, peerCertificateKey) {
+			cert, err := x509.ParseCertificate([]byte(carried))
+			if err != nil {
+				return nil
+			}
+			chain = append(chain, cert)
 		}
-		cert, err := x509.ParseCertificate([]byte(carried[0]))
-		if err != nil {
-			return nil
-		}
-		return cert
+		return chain
 	}
 	over, ok := from.AuthInfo.(credentials.TLSInfo)
 	if !ok || len(over.State.VerifiedChains) == 0 {
 		return nil
 	}
-	return over.State.VerifiedChains[0][0]
+	return over.State.VerifiedChains[0]
 }
 
 // inner tells the in-memory connection between REST and gRPC, on which only the gateway itself can write.

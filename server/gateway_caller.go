@@ -24,7 +24,9 @@ func (s *Server) tracedREST(next http.Handler) http.Handler {
 func carryCaller(ctx context.Context, r *http.Request) metadata.MD {
 	md := metadata.MD{}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
-		md.Set(peerCertificateKey, string(r.TLS.VerifiedChains[0][0].Raw))
+		for _, cert := range r.TLS.VerifiedChains[0] {
+			md.Append(peerCertificateKey, string(cert.Raw))
+		}
 	}
 	if what, ok := ctx.Value(ticketText{}).(presented); ok {
 		md.Set(ticketKey, what.ticket)

@@ -58,6 +58,12 @@ func (g *gatewayProcess) followed() (all []following) {
 	for _, f := range g.tokens {
 		all = append(all, f)
 	}
+	for _, f := range g.authorities {
+		all = append(all, f)
+	}
+	for _, i := range g.issuers {
+		all = append(all, i)
+	}
 	return all
 }
 
@@ -67,9 +73,6 @@ func (g *gatewayProcess) refusedFiles() map[string]bool {
 	refused := map[string]bool{}
 	for _, f := range g.followed() {
 		refused[f.What()] = refused[f.What()] || f.Flaw() != nil
-	}
-	for _, i := range g.issuers {
-		refused["jwks"] = refused["jwks"] || i.Flaw() != nil
 	}
 	for _, c := range g.certs {
 		refused["certificate"] = refused["certificate"] || c.refused() != nil

@@ -6,6 +6,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"slices"
 	"time"
 
 	"payments.internal/klarna-gateway/access"
@@ -33,6 +34,17 @@ func (g *gatewayProcess) guard(ctx context.Context, api *server.Config) (err err
 	}
 	if g.cfg.GRPCTLS.ClientCAFile != "" || g.cfg.RESTTLS.ClientCAFile != "" {
 		callers.Certificates = g.cfg.CertificateNames
+		for _, path := range slices.Compact([]string{g.cfg.GRPCTLS.ClientCAFile, g.cfg.RESTTLS.ClientCAFile}) {
+			if path == "" {
+				continue
+			}
+			file, err := access.OpenAuthorities(path, g.log)
+			if err != nil {
+				return err
+			}
+			g.authorities = append(g.authorities, file)
+		}
+		callers.Authorities = g.authorities
 	}
 	if g.cfg.PolicyFile != "" {
 		if g.policy, err = access.OpenPolicy(g.cfg.PolicyFile, server.RPCs(), g.log); err != nil {

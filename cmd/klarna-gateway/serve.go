@@ -27,18 +27,19 @@ import (
 
 // gatewayProcess is the whole gateway, wired and listening, not yet serving.
 type gatewayProcess struct {
-	cfg     config
-	log     *slog.Logger
-	data    database
-	budgets klarna.Budgets
-	sharer  *worker.Sharer // nil in the only replica
-	store   *store.Store
-	api     *server.Server
-	rest    *server.Gateway
-	admin   *admin
-	policy  *access.PolicyFile // nil without one
-	tokens  []*access.TokenFile
-	issuers []*access.Issuer
+	cfg         config
+	log         *slog.Logger
+	data        database
+	budgets     klarna.Budgets
+	sharer      *worker.Sharer // nil in the only replica
+	store       *store.Store
+	api         *server.Server
+	rest        *server.Gateway
+	admin       *admin
+	policy      *access.PolicyFile // nil without one
+	tokens      []*access.TokenFile
+	authorities []*access.AuthorityFile
+	issuers     []*access.Issuer
 
 	certs []*reloaded // of the listeners
 
