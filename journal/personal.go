@@ -117,27 +117,9 @@ func (j *Journal) Scrub(ctx context.Context, e Erasure) (rows int64, err error) 
 		}
 	}
 	if e.Stream == store.Accounts { // payments name the account that they are of, and are another one's
-		r.Others = []string{"session_id", "order_id", KeyRequest, KeyTransaction}
+		r.Others = paymentWords
 	}
 	return j.store.Scrub(ctx, r)
-}
-
-// namesMost is how many words of a post that cannot be applied are looked up.
-const namesMost = 64
-
-// namesErased tells whether a post names a payment that was erased: then its bytes are not kept.
-func namesErased(ctx context.Context, tx store.Tx, merchantAccount string, raw []byte) (bool, error) {
-	var keys []store.Key
-	for _, name := range store.Names(raw, namesMost) {
-		for _, kind := range []string{KeyPayment, KeySession, KeyOrder, KeyHostedPage, KeyRequest, KeyTransaction} {
-			keys = append(keys, store.Key{Kind: kind, Value: name})
-		}
-	}
-	if len(keys) == 0 {
-		return false, nil
-	}
-	found, err := tx.SubjectsByKeys(ctx, store.Payments, merchantAccount, keys)
-	return slices.ContainsFunc(found, func(s store.Subject) bool { return !s.DataKey.ErasedAt.IsZero() }), err
 }
 
 func keysOf(s store.Subject) ([]store.Key, error) {

@@ -214,11 +214,15 @@ func mentions(text []byte, names []string) bool {
 	})
 }
 
-// Names are the words of a text that may be ids of Klarna's or ours, at most so many.
-func Names(text []byte, most int) (names []string) {
-	for _, word := range bytes.FieldsFunc(text, func(r rune) bool { return r != ':' && (r > 127 || !nameByte(byte(r))) }) {
-		if name := string(word); len(word) >= 8 && len(word) <= 255 && len(names) < most && !slices.Contains(names, name) {
-			names = append(names, name)
+// Names are the words of a text that may be ids of Klarna's or ours: with the colons in them, and without.
+func Names(text []byte) (names []string) {
+	met := map[string]bool{}
+	for _, colons := range []bool{true, false} {
+		for _, word := range bytes.FieldsFunc(text, func(r rune) bool { return (r != ':' || !colons) && (r > 127 || !nameByte(byte(r))) }) {
+			if word = bytes.Trim(word, ":"); len(word) >= 8 && len(word) <= 255 && !met[string(word)] {
+				met[string(word)] = true
+				names = append(names, string(word))
+			}
 		}
 	}
 	return names
