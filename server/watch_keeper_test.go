@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -126,8 +127,8 @@ func TestKeeper_GivesBackWhatTheOpeningOfManyWatchesLeaves(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		k := newKeeper(time.Hour, time.Hour)
-		freed := 0
-		k.free = func() { freed++ }
+		var freed atomic.Int64
+		k.free = func() { freed.Add(1) }
 		var open []*watch
 		opened := func(n int) {
 			for range n {
@@ -140,14 +141,14 @@ func TestKeeper_GivesBackWhatTheOpeningOfManyWatchesLeaves(t *testing.T) {
 		opened(settleCount - 1)
 		time.Sleep(time.Minute)
 		opened(100) // more than enough, and no pause
-		if freed != 0 {
-			t.Errorf("freed %d times while watches were opened", freed)
+		if n := freed.Load(); n != 0 {
+			t.Errorf("freed %d times while watches were opened", n)
 		}
 		time.Sleep(time.Minute)
 		opened(settleCount - 1) // too few again
 		time.Sleep(time.Minute)
-		if freed != 1 {
-			t.Errorf("freed %d times, want once for both", freed)
+		if n := freed.Load(); n != 1 {
+			t.Errorf("freed %d times, want once for both", n)
 		}
 		for _, w := range open {
 			k.drop(w)
