@@ -106,6 +106,12 @@ func (l *logs) String() string {
 // start runs a stack until the test ends; change may alter the server's configuration.
 func start(t *testing.T, change func(*Config)) *stack {
 	t.Helper()
+	return startOver(t, func(engine store.Engine) store.Engine { return engine }, change)
+}
+
+// startOver is start with an engine put over the database.
+func startOver(t *testing.T, over func(store.Engine) store.Engine, change func(*Config)) *stack {
+	t.Helper()
 	const statusKey, networkKey, networkKeyID, password = "status-key", "network-key", "krn:signing-key:1", "password"
 	s := &stack{t: t, logs: &logs{}}
 	log := planted.Logger(slog.NewJSONHandler(s.logs, nil))
@@ -127,7 +133,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 	klarnaHTTP := httptest.NewServer(s.klarna)
 	t.Cleanup(klarnaHTTP.Close)
 	s.tap = contract.Under(t, klarnaHTTP.Client())
-	s.openStore(log)
+	s.openStore(log, over)
 
 	var accounts []operation.Account
 	for name, api := range map[string]operation.API{shop: operation.RegionalAPI, outlet: operation.RegionalAPI, acquirer: operation.NetworkAPI} {
@@ -171,7 +177,7 @@ func start(t *testing.T, change func(*Config)) *stack {
 	return s
 }
 
-func (s *stack) openStore(log *slog.Logger) {
+func (s *stack) openStore(log *slog.Logger, over func(store.Engine) store.Engine) {
 	ctx, dir := context.Background(), s.t.TempDir()
 	planted.Files(s.t, filepath.Join(dir, "gateway.db*"))
 	engine, err := sqlite.Open(ctx, filepath.Join(dir, "gateway.db"))
@@ -179,7 +185,7 @@ func (s *stack) openStore(log *slog.Logger) {
 	s.t.Cleanup(func() { _ = engine.Close() })
 	keys, err := store.OpenKeyring(filepath.Join(dir, "keys.json"))
 	must(s.t, err)
-	s.store, err = store.New(ctx, store.Config{Engine: engine, Keys: keys, Now: s.klarna.Now, PageSize: 7, TailCount: 64, Logger: log, Lasting: journal.Lasting, Renderings: Renderings()})
+	s.store, err = store.New(ctx, store.Config{Engine: over(engine), Keys: keys, Now: s.klarna.Now, PageSize: 7, TailCount: 64, Logger: log, Lasting: journal.Lasting, Renderings: Renderings()})
 	must(s.t, err)
 	s.t.Cleanup(s.store.Close)
 	s.readable = func() string { return storetest.Readable(s.t, engine, keys) }

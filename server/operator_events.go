@@ -24,12 +24,11 @@ func (s *operatorService) ListEvents(ctx context.Context, req *gatewayv1.ListEve
 		return nil, err
 	}
 	q := store.Query{MerchantAccount: account, Limit: p.size + 1, Descending: req.GetNewestFirst()}
-	if q.After, q.UpTo, err = s.span(ctx, req, p.cursors.head); err != nil {
+	head := cmp.Or(p.upTo, p.cursors.head)
+	if q.After, q.UpTo, err = s.span(ctx, req, head); err != nil {
 		return nil, err
 	}
-	res := &gatewayv1.ListEventsResponse{
-		FromPosition: int64(q.After) + 1, TrimmedPosition: int64(p.cursors.trimmed), HeadPosition: int64(p.cursors.head),
-	}
+	res := &gatewayv1.ListEventsResponse{FromPosition: int64(q.After) + 1, HeadPosition: int64(head)}
 	if p.after > 0 && q.Descending {
 		q.UpTo = p.after - 1
 	} else if p.after > 0 {
@@ -39,9 +38,14 @@ func (s *operatorService) ListEvents(ctx context.Context, req *gatewayv1.ListEve
 	if err != nil {
 		return nil, err
 	}
+	_, trimmed, err := s.store.Head(ctx) // asked behind the events: what was trimmed as they were read is told
+	if err != nil {
+		return nil, err
+	}
+	res.TrimmedPosition = int64(trimmed)
 	if len(found) > p.size {
 		found = found[:p.size]
-		res.NextPageToken = p.cursors.token(place{After: found[p.size-1].Position})
+		res.NextPageToken = p.cursors.token(place{After: found[p.size-1].Position, UpTo: head})
 	}
 	for _, ev := range found {
 		if kinds := req.GetKinds(); len(kinds) > 0 && !slices.Contains(kinds, ev.Kind) {

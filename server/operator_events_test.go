@@ -1,8 +1,11 @@
 package server
 
 import (
+	"context"
+	"fmt"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -121,7 +124,7 @@ func TestRetakeEvents_GoesOnWhereACallEnded(t *testing.T) {
 	for from, want := range map[int64][]int{1: {1, 1}, 3: {0, 1}, int64(head): {1}, int64(head) + 1: {0}} {
 		var got []int
 		for from > 0 {
-			res, err := s.operator.RetakeEvents(t.Context(), &gatewayv1.RetakeEventsRequest{RequestId: uuid.NewString(), FromPosition: from, UntilPosition: int64(head)})
+			res, err := s.operator.RetakeEvents(t.Context(), &gatewayv1.RetakeEventsRequest{RequestId: uuid.NewString(), FromPosition: from, UntilPosition: max(int64(head), from)})
 			must(t, err)
 			got, from = append(got, len(res.GetEvents())), res.GetNextPosition()
 		}
@@ -140,22 +143,90 @@ func TestRetakeEvents_GoesOnWhereACallEnded(t *testing.T) {
 	}
 }
 
+// What is recorded between two pages is in none of them, newest first or not, and no page says otherwise.
+func TestListEvents_ItsPagesAreOfOneLog(t *testing.T) {
+	t.Parallel()
+	for _, newest := range []bool{false, true} {
+		s := start(t, nil)
+		s.recordMany("SO-1", 3)
+		head, _, err := s.store.Head(t.Context())
+		must(t, err)
+		req, seen := &gatewayv1.ListEventsRequest{PageSize: 1, NewestFirst: newest}, 0
+		for seen <= int(head) {
+			page, err := s.operator.ListEvents(t.Context(), req)
+			must(t, err)
+			if seen += len(page.GetEvents()); page.GetHeadPosition() != int64(head) {
+				t.Errorf("newest first %t: after %d events the head is %d, want %d", newest, seen, page.GetHeadPosition(), head)
+			}
+			s.record(opened(fmt.Sprint("SO-later-", seen)))
+			if req.PageToken = page.GetNextPageToken(); req.PageToken == "" {
+				break
+			}
+		}
+		if seen != int(head) {
+			t.Errorf("newest first %t: %d events up to %d", newest, seen, head)
+		}
+	}
+}
+
+// trimmedMeanwhile is a log that is trimmed as its events are about to be read.
+type trimmedMeanwhile struct {
+	store.Engine
+	trim atomic.Pointer[func()]
+}
+
+func (l *trimmedMeanwhile) Events(ctx context.Context, q store.Query) ([]store.Event, error) {
+	if trim := l.trim.Swap(nil); trim != nil {
+		(*trim)()
+	}
+	return l.Engine.Events(ctx, q)
+}
+
+func TestListEvents_TellsWhatIsTrimmedAsItIsRead(t *testing.T) {
+	t.Parallel()
+	var log trimmedMeanwhile
+	s := startOver(t, func(engine store.Engine) store.Engine { log.Engine = engine; return &log }, nil)
+	s.recordMany("SO-1", 3)
+	trim := func() { must(t, s.store.Trim(context.Background(), 2)) }
+	log.trim.Store(&trim)
+	page, err := s.operator.ListEvents(t.Context(), &gatewayv1.ListEventsRequest{FromPosition: 1})
+	must(t, err)
+	if got := positionsOf(page.GetEvents()); slices.Contains(got, 1) || page.GetTrimmedPosition() != 2 {
+		t.Errorf("of positions %v it is told that all up to %d are trimmed, want 2", got, page.GetTrimmedPosition())
+	}
+}
+
 func TestListEvents_RefusesWhatContradictsItself(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	for _, req := range []*gatewayv1.ListEventsRequest{
 		{FromPosition: 1, FromTime: timestamppb.Now()}, {UntilPosition: 1, UntilTime: timestamppb.Now()}, {Stream: "payments"}, {FromPosition: -1},
-		{Subject: &gatewayv1.ListEventsRequest_PaymentId{PaymentId: "x"}}, {PageSize: 501},
+		{Subject: &gatewayv1.ListEventsRequest_PaymentId{PaymentId: "x"}}, {PageSize: 501}, {FromPosition: 2, UntilPosition: 1},
+		{FromTime: timestamppb.New(time.Unix(2, 0)), UntilTime: timestamppb.New(time.Unix(1, 0))},
+		{Stream: "attention", Subject: &gatewayv1.ListEventsRequest_PartnerAccountId{PartnerAccountId: mine}},
+		{Stream: "attention", Subject: &gatewayv1.ListEventsRequest_OrderId{OrderId: "o"}},
+		{Stream: "account", Subject: &gatewayv1.ListEventsRequest_OrderId{OrderId: "o"}},
+		{Stream: "payment", Subject: &gatewayv1.ListEventsRequest_PartnerAccountReference{PartnerAccountReference: "r"}},
 	} {
 		_, err := s.operator.ListEvents(t.Context(), req)
 		wantReason(t, err, codes.InvalidArgument, "INVALID_FIELD")
+	}
+	for _, req := range []*gatewayv1.ListEventsRequest{
+		{FromPosition: 2, UntilPosition: 2}, {FromTime: timestamppb.New(time.Unix(1, 0)), UntilTime: timestamppb.New(time.Unix(1, 0))},
+		{Stream: "account", Subject: &gatewayv1.ListEventsRequest_PartnerAccountId{PartnerAccountId: mine}},
+		{Stream: "account", Subject: &gatewayv1.ListEventsRequest_PartnerAccountReference{PartnerAccountReference: "r"}},
+		{Stream: "payment", Subject: &gatewayv1.ListEventsRequest_PartnerAccountId{PartnerAccountId: mine}},
+		{Stream: "payment", Subject: &gatewayv1.ListEventsRequest_OrderId{OrderId: "o"}},
+	} {
+		_, err := s.operator.ListEvents(t.Context(), req)
+		must(t, err)
 	}
 	_, err := s.operator.ListEvents(t.Context(), &gatewayv1.ListEventsRequest{IncludeRaw: true})
 	wantReason(t, err, codes.PermissionDenied, "DEBTOR_DATA_NOT_PERMITTED")
 	_, err = s.operator.ListEvents(t.Context(), &gatewayv1.ListEventsRequest{PageToken: "x"})
 	wantReason(t, err, codes.InvalidArgument, "PAGE_TOKEN_INVALID")
 	for _, req := range []*gatewayv1.RetakeEventsRequest{
-		{}, {EventIds: []string{"a"}, FromPosition: 1}, {EventIds: []string{"a"}, UntilPosition: 1}, {UntilPosition: 4}, {EventIds: []string{"a", "a"}},
+		{}, {EventIds: []string{"a"}, FromPosition: 1}, {EventIds: []string{"a"}, UntilPosition: 1}, {UntilPosition: 4}, {EventIds: []string{"a", "a"}}, {FromPosition: 2, UntilPosition: 1},
 	} {
 		req.RequestId = uuid.NewString()
 		_, err := s.operator.RetakeEvents(t.Context(), req)

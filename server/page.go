@@ -23,6 +23,7 @@ type page struct {
 	cursors cursors
 	size    int
 	after   store.Position // where the last page ended, 0 on the first
+	upTo    store.Position // what the list shows, as its first page settled it; 0 on the first
 	offset  int64          // the same in a list that Klarna keeps
 	cursor  string         // likewise
 }
@@ -45,7 +46,7 @@ func (s *Server) page(ctx context.Context, rpc, merchantAccount string, req page
 		if err != nil {
 			return p, err
 		}
-		p.after, p.offset, p.cursor = at.After, at.Offset, at.Cursor
+		p.after, p.upTo, p.offset, p.cursor = at.After, at.UpTo, at.Offset, at.Cursor
 	}
 	return p, nil
 }

@@ -185,18 +185,23 @@ func (t *tail) stored(c *call) error {
 		return err
 	}
 	part(request, t.from, t.until)
-	for first := true; ; first = false {
-		last := !t.until.time.IsZero() && time.Since(t.until.time) > settled
+	var next int64 // position that is to be read next; 0 until the log has said
+	var last bool  // nothing more is to come before the end
+	for {
+		if request.PageToken == "" {
+			last = !t.until.time.IsZero() && time.Since(t.until.time) > settled
+		}
 		res, err := t.page(c, request)
 		switch {
 		case c.Context().Err() != nil:
 			return nil
-		case status.Code(err) == codes.Unavailable && !first: // it restarts, or the way to it is broken
+		case status.Code(err) == codes.Unavailable && next > 0: // it restarts, or the way to it is broken
 		case err != nil:
 			return err
-		case first && res.GetTrimmedPosition() >= res.GetFromPosition():
-			return fmt.Errorf("-from: the log was trimmed up to %d: begin behind it, or with a snapshot (events tail -start snapshot)", res.GetTrimmedPosition())
 		default:
+			if err := gap(&next, request.GetPageToken() == "", res); err != nil {
+				return err
+			}
 			done, err := t.show(c, res.GetEvents())
 			if err != nil || done {
 				return err
@@ -215,6 +220,25 @@ func (t *tail) stored(c *call) error {
 		case <-time.After(again):
 		}
 	}
+}
+
+// gap tells of events that were trimmed before they could be read, and moves next behind what a page holds.
+func gap(next *int64, begins bool, res *gatewayv1.ListEventsResponse) error {
+	first := *next == 0
+	if begins {
+		*next = res.GetFromPosition()
+	}
+	switch trimmed := res.GetTrimmedPosition(); {
+	case trimmed < *next:
+	case first:
+		return fmt.Errorf("-from: the log was trimmed up to %d: begin behind it, or with a snapshot (events tail -start snapshot)", trimmed)
+	default:
+		return fmt.Errorf("the log was trimmed as it was read: what had the positions %d to %d is missing here", *next, trimmed)
+	}
+	if events := res.GetEvents(); len(events) > 0 {
+		*next = events[len(events)-1].GetSummary().GetPosition() + 1
+	}
+	return nil
 }
 
 // The log is looked at anew after a second, and what was recorded before a time has been committed a little later.

@@ -2,11 +2,17 @@ package main
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
+
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/credentials/insecure"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 )
@@ -138,5 +144,56 @@ func TestOperator_RefusesPlacesThatAreNone(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: got %v, want %q", tc.args, err, tc.want)
 		}
+	}
+}
+
+// tailed stands between a tail and the gateway, and is called before each page but the first.
+type tailed struct {
+	gatewayv1.UnimplementedOperatorServiceServer
+	gateway gatewayv1.OperatorServiceClient
+	pages   atomic.Int32
+	before  func()
+}
+
+func (s *tailed) ListEvents(ctx context.Context, req *gatewayv1.ListEventsRequest) (*gatewayv1.ListEventsResponse, error) {
+	if s.pages.Add(1) == 2 {
+		s.before()
+	}
+	return s.gateway.ListEvents(ctx, req)
+}
+
+// What is trimmed before a tail comes to it is told: it does not go on as if nothing had been there.
+func TestOperator_ATailThatFallsBehindTheLogSaysSo(t *testing.T) {
+	t.Parallel()
+	l := runLocal(t, -1)
+	walker := travel(t, l)
+	session := func(reference string) {
+		if _, err := walker.payments.CreatePaymentSession(t.Context(), sessionRequest(reference, gatewayv1.OrderPolicy_ORDER_POLICY_BY_CALLER)); err != nil {
+			t.Error(err)
+		}
+	}
+	session("SO-1")
+	conn, err := grpc.NewClient(l.gateway.grpcListener.Addr().String(), grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	between := grpc.NewServer()
+	gatewayv1.RegisterOperatorServiceServer(between, &tailed{gateway: gatewayv1.NewOperatorServiceClient(conn), before: func() {
+		session("SO-2")
+		session("SO-3")
+		if err := l.gateway.store.Trim(t.Context(), 4); err != nil {
+			t.Error(err)
+		}
+	}})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	go func() { _ = between.Serve(listener) }()
+	defer between.Stop()
+	out, _, err := operates(t, "", "events", "tail", "-from", "1", "-until", "4", "-address", listener.Addr().String())
+	if err == nil || !strings.Contains(err.Error(), "positions 3 to 4") || strings.Count(out, "\n") != 1 {
+		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -1446,11 +1446,12 @@ type ListEventsResponse struct {
 	NextPageToken string `protobuf:"bytes,2,opt,name=next_page_token,json=nextPageToken,proto3" json:"next_page_token,omitempty"`
 	// The first position that the request selects.
 	FromPosition int64 `protobuf:"varint,3,opt,name=from_position,json=fromPosition,proto3" json:"from_position,omitempty"`
-	// Everything up to this position was trimmed, but for the newest event of each subject; 0 if nothing was. If it is not
-	// before from_position, something may be missing.
+	// Everything up to this position was trimmed, but for the newest event of each subject, once the page had been read; 0 if
+	// nothing was. If it is not before from_position, or on a later page not before what that was to begin with, something
+	// may be missing.
 	TrimmedPosition int64 `protobuf:"varint,4,opt,name=trimmed_position,json=trimmedPosition,proto3" json:"trimmed_position,omitempty"`
-	// The newest position of the log when the page was read: everything that the request selects up to here is in this page
-	// and its predecessors once there is no next page.
+	// The newest position of the log when the first page was read, and so on every page: everything that the request selects
+	// up to here is in this page and its predecessors once there is no next page. What comes later is in none of them.
 	HeadPosition  int64 `protobuf:"varint,5,opt,name=head_position,json=headPosition,proto3" json:"head_position,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -2795,7 +2796,7 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"includeRaw:s\xbaHp\x1an\n" +
 	"\x12get_event.one_name\x12)name the event by event_id or by position\x1a-(this.event_id == '') != (this.position == 0)\">\n" +
 	"\x10GetEventResponse\x12*\n" +
-	"\x05event\x18\x01 \x01(\v2\x14.gateway.v1.LogEventR\x05event\"\xd1\t\n" +
+	"\x05event\x18\x01 \x01(\v2\x14.gateway.v1.LogEventR\x05event\"\xe1\x0f\n" +
 	"\x11ListEventsRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12'\n" +
 	"\tpage_size\x18\x02 \x01(\x05B\n" +
@@ -2829,16 +2830,19 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x17partnerAccountReference\x12!\n" +
 	"\fnewest_first\x18\x12 \x01(\bR\vnewestFirst\x12\x1f\n" +
 	"\vinclude_raw\x18\x13 \x01(\bR\n" +
-	"includeRaw:\xec\x01\xbaH\xe8\x01\x1at\n" +
+	"includeRaw:\xfc\a\xbaH\xf8\a\x1at\n" +
 	"\x19list_events.one_beginning\x12&begin at from_position or at from_time\x1a/this.from_position == 0 || !has(this.from_time)\x1ap\n" +
-	"\x13list_events.one_end\x12&end at until_position or at until_time\x1a1this.until_position == 0 || !has(this.until_time)B\t\n" +
+	"\x13list_events.one_end\x12&end at until_position or at until_time\x1a1this.until_position == 0 || !has(this.until_time)\x1a\x92\x01\n" +
+	"!list_events.begins_before_its_end\x12&from_position is behind until_position\x1aEthis.until_position == 0 || this.from_position <= this.until_position\x1a\x9b\x01\n" +
+	"&list_events.begins_before_its_end_time\x12\x1dfrom_time is after until_time\x1aR!has(this.from_time) || !has(this.until_time) || this.from_time <= this.until_time\x1a\xda\x03\n" +
+	"\x1elist_events.stream_has_subject\x120stream has nothing about what is named beside it\x1a\x85\x03this.stream == '' || this.stream == 'payment' && !has(this.partner_account_reference) || this.stream != 'payment' && !(has(this.payment_id) || has(this.session_id) || has(this.order_id) || has(this.merchant_reference) || has(this.payment_request_id) || has(this.payment_transaction_id)) && (this.stream == 'account' || !has(this.partner_account_id) && !has(this.partner_account_reference))B\t\n" +
 	"\asubject\"\xdf\x01\n" +
 	"\x12ListEventsResponse\x12,\n" +
 	"\x06events\x18\x01 \x03(\v2\x14.gateway.v1.LogEventR\x06events\x12&\n" +
 	"\x0fnext_page_token\x18\x02 \x01(\tR\rnextPageToken\x12#\n" +
 	"\rfrom_position\x18\x03 \x01(\x03R\ffromPosition\x12)\n" +
 	"\x10trimmed_position\x18\x04 \x01(\x03R\x0ftrimmedPosition\x12#\n" +
-	"\rhead_position\x18\x05 \x01(\x03R\fheadPosition\"\xe0\x03\n" +
+	"\rhead_position\x18\x05 \x01(\x03R\fheadPosition\"\xf7\x04\n" +
 	"\x13RetakeEventsRequest\x122\n" +
 	"\x10merchant_account\x18\x01 \x01(\tB\a\xbaH\x04r\x02\x18@R\x0fmerchantAccount\x12*\n" +
 	"\n" +
@@ -2846,8 +2850,9 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\tevent_ids\x18\x03 \x03(\tB\x13\xbaH\x10\x92\x01\r\x10d\x18\x01\"\ar\x05\x10\x01\x18\x80\x04R\beventIds\x12,\n" +
 	"\rfrom_position\x18\x04 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\ffromPosition\x12.\n" +
 	"\x0euntil_position\x18\x05 \x01(\x03B\a\xbaH\x04\"\x02(\x00R\runtilPosition\x12\x1c\n" +
-	"\x04note\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x04note:\xba\x01\xbaH\xb6\x01\x1a\xb3\x01\n" +
-	"\x18retake_events.one_choice\x12 name event_ids, or from_position\x1au(this.event_ids.size() == 0) != (this.from_position == 0) && (this.event_ids.size() == 0 || this.until_position == 0)\"m\n" +
+	"\x04note\x18\x06 \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x04note:\xd1\x02\xbaH\xcd\x02\x1a\xb3\x01\n" +
+	"\x18retake_events.one_choice\x12 name event_ids, or from_position\x1au(this.event_ids.size() == 0) != (this.from_position == 0) && (this.event_ids.size() == 0 || this.until_position == 0)\x1a\x94\x01\n" +
+	"#retake_events.begins_before_its_end\x12&from_position is behind until_position\x1aEthis.until_position == 0 || this.from_position <= this.until_position\"m\n" +
 	"\x14RetakeEventsResponse\x120\n" +
 	"\x06events\x18\x01 \x03(\v2\x18.gateway.v1.RetakenEventR\x06events\x12#\n" +
 	"\rnext_position\x18\x02 \x01(\x03R\fnextPosition\"\x98\x02\n" +
