@@ -35,9 +35,6 @@ func (r *Resealing) Add(part Resealing) {
 // ErrPlace says that a walk cannot go on from what was given as its place.
 var ErrPlace = errors.New("not a place of this walk")
 
-// resealChunk is how many rows are read, and resealed in one unit.
-const resealChunk = 100
-
 // place is where a walk stands.
 type place struct {
 	Shelf int      `json:"s"`
@@ -92,7 +89,7 @@ func (s *Store) walk(ctx context.Context, from string, within time.Duration, cha
 	done.Keyring = map[KeyID]int64{}
 	for until := time.Now().Add(within); at.Shelf < len(shelves); {
 		on := shelves[at.Shelf]
-		rows, err := s.engine.Sealed(ctx, on, at.After, resealChunk)
+		rows, err := s.engine.Sealed(ctx, on, at.After, on.chunk())
 		if err != nil {
 			return done, fmt.Errorf("walk %s: %w", on.Table, err)
 		}
@@ -102,7 +99,7 @@ func (s *Store) walk(ctx context.Context, from string, within time.Duration, cha
 		}
 		done.Rows, done.Resealed = done.Rows+int64(len(rows)), done.Resealed+resealed
 		done.count(rows)
-		if len(rows) < resealChunk {
+		if len(rows) < on.chunk() {
 			at = place{Shelf: at.Shelf + 1}
 		} else {
 			at.After = rows[len(rows)-1].Row
@@ -125,40 +122,6 @@ func (r *Resealing) count(rows []SealedRow) {
 			}
 		}
 	}
-}
-
-// resealChunk seals those rows anew that need it, in one unit, and puts what stands there then into rows.
-func (s *Store) resealChunk(ctx context.Context, on Shelf, rows []SealedRow) (count int64, err error) {
-	old := slices.Clone(rows)
-	stale := make([]int, 0, len(rows))
-	for i, row := range rows {
-		needs, err := s.needsReseal(on, row)
-		if err != nil {
-			return 0, err
-		}
-		if needs {
-			stale = append(stale, i)
-		}
-	}
-	if len(stale) == 0 {
-		return 0, nil
-	}
-	err = s.do(ctx, func(t *sealedTx) error {
-		count = 0
-		for _, i := range stale {
-			fresh, err := s.reseal(ctx, t, on, old[i])
-			if err != nil {
-				return err
-			}
-			if err := t.Tx.Reseal(ctx, on, old[i], fresh); err != nil {
-				return err
-			}
-			rows[i].Values = fresh
-			count++
-		}
-		return nil
-	})
-	return count, err
 }
 
 // needsReseal tells whether something in a row is not sealed as it would be now.
