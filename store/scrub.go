@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -159,33 +160,55 @@ func (s *Store) scrubQuarantine(ctx context.Context, r Remains) (count int64, er
 	return count, nil
 }
 
-// takeAway takes the one value of those rows away that are about somebody.
+// takeAway takes the answers of those requests away that are about somebody. Each is looked at once more in the unit: it may
+// have been put on record anew since it was read.
 func (s *Store) takeAway(ctx context.Context, on Shelf, rows []SealedRow, about func(row SealedRow, plain []byte) bool) (count int64, err error) {
-	var named []SealedRow
-	for _, row := range rows {
+	is := func(row SealedRow) (bool, error) {
 		if _, under := sealedWith(row.Values[0]); !under {
-			continue
+			return false, nil
 		}
 		plain, err := s.keys.Open(row.Values[0], on.about(row, on.Sealed[0])...)
+		return err == nil && about(row, plain), err
+	}
+	var named []SealedRow
+	for _, row := range rows {
+		of, err := is(row)
 		if err != nil {
 			return 0, err
 		}
-		if about(row, plain) {
+		if of {
 			named = append(named, row)
 		}
 	}
 	if len(named) == 0 {
 		return 0, nil
 	}
-	err = s.Do(ctx, func(tx Tx) error {
+	err = s.do(ctx, func(t *sealedTx) error {
+		count = 0
 		for _, row := range named {
-			if err := tx.Reseal(ctx, on, row, [][]byte{gone}); err != nil {
+			r, err := t.Tx.Request(ctx, RequestID{MerchantAccount: row.Row[0], Operation: row.Row[1], ID: row.Row[2]})
+			if errors.Is(err, ErrNotFound) {
+				continue
+			}
+			if err != nil {
 				return err
 			}
+			row.About, row.Values = []string{r.Concerns, r.Subject, string(r.State)}, [][]byte{r.Answer}
+			of, err := is(row)
+			if err != nil {
+				return err
+			}
+			if !of {
+				continue
+			}
+			if err := t.Tx.Reseal(ctx, on, row, [][]byte{gone}); err != nil {
+				return err
+			}
+			count++
 		}
 		return nil
 	})
-	return int64(len(named)), err
+	return count, err
 }
 
 // names are the values by which others name whom the keys address.
