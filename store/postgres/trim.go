@@ -53,13 +53,9 @@ func (e *Engine) Trim(ctx context.Context, upTo store.Position) (done store.Trim
 			return done, fmt.Errorf("trim: %w", err)
 		}
 	}
-	for _, part := range []func(context.Context, pgx.Tx, store.Position, *store.Trimmed) (more bool, err error){sweep, clearOut} {
+	for _, part := range []func(context.Context, store.Position, *store.Trimmed) (more bool, err error){e.sweep, e.clearOut} {
 		for more := true; more; {
-			err := e.trimming(ctx, func(ctx context.Context, tx pgx.Tx) (err error) {
-				more, err = part(ctx, tx, moved[0], &done)
-				return err
-			})
-			if err != nil {
+			if more, err = part(ctx, moved[0], &done); err != nil {
 				return done, fmt.Errorf("trim: %w", err)
 			}
 		}
@@ -67,7 +63,8 @@ func (e *Engine) Trim(ctx context.Context, upTo store.Position) (done store.Trim
 	return done, nil
 }
 
-// trimming is a transaction of one replica at a time. Unlike others it does not hold the log's row.
+// trimming is a transaction of one replica at a time. Unlike others it does not hold the log's row. If it needs it, it takes it
+// first: commits hold it while they wait for rows.
 func (e *Engine) trimming(ctx context.Context, do func(context.Context, pgx.Tx) error) error {
 	ctx, cancel := context.WithTimeout(ctx, e.patience)
 	defer cancel()
@@ -79,38 +76,43 @@ func (e *Engine) trimming(ctx context.Context, do func(context.Context, pgx.Tx) 
 	})
 }
 
-// sweep goes one chunk on from where Trim has been. Once that is done the log's row is taken and the chunk looked at again, for
-// subjects that have moved meanwhile: those that move later leave a leftover.
-func sweep(ctx context.Context, tx pgx.Tx, upTo store.Position, done *store.Trimmed) (more bool, err error) {
-	var after store.Position
-	if err := tx.QueryRow(ctx, `SELECT swept FROM log`).Scan(&after); err != nil {
-		return false, err
-	}
-	last := min(after+trimChunk, upTo)
-	if last <= after {
-		return false, nil
-	}
+// sweep goes one chunk on from where Trim has been. Once that is done and committed the log's row is taken and the chunk
+// looked at again, for subjects that have moved meanwhile: those that move later leave a leftover.
+func (e *Engine) sweep(ctx context.Context, upTo store.Position, done *store.Trimmed) (more bool, err error) {
+	var after, last, now store.Position
 	var looked, gone, late int64
-	if err := tx.QueryRow(ctx, sweepEvents, store.Streams(), after, last).Scan(&looked, &gone); err != nil {
+	err = e.trimming(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, `SELECT swept FROM log`).Scan(&after); err != nil {
+			return err
+		}
+		if last = min(after+trimChunk, upTo); last <= after {
+			return nil
+		}
+		return tx.QueryRow(ctx, sweepEvents, store.Streams(), after, last).Scan(&looked, &gone)
+	})
+	if err != nil || last <= after {
 		return false, err
 	}
-	if _, err := tx.Exec(ctx, `SELECT 1 FROM log FOR UPDATE`); err != nil {
-		return false, err
-	}
-	if err := tx.QueryRow(ctx, sweepEvents, store.Streams(), after, last).Scan(nil, &late); err != nil {
-		return false, err
-	}
+	err = e.trimming(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		if err := tx.QueryRow(ctx, `SELECT swept FROM log FOR UPDATE`).Scan(&now); err != nil || now != after {
+			return err // another replica's trim has gone on from there
+		}
+		if err := tx.QueryRow(ctx, sweepEvents, store.Streams(), after, last).Scan(nil, &late); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, `UPDATE log SET swept = $1`, last)
+		return err
+	})
 	done.Looked, done.Gone = done.Looked+looked, done.Gone+gone+late
-	_, err = tx.Exec(ctx, `UPDATE log SET swept = $1`, last)
-	return last < upTo, err
+	return err == nil && (now != after || last < upTo), err
 }
 
 // clearOut deletes the next leftovers.
-func clearOut(ctx context.Context, tx pgx.Tx, upTo store.Position, done *store.Trimmed) (more bool, err error) {
+func (e *Engine) clearOut(ctx context.Context, upTo store.Position, done *store.Trimmed) (more bool, err error) {
 	var looked, gone int64
-	if err := tx.QueryRow(ctx, clearLeftovers, upTo, trimChunk).Scan(&looked, &gone); err != nil {
-		return false, err
-	}
+	err = e.trimming(ctx, func(ctx context.Context, tx pgx.Tx) error {
+		return tx.QueryRow(ctx, clearLeftovers, upTo, trimChunk).Scan(&looked, &gone)
+	})
 	done.Looked, done.Gone = done.Looked+looked, done.Gone+gone
-	return looked > 0, nil
+	return err == nil && looked > 0, err
 }
