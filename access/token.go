@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -51,12 +52,12 @@ type tokenSet struct {
 	replace  context.CancelFunc
 }
 
-// OpenTokens reads a token file, which has to be sound: a list under "tokens". Of a configuration, whole is false: it may
-// hold anything else.
-func OpenTokens(path string, whole bool, log *slog.Logger) (*TokenFile, error) {
+// OpenTokens reads a file with tokens, which has to be sound. parse takes its content apart: ParseTokens, where it holds
+// nothing else.
+func OpenTokens(path string, parse func(content []byte) ([]Token, error), log *slog.Logger) (*TokenFile, error) {
 	f := &TokenFile{followed: followed{what: "token", path: path, log: log}}
 	f.take = func(content []byte) error {
-		tokens, err := ParseTokens(content, whole)
+		tokens, err := parse(content)
 		if err != nil {
 			return err
 		}
@@ -73,8 +74,9 @@ func OpenTokens(path string, whole bool, log *slog.Logger) (*TokenFile, error) {
 	return f, nil
 }
 
-// ParseTokens reads what a token file says. The error names every flaw at once.
-func ParseTokens(content []byte, whole bool) (all []Token, err error) {
+// ParseTokens reads what a token file says: a list under "tokens". That nobody has a token is said by an empty one, for a
+// file that is empty is one that somebody is about to write. The error names every flaw at once.
+func ParseTokens(content []byte) (all []Token, err error) {
 	var text struct {
 		Tokens []struct {
 			Name       string `yaml:"name"`
@@ -83,10 +85,12 @@ func ParseTokens(content []byte, whole bool) (all []Token, err error) {
 		} `yaml:"tokens"`
 	}
 	decoder := yaml.NewDecoder(bytes.NewReader(content))
-	decoder.KnownFields(whole)
+	decoder.KnownFields(true)
 	var flaws []error
 	if err := decoder.Decode(&text); err != nil && !errors.Is(err, io.EOF) {
 		flaws = append(flaws, errors.New("it is no YAML with a list of name, sha256 and debtor_data under tokens")) // what stands there may be secret
+	} else if text.Tokens == nil {
+		flaws = append(flaws, ErrNoTokens)
 	}
 	for i, t := range text.Tokens {
 		token, err := NewToken(t.Name, t.SHA256, t.DebtorData)
@@ -95,7 +99,21 @@ func ParseTokens(content []byte, whole bool) (all []Token, err error) {
 		}
 		all = append(all, token)
 	}
-	return all, errors.Join(flaws...)
+	return all, errors.Join(append(flaws, Distinct(all))...)
+}
+
+// ErrNoTokens says that a file has no list of tokens, not even an empty one.
+var ErrNoTokens = errors.New("there is no list under tokens: [] is an empty one")
+
+// Distinct tells of tokens that would prove two callers.
+func Distinct(tokens []Token) error {
+	var flaws []error
+	for i, t := range tokens {
+		if first := slices.IndexFunc(tokens, func(o Token) bool { return o.SHA256 == t.SHA256 }); tokens[first].Name != t.Name && t.SHA256 != [32]byte{} {
+			flaws = append(flaws, fmt.Errorf("tokens[%d]: it has the sha256 of tokens[%d], which has another name", i, first))
+		}
+	}
+	return errors.Join(flaws...)
 }
 
 // byDigest finds a token's caller. Every token is compared, in constant time.

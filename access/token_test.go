@@ -33,17 +33,19 @@ func TestParseTokens_NamesEveryFlaw(t *testing.T) {
 		{"tokens: [{name: a, token: the-token-itself}]", "it is no YAML with a list"},
 		{"tokens: [the-token-itself", "it is no YAML with a list"},
 		{"token: []", "it is no YAML with a list"},
+		{"", "no list under tokens"}, {"# to come", "no list under tokens"}, {"tokens:", "no list under tokens"},
+		{tokensText("a") + strings.Replace(tokensText("a"), "name: a", "name: b", 1)[len("tokens:\n"):], "tokens[1]: it has the sha256 of tokens[0]"},
 	} {
-		_, err := ParseTokens([]byte(tc.text), true)
+		_, err := ParseTokens([]byte(tc.text))
 		if err == nil || !strings.Contains(err.Error(), tc.want) || strings.Contains(err.Error(), "the-token-itself") {
 			t.Errorf("%s: %v", tc.text, err)
 		}
 	}
-	if all, err := ParseTokens([]byte("grpc_address: 127.0.0.1:1\n"+tokensText("a", "b")), false); err != nil || len(all) != 2 {
-		t.Errorf("of a configuration: %v, %v", all, err)
+	if all, err := ParseTokens([]byte(tokensText("a", "b", "a"))); err != nil || len(all) != 3 {
+		t.Errorf("one of them twice: %v, %v", all, err)
 	}
-	if all, err := ParseTokens(nil, true); err != nil || len(all) != 0 {
-		t.Errorf("an empty file: %v, %v", all, err)
+	if all, err := ParseTokens([]byte("tokens: []")); err != nil || len(all) != 0 {
+		t.Errorf("an empty list: %v, %v", all, err)
 	}
 }
 
@@ -59,7 +61,7 @@ func TestTokenFile_IsFollowed(t *testing.T) {
 	write(tokensText("old", "both"))
 	var logs strings.Builder
 	synctest.Test(t, func(t *testing.T) {
-		f, err := OpenTokens(path, true, slog.New(slog.NewTextHandler(&logs, nil)))
+		f, err := OpenTokens(path, ParseTokens, slog.New(slog.NewTextHandler(&logs, nil)))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -90,6 +92,10 @@ func TestTokenFile_IsFollowed(t *testing.T) {
 		looked("tokens: [{name: x}]")
 		if !known("old") || known("new") || f.Flaw() == nil || strings.Count(logs.String(), "token file not taken") != 1 {
 			t.Errorf("after a broken file: %v\n%s", f.Flaw(), logs.String())
+		}
+		looked("")
+		if !known("old") || *held["old"] != 0 || f.Flaw() == nil {
+			t.Errorf("after an empty file: %v", f.Flaw())
 		}
 		looked(tokensText("old", "both", "new"))
 		if !known("new") || *held["old"] != 0 || f.Flaw() != nil {
@@ -131,7 +137,7 @@ func TestWhileHeld_ATokenThatShowsLessIsNotHeld(t *testing.T) {
 		if err := os.WriteFile(path, []byte(tc.before), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		f, err := OpenTokens(path, true, slog.New(slog.DiscardHandler))
+		f, err := OpenTokens(path, ParseTokens, slog.New(slog.DiscardHandler))
 		if err != nil {
 			t.Fatal(err)
 		}

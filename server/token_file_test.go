@@ -34,7 +34,7 @@ func TestTokenFile_ATokenThatIsTakenOutEndsItsWatches(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "tokens.yaml")
 	must(t, os.WriteFile(path, tokensOf("leaving", "staying"), 0o600))
-	file, err := access.OpenTokens(path, true, slog.New(slog.DiscardHandler))
+	file, err := access.OpenTokens(path, access.ParseTokens, slog.New(slog.DiscardHandler))
 	must(t, err)
 	s := start(t, func(c *Config) { c.Callers.TokenFiles = []*access.TokenFile{file} })
 	earliestOn := &gatewayv1.WatchPaymentStatusRequest{From: fromStart(earliest), HeartbeatSeconds: 1}

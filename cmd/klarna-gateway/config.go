@@ -17,7 +17,6 @@ import (
 
 	"go.yaml.in/yaml/v3"
 
-	"payments.internal/klarna-gateway/access"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/operation"
 )
@@ -74,7 +73,8 @@ type config struct {
 	LogLevel         string          `yaml:"log_level"`         // debug, info (default), warn, error
 	MerchantAccounts []accountConfig `yaml:"merchant_accounts"` // at least one: a Klarna credential and host each
 
-	path string // of the file that it was read from; empty without one
+	path string              // of the file that it was read from; empty without one
+	env  func(string) string // that was put on top
 }
 
 type tokenConfig struct {
@@ -170,19 +170,30 @@ var valuesOfYAML = regexp.MustCompile("`[^`]*`")
 // loadConfig reads the file (none if path is empty), puts the environment on top, fills in defaults and checks
 // everything. The error names every mistake at once.
 func loadConfig(path string, env func(string) string) (config, error) {
+	if path == "" {
+		return parseConfig(path, nil, env, nil)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return config{}, fmt.Errorf("config: %w", err)
+	}
+	return parseConfig(path, content, env, nil)
+}
+
+// parseConfig is loadConfig of a file's content. amend, if there is one, changes what the file says before it is checked.
+func parseConfig(path string, content []byte, env func(string) string, amend func(*config)) (config, error) {
 	var cfg config
 	var flaws []error
-	cfg.path = path
+	cfg.path, cfg.env = path, env
 	if path != "" {
-		content, err := os.ReadFile(path)
-		if err != nil {
-			return cfg, fmt.Errorf("config: %w", err)
-		}
 		decoder := yaml.NewDecoder(bytes.NewReader(content))
 		decoder.KnownFields(true)
 		if err := decoder.Decode(&cfg); err != nil && !errors.Is(err, io.EOF) {
 			flaws = append(flaws, fmt.Errorf("%s: %s", filepath.Base(path), valuesOfYAML.ReplaceAllString(err.Error(), "a value")))
 		}
+	}
+	if amend != nil {
+		amend(&cfg)
 	}
 	cfg.environment(env)
 	flaws = append(flaws, cfg.telemetryConfig.environment(env)...)
@@ -270,10 +281,8 @@ func (c *config) check() (flaws []error) {
 	if err := level.UnmarshalText([]byte(c.LogLevel)); err != nil {
 		flaw("log_level: %q is none of debug, info, warn, error", c.LogLevel)
 	}
-	for i, t := range c.Tokens {
-		if _, err := access.NewToken(t.Name, t.SHA256, t.DebtorData); err != nil {
-			flaw("tokens[%d]: %w", i, err)
-		}
+	if _, err := c.tokens(); err != nil {
+		flaws = append(flaws, err)
 	}
 	return slices.Concat(flaws, c.checkAccess(), c.checkTelemetry(), c.checkDatabase(), c.checkAccounts())
 }

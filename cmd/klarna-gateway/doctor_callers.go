@@ -43,7 +43,7 @@ func (p *patient) tokenFile() (names []string) {
 		p.note("token_file", path, broken, mended, "%v", err)
 		return nil
 	}
-	tokens, err := access.ParseTokens(content, true)
+	tokens, err := access.ParseTokens(content)
 	if err != nil {
 		p.eachFlaw("token_file", path, err)
 		return nil

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -13,8 +15,8 @@ import (
 
 // openTokens puts the callers' tokens in: of the configuration's file, if it has any, and of the token file. Both may change.
 func (g *gatewayProcess) openTokens(callers *access.Callers) error {
-	add := func(path string, whole bool) error {
-		file, err := access.OpenTokens(path, whole, g.log)
+	add := func(path string, parse func([]byte) ([]access.Token, error)) error {
+		file, err := access.OpenTokens(path, parse, g.log)
 		if err == nil {
 			g.tokens = append(g.tokens, file)
 		}
@@ -23,25 +25,53 @@ func (g *gatewayProcess) openTokens(callers *access.Callers) error {
 	switch {
 	case len(g.cfg.Tokens) == 0:
 	case g.cfg.path != "":
-		if err := add(g.cfg.path, false); err != nil {
+		if err := add(g.cfg.path, g.cfg.tokensIn); err != nil {
 			return err
 		}
 	default: // of a test's configuration
-		for _, t := range g.cfg.Tokens {
-			token, err := access.NewToken(t.Name, t.SHA256, t.DebtorData)
-			if err != nil {
-				return err
-			}
-			callers.Tokens = append(callers.Tokens, token)
+		var err error
+		if callers.Tokens, err = g.cfg.tokens(); err != nil {
+			return err
 		}
 	}
 	if g.cfg.TokenFile != "" {
-		if err := add(g.cfg.TokenFile, true); err != nil {
+		if err := add(g.cfg.TokenFile, access.ParseTokens); err != nil {
 			return err
 		}
 	}
 	callers.TokenFiles = g.tokens
 	return nil
+}
+
+// tokensIn are the tokens in the file of a configuration as it is now. All of it has to be sound, as at the start: half a
+// file, or one whose list has slipped under another key, must not take everybody's token away. An empty list may.
+func (c *config) tokensIn(content []byte) (all []access.Token, err error) {
+	var none bool
+	now, err := parseConfig(c.path, content, c.env, func(now *config) {
+		if none = now.Tokens != nil && len(now.Tokens) == 0; none {
+			now.Tokens = c.Tokens // that callers have to prove who they are was decided at the start, and stays
+		}
+	})
+	switch {
+	case now.Tokens == nil:
+		return nil, errors.Join(err, access.ErrNoTokens)
+	case err != nil || none:
+		return nil, err
+	}
+	return now.tokens()
+}
+
+// tokens are the callers' tokens. The error names every flaw.
+func (c *config) tokens() (all []access.Token, err error) {
+	var flaws []error
+	for i, t := range c.Tokens {
+		token, err := access.NewToken(t.Name, t.SHA256, t.DebtorData)
+		if err != nil {
+			flaws = append(flaws, fmt.Errorf("tokens[%d]: %w", i, err))
+		}
+		all = append(all, token)
+	}
+	return all, errors.Join(append(flaws, access.Distinct(all))...)
 }
 
 // following is a file that is read again when it changes.

@@ -82,4 +82,25 @@ merchant_accounts: [{name: shop, api: regional, default: true, base_url: "http:/
 	}
 	write("tokens.yaml", listOf("fourth"))
 	until(t, "the mended file to be taken", func() bool { return !refused() })
+
+	kept := basics + listOf("first", "third")
+	for name, flawed := range map[string]string{
+		"empty":               "",
+		"cut off":             kept[:strings.Index(kept, "token_file")],
+		"cut off in its list": listOf("third") + basics[:strings.Index(basics, "merchant_accounts")],
+		"without its list":    basics,
+		"with another key":    strings.Replace(kept, "tokens:", "token:", 1),
+		"with a slipped list": strings.Replace(kept, "\ntokens:", "\ntelemetry:\n tokens:", 1),
+		"with one for two":    strings.Replace(kept, "name: third", "name: other", 1) + strings.TrimPrefix(listOf("third"), "tokens:\n"),
+	} {
+		write("gateway.yaml", flawed)
+		until(t, name+": the flaw to be told", refused)
+		if !works("first") || !works("third") {
+			t.Errorf("a configuration %s takes tokens away", name)
+		}
+		write("gateway.yaml", kept)
+		until(t, name+": the mended one to be taken", func() bool { return !refused() })
+	}
+	write("gateway.yaml", basics+"tokens: []\n")
+	until(t, "an empty list to be taken", func() bool { return !works("first") && !works("third") && works("fourth") && !refused() })
 }
