@@ -149,6 +149,28 @@ func (f *TokenFile) holds(who Caller) (bool, context.Context) {
 	return proves(set.tokens, who), set.replaced
 }
 
+// Proof is the digest of the configured token that proved a caller, in hex; empty for those who were proven otherwise.
+func (c Caller) Proof() string {
+	if c.token == nil {
+		return ""
+	}
+	return hex.EncodeToString(c.token[:])
+}
+
+// ProvenBy is the caller as one whom the configured token with this digest has proven, as Proof tells it.
+func (c Caller) ProvenBy(proof string) Caller {
+	if sum, err := hex.DecodeString(proof); err == nil && len(sum) == sha256.Size {
+		c.token = (*[sha256.Size]byte)(sum)
+	}
+	return c
+}
+
+// Holds tells whether the configured token that proved a caller is still there; true for who was proven otherwise.
+func (c Callers) Holds(who Caller) bool {
+	return who.token == nil || proves(c.Tokens, who) ||
+		slices.ContainsFunc(c.TokenFiles, func(f *TokenFile) bool { return proves(f.current.Load().tokens, who) })
+}
+
 func errorf(format string, args ...any) error {
 	return fmt.Errorf("%w: %w", ErrUnauthenticated, fmt.Errorf(format, args...))
 }

@@ -151,6 +151,7 @@ func TestPolicy_AScopeOpensNothingOfAnotherAccountOrPartner(t *testing.T) {
 		"another one":                     {[]string{role(everything, "*", "", ""), role(everything, acquirer, "", "personal_data")}, raw(shop), "scope"},
 		"the scope for all":               {[]string{role(everything, "*", "", "personal_data"), role(everything, acquirer, "", "")}, raw(""), ""},
 		"all accounts for one partner, one for all":  {[]string{role(everything, "*", mine, ""), role(everything, acquirer, "", "personal_data")}, raw("")[:1], "partner_account"},
+		"what is sealed, for one partner":            {[]string{role(everything, "*", mine, "")}, []proto.Message{&gatewayv1.ResealRequest{RequestId: id("reseal"), CountOnly: true}}, "partner_account"},
 		"all partners, the scope for one":            {[]string{role(watch, acquirer, "", ""), role(watch, acquirer, mine, "personal_data")}, ofPartners(nil), "scope"},
 		"that partner":                               {[]string{role(watch, acquirer, "", ""), role(watch, acquirer, mine, "personal_data")}, ofPartners(nil, mine), ""},
 		"that partner, and what may be another's":    {[]string{role(watch, acquirer, "", ""), role(watch, acquirer, mine, "personal_data")}, ofPartners([]string{"of both"}, mine), "scope"},

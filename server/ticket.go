@@ -32,7 +32,8 @@ type ticket struct {
 	Caller          string `json:"caller,omitempty"` // who made it
 	Certificate     string `json:"certificate_sha256,omitempty"`
 	TokenID         string `json:"token_id,omitempty"`
-	Of              string `json:"of,omitempty"` // the digest of the ticket that this is for coming back with
+	Proof           string `json:"proof,omitempty"` // the digest of the static token by which that was known
+	Of              string `json:"of,omitempty"`    // the digest of the ticket that this is for coming back with
 }
 
 const (
@@ -63,7 +64,7 @@ func (s *paymentService) CreateWatchTicket(ctx context.Context, req *gatewayv1.C
 	}
 	who := callerOf(ctx)
 	text, expires, err := s.issue(ctx, account, ticket{
-		PaymentID: found[0].ID, Caller: who.Name, Certificate: who.CertificateSHA256, TokenID: who.TokenID,
+		PaymentID: found[0].ID, Caller: who.Name, Certificate: who.CertificateSHA256, TokenID: who.TokenID, Proof: who.Proof(),
 	})
 	if err != nil {
 		return nil, err
@@ -147,7 +148,10 @@ func (s *Server) admitTicket(ctx context.Context, method string, what presented)
 	if err != nil {
 		return nil, err
 	}
-	who := access.Caller{Name: t.Caller, CertificateSHA256: t.Certificate, TokenID: t.TokenID}
+	who := access.Caller{Name: t.Caller, CertificateSHA256: t.Certificate, TokenID: t.TokenID}.ProvenBy(t.Proof)
+	if !s.callers.Holds(who) {
+		return nil, reasonStatus(gatewayv1.ErrorReason_ERROR_REASON_CREDENTIALS_REVOKED, nil)
+	}
 	d := &decision{caller: who, rpc: ticketRPC, ticket: t}
 	d.grant = s.grant(who, ticketRPC).For(t.MerchantAccount)
 	return d, nil

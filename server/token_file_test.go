@@ -95,6 +95,33 @@ func TestTokenFile_ATokenThatIsTakenOutEndsItsWatches(t *testing.T) {
 	}
 }
 
+// What is watched with tickets ends with the token of their maker, too, however it was opened.
+func TestTokenFile_TicketsEndWithTheTokenOfTheirMaker(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "tokens.yaml")
+	must(t, os.WriteFile(path, tokensOf("seller", "other"), 0o600))
+	file, err := access.OpenTokens(path, access.ParseTokens, slog.New(slog.DiscardHandler))
+	must(t, err)
+	s := start(t, func(c *Config) { c.Callers.TokenFiles = []*access.TokenFile{file} })
+	s.record(opened("SO-1"))
+	unused, used := s.ticket("SO-1").GetWatchPath(), s.ticket("SO-1").GetWatchPath()
+	open := s.get(used)
+	lines(t, open, "snapshotEnd")
+	cookie := open.Cookies()[0]
+	back := s.do(http.MethodGet, used, nil, comingBack(cookie))
+	lines(t, back, "snapshotEnd")
+	must(t, os.WriteFile(path, tokensOf("other"), 0o600))
+	_, err = file.Reload()
+	must(t, err)
+	lines(t, open, "REASON_PERMISSION_REVOKED")
+	lines(t, back, "REASON_PERMISSION_REVOKED")
+	for name, res := range map[string]*http.Response{"a ticket": s.get(unused), "coming back": s.do(http.MethodGet, used, nil, comingBack(cookie))} {
+		if res.StatusCode != http.StatusUnauthorized {
+			t.Errorf("%s from before: HTTP status %d", name, res.StatusCode)
+		}
+	}
+}
+
 func hexOf(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])
