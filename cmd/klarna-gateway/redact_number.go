@@ -30,7 +30,7 @@ func maskNumbers(s string) string {
 		for end < len(s) && inWord(s[end]) {
 			end++
 		}
-		if n := personalNumber(s[i:], end-i); n > 0 {
+		if n := personalNumber(s[i:], end-i); n > 0 && !(s[end-1] == 'Z' && secondsBefore.MatchString(s[max(i-10, 0):i])) {
 			out.WriteString(s[kept:i])
 			out.WriteString(masked)
 			end, kept = i+n, i+n
@@ -56,6 +56,9 @@ var (
 	groupedPhone = regexp.MustCompile(`^\+[1-9][0-9]{0,2}(?:[ /-]?\(?[0-9]{1,8}\)?){1,6}`)
 )
 
+// secondsBefore is what stands before the fraction of a second of a time, as RFC 3339 writes it.
+var secondsBefore = regexp.MustCompile(`T[0-9]{2}:[0-9]{2}:[0-9]{2}\.$`)
+
 // personalNumber tells how much of a text that begins with a word of some length is such a number; 0 if none is.
 func personalNumber(s string, word int) int {
 	if s[0] == '+' {
@@ -65,7 +68,7 @@ func personalNumber(s string, word int) int {
 	if isIBAN(w) || isNationalID(strings.ToUpper(w)) {
 		return len(w)
 	}
-	if dash := strings.LastIndexByte(w, '-'); dash >= 0 && isIBAN(w[dash+1:]) {
+	if first, _, _ := strings.Cut(w, "-"); isIBAN(first) || isIBAN(w[strings.LastIndexByte(w, '-')+1:]) {
 		return len(w)
 	}
 	if word != 4 {
