@@ -96,6 +96,9 @@ The key file is not part of it, for who has both can read everything. -keys copi
 		if err != nil {
 			return err
 		}
+		if err := noted(cfg, m); err != nil { // the backup is good without that
+			c.PrintErrf("The doctor will not know of this backup: %v.\n", err)
+		}
 		c.Printf("%s holds the log up to position %d, %d bytes, sha256 %s.\n", out, m.Position, m.Size, m.SHA256)
 		if keys == "" {
 			c.Printf("It is of no use without the key file, %s: keep a copy of that somewhere else.\n", cfg.keyPath())
@@ -166,9 +169,13 @@ func backup(ctx context.Context, cfg config, out string) (m manifest, err error)
 	if err := os.Rename(unfinished, out); err != nil {
 		return m, err
 	}
-	// The doctor tells how old the last one is. The backup is good without that.
-	_ = os.WriteFile(filepath.Join(cfg.DataDir, lastBackupFile), text.Bytes(), 0o600)
 	return m, syncFolder(filepath.Dir(out))
+}
+
+// noted puts down for the doctor, whoever runs it, what the last backup was.
+func noted(cfg config, m manifest) error {
+	var text bytes.Buffer
+	return errors.Join(indented(&text, m), writeWholeFor(filepath.Join(cfg.DataDir, lastBackupFile), text.Bytes(), 0o644))
 }
 
 // readKeys reads a key file that has to be there.
@@ -213,14 +220,17 @@ func copyKeys(cfg config, m manifest, folder string, out io.Writer) error {
 }
 
 // writeWhole writes a file for its owner alone, which appears whole, in the place of the one before, and is on disk then.
-func writeWhole(path string, content []byte) error {
+func writeWhole(path string, content []byte) error { return writeWholeFor(path, content, 0o600) }
+
+// writeWholeFor is writeWhole for those whom a mode names.
+func writeWholeFor(path string, content []byte, mode fs.FileMode) error {
 	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
 	if err != nil {
 		return err
 	}
 	defer os.Remove(temp.Name())
 	_, err = temp.Write(content)
-	if err := errors.Join(err, temp.Sync(), temp.Close()); err != nil {
+	if err := errors.Join(err, temp.Chmod(mode), temp.Sync(), temp.Close()); err != nil {
 		return err
 	}
 	if err := os.Rename(temp.Name(), path); err != nil {

@@ -231,6 +231,9 @@ func TestBackup_KeepsTheKeyFileApart(t *testing.T) {
 			t.Errorf("%s may be read by others: %v", file, info.Mode())
 		}
 	}
+	if info := must[os.FileInfo](t)(os.Stat(filepath.Join(data, lastBackupFile))); info.Mode().Perm() != 0o644 {
+		t.Errorf("the doctor of another user cannot read of a backup: %v", info.Mode())
+	}
 	if left := must[[]string](t)(filepath.Glob(filepath.Join(dir, "*", "*.unfinished"))); len(left) != 0 {
 		t.Errorf("left: %v", left)
 	}

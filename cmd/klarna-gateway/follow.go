@@ -113,8 +113,10 @@ func (g *gatewayProcess) refusedFiles() map[string]bool {
 // followFiles has files read again when they change, and at once with SIGHUP, until ctx ends.
 func (g *gatewayProcess) followFiles(ctx context.Context) error {
 	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+	if !g.terminal {
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+	}
 	group, ctx := errgroup.WithContext(ctx)
 	var bells []chan struct{}
 	for _, file := range g.followed() {

@@ -7,9 +7,11 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // listOf are tokens as a configuration or a token file has them; each is its name twice.
@@ -103,4 +105,29 @@ merchant_accounts: [{name: shop, api: regional, default: true, base_url: "http:/
 	}
 	write("gateway.yaml", basics+"tokens: []\n")
 	until(t, "an empty list to be taken", func() bool { return !works("first") && !works("third") && works("fourth") && !refused() })
+}
+
+// A terminal that closes ends what was begun in it.
+func TestDev_EndsWithItsTerminal(t *testing.T) {
+	t.Parallel()
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), serveVariable+"=dev:"+t.TempDir())
+	var out output
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	until(t, "it to serve", func() bool { return strings.Contains(out.String(), "serving") })
+	if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-done:
+	case <-time.After(patience):
+		_ = cmd.Process.Kill()
+		<-done
+		t.Errorf("it goes on:\n%s", out.String())
+	}
 }

@@ -105,6 +105,7 @@ func newLocalWith(ctx context.Context, at localAddresses, data string, operation
 	}
 	cfg.defaults()
 	// The simulator's clock drives the gateway too, so that moving it moves both.
+	with.terminal = true
 	with.now, with.webhookListener, with.webhookTLS, with.poll = l.sim.Now, hooks, serverTLS, 20*time.Millisecond
 	l.gateway, err = newGateway(ctx, cfg, with, log)
 	if err != nil {

@@ -27,6 +27,7 @@ import (
 
 // gatewayProcess is the whole gateway, wired and listening, not yet serving.
 type gatewayProcess struct {
+	terminal    bool // see parts
 	cfg         config
 	log         *slog.Logger
 	data        database
@@ -72,6 +73,9 @@ type parts struct {
 	poll time.Duration
 	// spans gets every span, as if a collector were configured.
 	spans sdktrace.SpanProcessor
+	// terminal says that SIGHUP comes of a terminal that closes, and ends the process as it would any: nobody asks for files
+	// to be read again.
+	terminal bool
 	// change alters the configuration of a local set-up.
 	change func(*config)
 	// statsKept is how long metrics of the store are kept.
@@ -80,7 +84,7 @@ type parts struct {
 
 // newGateway opens the store, wires everything and binds the listeners. On an error nothing stays open.
 func newGateway(ctx context.Context, cfg config, with parts, log *slog.Logger) (g *gatewayProcess, err error) {
-	g = &gatewayProcess{cfg: cfg, log: log}
+	g = &gatewayProcess{terminal: with.terminal, cfg: cfg, log: log}
 	defer func() {
 		if err != nil {
 			g.close()
