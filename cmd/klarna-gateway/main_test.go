@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 }
 
 // patience bounds every wait for something that must happen. It is long, since machines that test are slow at times.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // until waits until a condition holds.
 func until(t *testing.T, what string, holds func() bool) {

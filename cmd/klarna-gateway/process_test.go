@@ -44,6 +44,7 @@ type stage struct {
 	pick   func() *process         // whom Klarna posts to
 	posts  *http.Transport         // to the webhook listener
 	files  int                     // limit of open files; 0 leaves it as it is
+	quota  string                  // more of the configuration of the shop's account
 }
 
 // publicURL is how Klarna knows the gateway; the certificate is for it.
@@ -82,8 +83,8 @@ func (s *stage) shop(before func(klarna http.Handler) http.Handler) *klarnatest.
 	web := httptest.NewServer(before(sim))
 	s.t.Cleanup(web.Close)
 	s.env = append(s.env, "SHOP_PASSWORD="+password)
-	fmt.Fprintf(&s.config, "  - {name: %s, api: regional, default: true, base_url: '%s', username: %s, password: env:SHOP_PASSWORD, push_secrets: [%s]}\n",
-		localShop, web.URL, localUsername, pushSecret)
+	fmt.Fprintf(&s.config, "  - {name: %s, api: regional, default: true, base_url: '%s', username: %s, password: env:SHOP_PASSWORD, push_secrets: [%s]%s}\n",
+		localShop, web.URL, localUsername, pushSecret, s.quota)
 	return sim
 }
 
