@@ -105,7 +105,8 @@ func subjectKey(row store.Request) store.Key {
 	return store.Key{}
 }
 
-// erased refuses a repeat of a request whose answer, or what was sent for it, was erased: it is not done a second time.
+// erased refuses a repeat of a request whose answer, or what was sent for it, was erased: it is not done a second time. An
+// answer goes with whom it concerns, too, once that has been kept for long enough.
 func erased(row store.Request) error {
-	return refuse("PERSONAL_DATA_ERASED", "what is on record of this %s was erased with the personal data of whom it concerns; it is not done again", row.Operation)
+	return refuse("PERSONAL_DATA_ERASED", "what is on record of this %s is gone with whom it concerns: personal data was erased, or is kept no longer; it is not done again", row.Operation)
 }

@@ -40,6 +40,9 @@ type Account struct {
 	first *klarna.Client // before any change
 }
 
+// AnswersKept is how long answers are kept for repeats unless Config.KeepAnswers says otherwise.
+const AnswersKept = 30 * 24 * time.Hour
+
 // Config of Operations.
 type Config struct {
 	Journal  *journal.Journal
@@ -110,7 +113,7 @@ func New(cfg Config) *Operations {
 		journal: cfg.Journal, store: cfg.Journal.Store(), accounts: map[string]Account{},
 		callback: cfg.CallbackURL, hostedPage: cfg.HostedPageURL, notification: cfg.NotificationURL, push: cfg.PushURL,
 		networkURL: cfg.NetworkURL, configuredKeys: cfg.SigningKeys,
-		single: cfg.SingleReplica, keepAnswers: cmp.Or(cfg.KeepAnswers, 30*24*time.Hour), log: cfg.Logger,
+		single: cfg.SingleReplica, keepAnswers: cmp.Or(cfg.KeepAnswers, AnswersKept), log: cfg.Logger,
 		flying: map[store.RequestID]*flight{},
 	}
 	if o.failpoint = cfg.Failpoint; o.failpoint == nil {

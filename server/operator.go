@@ -214,7 +214,7 @@ func (s *operatorService) redrive(ctx context.Context, id, account string, act *
 		return false, &journal.NotAllowedError{Why: "its bytes are not kept any more"}
 	}
 	if kept[0].Erased {
-		return false, &journal.NotAllowedError{Why: "its bytes were erased with the personal data of whom it names"}
+		return false, &journal.NotAllowedError{Why: "its bytes are not kept: it names somebody whose personal data was erased, or too much to tell"}
 	}
 	if s.door == nil {
 		return false, &journal.NotAllowedError{Why: "this gateway takes no webhooks"}

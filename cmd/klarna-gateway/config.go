@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -269,7 +270,7 @@ func (c *config) check() (flaws []error) {
 			flaw("%s: %s is negative", limit.name, limit.time)
 		}
 	}
-	flaws = append(flaws, c.Retention.check()...)
+	flaws = append(flaws, c.Retention.check(cmp.Or(c.KeepAnswers, operation.AnswersKept))...)
 	flaws = append(flaws, c.attentionConfig.check()...)
 	if c.KeepAnswers > 0 && c.KeepAnswers < 48*time.Hour {
 		flaw("keep_answers: %s is less than 48h; a repeat of a request that is forgotten is a new request", c.KeepAnswers)

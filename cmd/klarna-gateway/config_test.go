@@ -90,6 +90,13 @@ func TestLoadConfig_NamesEveryMistake(t *testing.T) {
 		{"answers that are forgotten too soon", shopYAML + "keep_answers: 24h\n", []string{
 			"keep_answers: 24h0m0s is less than 48h; a repeat of a request that is forgotten is a new request",
 		}},
+		{"payments that go before the answers about them", shopYAML + "retention: {events: 24h, final_payments: 719h}\n", []string{
+			"retention.final_payments: 719h0m0s is less than keep_answers, 720h0m0s; answers about a payment go with it, and a repeat would be refused",
+		}},
+		{"payments that go before the answers about them, which are kept longer", shopYAML + "keep_answers: 1000h\nretention: {events: 24h, final_payments: 720h}\n", []string{
+			"retention.final_payments: 720h0m0s is less than keep_answers, 1000h0m0s; answers about a payment go with it, and a repeat would be refused",
+		}},
+		{"payments that go with the answers about them", shopYAML + "keep_answers: 48h\nretention: {events: 24h, final_payments: 48h}\n", nil},
 		{"tokens", shopYAML + "tokens: [{name: shop, sha256: abc}, {sha256: '" + strings.Repeat("00", 32) + "'}]\n", []string{
 			"tokens[0]: a name and the sha256 of the token in hex are required",
 			"tokens[1]: a name and the sha256 of the token in hex are required",

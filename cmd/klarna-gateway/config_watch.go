@@ -12,7 +12,7 @@ type retentionConfig struct {
 	Events        time.Duration `yaml:"events"`         // events recorded longer ago are trimmed, save the newest of each payment and account
 	EventCount    int64         `yaml:"event_count"`    // more events are trimmed
 	RawBodies     time.Duration `yaml:"raw_bodies"`     // the bytes that Klarna sent, of events recorded longer ago
-	FinalPayments time.Duration `yaml:"final_payments"` // payments that nothing more can come to, since their last event
+	FinalPayments time.Duration `yaml:"final_payments"` // payments that nothing more can come to, since their last event; not less than keep_answers
 }
 
 func (r *retentionConfig) store(behind func(store.Checkpoint, bool)) store.Retention {
@@ -20,7 +20,7 @@ func (r *retentionConfig) store(behind func(store.Checkpoint, bool)) store.Reten
 }
 
 // check tells everything that is wrong.
-func (r *retentionConfig) check() (flaws []error) {
+func (r *retentionConfig) check(keepAnswers time.Duration) (flaws []error) {
 	for _, limit := range []struct {
 		name string
 		time time.Duration
@@ -34,6 +34,9 @@ func (r *retentionConfig) check() (flaws []error) {
 	}
 	if r.FinalPayments > 0 && r.Events == 0 && r.EventCount == 0 {
 		flaws = append(flaws, fmt.Errorf("retention.final_payments: a payment goes with its last event, so events or event_count is needed"))
+	}
+	if r.FinalPayments > 0 && r.FinalPayments < keepAnswers {
+		flaws = append(flaws, fmt.Errorf("retention.final_payments: %s is less than keep_answers, %s; answers about a payment go with it, and a repeat would be refused", r.FinalPayments, keepAnswers))
 	}
 	return flaws
 }
