@@ -24,6 +24,7 @@ const (
 	JobExpireToken        = "expire_token"       // tell that an authorisation ran out before there was an order
 	JobAwaitPayment       = "await_payment"      // raise attention if a payment status was told to be open, and then nothing
 	JobEndOrphan          = "end_orphan"         // what nobody has has lapsed
+	JobScrub              = "scrub_erased"       // look for what an erased key does not reach; the key is the subject's id
 	TokenLife             = 60 * time.Minute     // Klarna: an authorisation token is good for 60 minutes
 	acknowledgeReminderAt = -8 * time.Hour       // before acknowledgeWithin ends: 40 h of the 48
 	firstOrderRead        = 24 * time.Hour       // after an order was placed: the answer does not tell when it runs out

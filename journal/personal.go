@@ -33,8 +33,17 @@ type Erasure struct {
 
 // EraseIn erases what is personal about a payment or a partner account, in the log and in the state: the key that it is
 // sealed with goes, and an event tells watchers. State, amounts and ids stay. What is learned later is kept without what is
-// personal of it. Erasing again changes nothing. store.ErrNotFound if the subject is unknown.
+// personal of it. Erasing again changes nothing. Where the key does not reach Scrub looks, and in any case a job that goes
+// with the erasure. store.ErrNotFound if the subject is unknown.
 func (j *Journal) EraseIn(ctx context.Context, tx store.Tx, subject string, at time.Time) (Erasure, error) {
+	done, err := j.eraseIn(ctx, tx, subject, at)
+	if err == nil {
+		err = scrubLater(ctx, tx, scrubbing{Remains: done.remains()}, j.store.Now().Add(scrubAfter))
+	}
+	return done, err
+}
+
+func (j *Journal) eraseIn(ctx context.Context, tx store.Tx, subject string, at time.Time) (Erasure, error) {
 	s, err := tx.Subject(ctx, subject)
 	if err != nil {
 		return Erasure{}, fmt.Errorf("erase: %w", err)
@@ -100,26 +109,11 @@ func (j *Journal) ReplayErasure(ctx context.Context, e store.Erasure) (done Eras
 		return done, err
 	}
 	for _, one := range all {
-		if _, err := j.Scrub(ctx, one); err != nil {
+		if _, err := j.Scrub(ctx, one, 24*time.Hour); err != nil {
 			return done, err
 		}
 	}
 	return done, nil
-}
-
-// Scrub takes away what the keys that an erasure destroyed do not reach: what older versions kept, and what is on record of
-// requests and quarantined posts that name whom it was about. It may be run again at any time.
-func (j *Journal) Scrub(ctx context.Context, e Erasure) (rows int64, err error) {
-	r := store.Remains{Stream: e.Stream, MerchantAccount: e.Account, Subjects: e.Subjects, Keys: e.Keys, Personal: j.personal}
-	for _, k := range e.keys {
-		if k.Kind == KeyReference {
-			r.References = append(r.References, k.Value)
-		}
-	}
-	if e.Stream == store.Accounts { // payments name the account that they are of, and are another one's
-		r.Others = paymentWords
-	}
-	return j.store.Scrub(ctx, r)
 }
 
 func keysOf(s store.Subject) ([]store.Key, error) {

@@ -30,7 +30,7 @@ func erasePayment(w *World, account, kind, value string) {
 		done, err = w.Journal.EraseIn(context.Background(), tx, found[0].ID, w.Store.Now())
 		return err
 	}))
-	_, err := w.Journal.Scrub(w.T.Context(), done)
+	_, err := w.Journal.Scrub(w.T.Context(), done, time.Hour)
 	w.Must(err)
 }
 

@@ -34,14 +34,15 @@ func (s *operatorService) ErasePersonalData(ctx context.Context, req *gatewayv1.
 	if err := s.listErasure(erased); err != nil {
 		return nil, err
 	}
-	remains, err := s.journal.Scrub(ctx, erased) // if this fails, a repeat does it
+	remains, err := s.journal.Scrub(ctx, erased, s.scrubFor) // if this fails, a job does it
 	if err != nil {
 		return nil, err
 	}
 	s.log.InfoContext(ctx, "personal data erased", "subject", erased.Subject, "merchant_account", found[0].MerchantAccount,
-		"caller", callerOf(ctx).Name, "request_id", req.GetRequestId(), "note", req.GetNote(), "repeated", erased.Repeated, "remains", remains)
+		"caller", callerOf(ctx).Name, "request_id", req.GetRequestId(), "note", req.GetNote(), "repeated", erased.Repeated, "remains", remains.Rows, "remains_pending", remains.Next != "")
 	return &gatewayv1.ErasePersonalDataResponse{
 		EraseTime: timestamppb.New(erased.At), Position: int64(erased.Position), Repeated: erased.Repeated,
+		RemainsPending: remains.Next != "",
 	}, nil
 }
 

@@ -2,8 +2,10 @@ package server
 
 import (
 	"context"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/uuid"
 	"google.golang.org/grpc/codes"
@@ -40,7 +42,7 @@ func TestErasePersonalData_OfAPayment(t *testing.T) {
 	req := &gatewayv1.ErasePersonalDataRequest{RequestId: uuid.NewString(), Subject: &gatewayv1.ErasePersonalDataRequest_OrderId{OrderId: order}, Note: "DSR-17"}
 	done, err := s.operator.ErasePersonalData(t.Context(), req)
 	must(t, err)
-	if done.GetRepeated() || done.GetEraseTime() == nil || done.GetPosition() == 0 {
+	if done.GetRepeated() || done.GetEraseTime() == nil || done.GetPosition() == 0 || done.GetRemainsPending() {
 		t.Errorf("%v", done)
 	}
 	ev := watch.event().whole.(*gatewayv1.WatchPaymentStatusResponse).GetEvent()
@@ -78,6 +80,31 @@ func TestErasePersonalData_OfAPayment(t *testing.T) {
 
 	_, err = s.orders.CaptureOrder(t.Context(), &gatewayv1.CaptureOrderRequest{RequestId: uuid.NewString(), OrderId: order, Amount: eur(100)})
 	must(t, err) // the payment goes on
+}
+
+// Where the look for what the key does not reach takes too long for a call, the caller is told, and the worker goes on.
+func TestErasePersonalData_LeavesALongLookToTheWorker(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.ErasureTime = time.Nanosecond })
+	_, order := s.paid("SO-1")
+	must(t, s.store.Do(t.Context(), func(tx store.Tx) error {
+		return s.journal.Quarantine(context.Background(), tx, shop, "evt-1", "cannot be read", []byte(`{"order_id":"`+order+`"`))
+	}))
+	done, err := s.operator.ErasePersonalData(t.Context(), &gatewayv1.ErasePersonalDataRequest{
+		RequestId: uuid.NewString(), Subject: &gatewayv1.ErasePersonalDataRequest_OrderId{OrderId: order},
+	})
+	if must(t, err); !done.GetRemainsPending() || done.GetEraseTime() == nil {
+		t.Errorf("%v", done)
+	}
+	for until := time.Now().Add(time.Minute); ; runtime.Gosched() {
+		all, err := s.store.Quarantined(t.Context(), 0, 10)
+		if must(t, err); len(all) == 1 && all[0].Erased {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatalf("left: %+v", all)
+		}
+	}
 }
 
 func TestErasePersonalData_OfAPartner(t *testing.T) {

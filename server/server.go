@@ -53,6 +53,9 @@ type Config struct {
 	DebtorData bool
 	// Erasures keeps a list of erasures beside the backups; nil keeps none.
 	Erasures func(store.Erasure) error
+	// ErasureTime is about how long ErasePersonalData looks for what an erased key does not reach, before it leaves the rest to
+	// the worker; 0 means 10 s.
+	ErasureTime time.Duration
 	// Reflection offers gRPC reflection.
 	Reflection bool
 	// CallTimeout bounds unary calls that come without a deadline; 0 means 90 s, longer than any call to Klarna.
@@ -80,6 +83,7 @@ type Server struct {
 	callers     access.Callers
 	debtorData  bool
 	erasures    func(store.Erasure) error
+	scrubFor    time.Duration
 	policy      *access.PolicyFile
 	audit       Audit
 	cors        CORS
@@ -123,7 +127,7 @@ func New(cfg Config) (*Server, error) {
 	s := &Server{
 		journal: cfg.Journal, store: cfg.Journal.Store(), operations: cfg.Operations,
 		accounts: cfg.Accounts, defaults: cfg.Defaults, validator: validator,
-		callers: cfg.Callers, debtorData: cfg.DebtorData, erasures: cfg.Erasures, policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS, door: cfg.Door,
+		callers: cfg.Callers, debtorData: cfg.DebtorData, erasures: cfg.Erasures, scrubFor: cmp.Or(cfg.ErasureTime, 10*time.Second), policy: cfg.Policy, audit: cmp.Or(cfg.Audit, AuditDenied), cors: cfg.CORS, door: cfg.Door,
 		now: cfg.Callers.Now, credentialCheck: credentialCheck,
 		callTimeout: cfg.CallTimeout, log: cfg.Logger, observe: cfg.Observe, sent: cfg.Sent, traces: cfg.Traces,
 		keeper: newKeeper(cmp.Or(cfg.StreamAge, 25*time.Minute), cmp.Or(cfg.UnreadLimit, 30*time.Second)),

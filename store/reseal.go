@@ -46,12 +46,20 @@ func (p place) String() string {
 	return base64.RawURLEncoding.EncodeToString(text)
 }
 
-func parsePlace(text string) (p place, err error) {
+// decodePlace is what String made.
+func decodePlace(text string) (p place, err error) {
 	if text == "" {
 		return p, nil
 	}
 	decoded, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || json.Unmarshal(decoded, &p) != nil || p.Shelf < 0 || p.Shelf >= len(shelves) {
+	if err != nil || json.Unmarshal(decoded, &p) != nil || p.Shelf < 0 {
+		return p, ErrPlace
+	}
+	return p, nil
+}
+
+func parsePlace(text string) (p place, err error) {
+	if p, err = decodePlace(text); err != nil || p.Shelf >= len(shelves) {
 		return p, ErrPlace
 	}
 	if n := len(p.After); n != 0 && n != len(shelves[p.Shelf].Row) {

@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Remains says whose personal data is to be looked for where the keys that an erasure destroys do not reach.
@@ -21,61 +23,96 @@ type Remains struct {
 	Others []string
 	// Personal tells of which operations' requests, in which state, something personal of the stream may be on record; nil:
 	// of all.
-	Personal func(stream Stream, operation string, state RequestState) bool
+	Personal func(stream Stream, operation string, state RequestState) bool `json:"-"`
 }
 
-// Scrub takes away what is left of people after an erasure, and returns how many rows held something: what older versions
-// kept under the keyring of their subjects, and answers of requests and quarantined posts that name them. It may be run
-// again at any time.
-func (s *Store) Scrub(ctx context.Context, r Remains) (count int64, err error) {
-	for _, part := range []func(context.Context, Remains) (int64, error){s.scrubEvents, s.scrubSubjects, s.scrubRequests, s.scrubQuarantine} {
-		n, err := part(ctx, r)
-		if err != nil {
-			return count, fmt.Errorf("look for remains: %w", err)
-		}
-		count += n
+// Scrubbed is what a part of a look for remains has done.
+type Scrubbed struct {
+	Next string // where the look goes on; empty at its end
+	Rows int64  // that held something
+}
+
+// scrubPage looks through a page of something, from a row on; nil is the beginning. next is nil where nothing follows.
+type scrubPage func(ctx context.Context, r Remains, after []string) (count int64, next []string, err error)
+
+// Scrub takes away what is left of people after an erasure: what older versions kept under the keyring of their subjects, and
+// answers of requests and quarantined posts that name them. It looks from a place on ("" is the beginning) for about the given
+// time, page by page, so that a look may be cut off anywhere and gone on with. It may be begun again at any time.
+func (s *Store) Scrub(ctx context.Context, r Remains, from string, within time.Duration) (done Scrubbed, err error) {
+	parts := []scrubPage{s.scrubEvents, s.scrubSubjects, s.scrubRequests, s.scrubQuarantine}
+	at, err := decodePlace(from)
+	if err != nil || at.Shelf >= len(parts) {
+		return done, ErrPlace
 	}
-	return count, nil
+	for until := time.Now().Add(within); ; {
+		n, next, err := parts[at.Shelf](ctx, r, at.After)
+		if done.Rows += n; err != nil {
+			return done, fmt.Errorf("look for remains: %w", err)
+		}
+		if at.After = next; next == nil {
+			at.Shelf++
+		}
+		switch {
+		case at.Shelf == len(parts):
+			return done, nil
+		case !time.Now().Before(until):
+			done.Next = at.String()
+			return done, nil
+		}
+	}
 }
 
-// scrubEvents walks the subjects' own events.
-func (s *Store) scrubEvents(ctx context.Context, r Remains) (count int64, err error) {
+// scrubEvents looks at the subjects' own events.
+func (s *Store) scrubEvents(ctx context.Context, r Remains, after []string) (count int64, next []string, err error) {
 	on := shelf("events", r.Stream)
-	q := Query{Stream: r.Stream, MerchantAccount: r.MerchantAccount, Keys: r.Keys, Limit: resealChunk}
-	for {
-		found, err := s.engine.Events(ctx, q)
-		if err != nil {
-			return count, err
-		}
-		var rows []SealedRow
-		for _, ev := range found {
-			if slices.Contains(r.Subjects, ev.Subject) {
-				rows = append(rows, SealedRow{Row: []string{fmt.Sprint(int64(ev.Position))}, About: []string{ev.MerchantAccount, ev.Subject, ev.ID}, Values: [][]byte{ev.Body, ev.Lasting, ev.Raw}})
-			}
-		}
-		n, err := s.scrubPersonal(ctx, on, rows)
-		if count += n; err != nil || len(found) < resealChunk {
-			return count, err
-		}
-		q.After = found[len(found)-1].Position
+	from, err := numbered(after)
+	if err != nil {
+		return 0, nil, err
 	}
+	found, err := s.engine.Events(ctx, Query{Stream: r.Stream, MerchantAccount: r.MerchantAccount, Keys: r.Keys, Limit: resealChunk, After: Position(from)})
+	if err != nil {
+		return 0, nil, err
+	}
+	var rows []SealedRow
+	for _, ev := range found {
+		if slices.Contains(r.Subjects, ev.Subject) {
+			rows = append(rows, SealedRow{Row: []string{fmt.Sprint(int64(ev.Position))}, About: []string{ev.MerchantAccount, ev.Subject, ev.ID}, Values: [][]byte{ev.Body, ev.Lasting, ev.Raw}})
+		}
+	}
+	if len(found) == resealChunk {
+		next = []string{fmt.Sprint(int64(found[len(found)-1].Position))}
+	}
+	count, err = s.scrubPersonal(ctx, on, rows)
+	return count, next, err
+}
+
+// numbered is the number of a row that a page goes on behind.
+func numbered(after []string) (int64, error) {
+	if len(after) == 0 {
+		return 0, nil
+	}
+	n, err := strconv.ParseInt(after[0], 10, 64)
+	if err != nil {
+		return 0, ErrPlace
+	}
+	return n, nil
 }
 
 // scrubSubjects looks at the states of those that were merged away, too.
-func (s *Store) scrubSubjects(ctx context.Context, r Remains) (count int64, err error) {
+func (s *Store) scrubSubjects(ctx context.Context, r Remains, _ []string) (count int64, next []string, err error) {
 	on := shelf("subjects", "")
 	for _, id := range r.Subjects {
 		after := []string{id[:len(id)-1]} // sorts before it
 		for more := true; more; {
 			found, err := s.engine.Sealed(ctx, on, after, resealChunk)
 			if err != nil {
-				return count, err
+				return count, nil, err
 			}
 			i := slices.IndexFunc(found, func(row SealedRow) bool { return row.Row[0] >= id })
 			if i >= 0 && found[i].Row[0] == id {
 				n, err := s.scrubPersonal(ctx, on, found[i:i+1])
 				if count += n; err != nil {
-					return count, err
+					return count, nil, err
 				}
 			}
 			if more = i < 0 && len(found) == resealChunk; more {
@@ -83,7 +120,7 @@ func (s *Store) scrubSubjects(ctx context.Context, r Remains) (count int64, err 
 			}
 		}
 	}
-	return count, nil
+	return count, nil, nil
 }
 
 // scrubPersonal takes away what is personal in rows of a subject that is erased.
@@ -103,61 +140,66 @@ func (s *Store) scrubPersonal(ctx context.Context, on Shelf, rows []SealedRow) (
 	return s.resealChunk(ctx, on, rows)
 }
 
-// scrubRequests looks through the requests whose answers are under the keyring.
-func (s *Store) scrubRequests(ctx context.Context, r Remains) (count int64, err error) {
+// scrubRequests looks at requests whose answers are under the keyring.
+func (s *Store) scrubRequests(ctx context.Context, r Remains, after []string) (count int64, next []string, err error) {
 	on, names := shelf("requests", ""), r.names()
 	on.Empty = "concerns"
 	impersonal := func(operation string, states ...RequestState) bool {
 		return r.Personal != nil && !slices.ContainsFunc(states, func(state RequestState) bool { return r.Personal(r.Stream, operation, state) })
 	}
-	for after := []string{r.MerchantAccount, "", ""}; ; {
-		found, err := s.engine.Sealed(ctx, on, after, resealChunk)
-		if err != nil {
-			return count, err
-		}
-		mine := slices.Clone(found)
-		mine = slices.DeleteFunc(mine, func(row SealedRow) bool {
-			return row.Row[0] != r.MerchantAccount || impersonal(row.Row[1], RequestState(row.About[2]))
-		})
-		n, err := s.takeAway(ctx, on, mine, func(row SealedRow, plain []byte) bool {
-			return mentions(plain, names) || mentions([]byte(row.About[1]), names) || mentions([]byte(row.About[1]), r.References)
-		})
-		if count += n; err != nil || len(found) < resealChunk || found[len(found)-1].Row[0] != r.MerchantAccount {
-			return count, err
-		}
-		after = slices.Clone(found[len(found)-1].Row)
-		if impersonal(after[1], RequestOpen, RequestDone, RequestRefused, RequestUndone) {
-			after[2] = "\U0010FFFF" // behind all that it has, unseen
-		}
+	if len(after) != len(on.Row) {
+		after = []string{r.MerchantAccount, "", ""}
 	}
+	found, err := s.engine.Sealed(ctx, on, after, resealChunk)
+	if err != nil {
+		return 0, nil, err
+	}
+	mine := slices.Clone(found)
+	mine = slices.DeleteFunc(mine, func(row SealedRow) bool {
+		return row.Row[0] != r.MerchantAccount || impersonal(row.Row[1], RequestState(row.About[2]))
+	})
+	count, err = s.takeAway(ctx, on, mine, func(row SealedRow, plain []byte) bool {
+		return mentions(plain, names) || mentions([]byte(row.About[1]), names) || mentions([]byte(row.About[1]), r.References)
+	})
+	if err != nil || len(found) < resealChunk || found[len(found)-1].Row[0] != r.MerchantAccount {
+		return count, nil, err
+	}
+	next = slices.Clone(found[len(found)-1].Row)
+	if impersonal(next[1], RequestOpen, RequestDone, RequestRefused, RequestUndone) {
+		next[2] = "\U0010FFFF" // behind all that it has, unseen
+	}
+	return count, next, nil
 }
 
-// scrubQuarantine looks through what was quarantined.
-func (s *Store) scrubQuarantine(ctx context.Context, r Remains) (count int64, err error) {
-	for after, more := int64(0), true; more; {
-		found, err := s.Quarantined(ctx, after, resealChunk)
-		if err != nil || len(found) == 0 {
-			return count, err
-		}
-		after, more = found[len(found)-1].ID, len(found) == resealChunk
-		found = slices.DeleteFunc(found, func(q Quarantined) bool {
-			return q.Erased || q.MerchantAccount != r.MerchantAccount || !mentions(q.Raw, r.names()) || mentions(q.Raw, r.Others)
-		})
-		err = s.Do(ctx, func(tx Tx) error {
-			for _, q := range found {
-				q.Erased = true
-				if err := tx.PutQuarantined(ctx, q); err != nil {
-					return err
-				}
-			}
-			return nil
-		})
-		if err != nil {
-			return count, err
-		}
-		count += int64(len(found))
+// scrubQuarantine looks at what was quarantined.
+func (s *Store) scrubQuarantine(ctx context.Context, r Remains, after []string) (count int64, next []string, err error) {
+	from, err := numbered(after)
+	if err != nil {
+		return 0, nil, err
 	}
-	return count, nil
+	found, err := s.Quarantined(ctx, from, resealChunk)
+	if err != nil {
+		return 0, nil, err
+	}
+	if len(found) == resealChunk {
+		next = []string{fmt.Sprint(found[len(found)-1].ID)}
+	}
+	found = slices.DeleteFunc(found, func(q Quarantined) bool {
+		return q.Erased || q.MerchantAccount != r.MerchantAccount || !mentions(q.Raw, r.names()) || mentions(q.Raw, r.Others)
+	})
+	if len(found) == 0 {
+		return 0, next, nil
+	}
+	err = s.Do(ctx, func(tx Tx) error {
+		for _, q := range found {
+			q.Erased = true
+			if err := tx.PutQuarantined(ctx, q); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return int64(len(found)), next, err
 }
 
 // takeAway takes the answers of those requests away that are about somebody. Each is looked at once more in the unit: it may

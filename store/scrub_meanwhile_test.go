@@ -46,7 +46,7 @@ func TestScrub_TakesWhatIsPutMeanwhile(t *testing.T) {
 			settled.Answer, gone.Concerns = []byte(`{}`), "p1"
 			put(t, s, again, settled, gone)
 		}
-		n, err := s.Scrub(t.Context(), store.Remains{
+		n, err := scrub(t, s, store.Remains{
 			Stream: store.Payments, MerchantAccount: account, Subjects: []string{"p1"}, Keys: []store.Key{{Kind: "order_id", Value: person}},
 		})
 		if err != nil || n != 1 {

@@ -64,6 +64,8 @@ func (p *Pool) handle(ctx context.Context, job store.Job) (again time.Time, err 
 		return again, p.awaitPayment(ctx, job)
 	case journal.JobEndOrphan:
 		return again, p.endOrphan(ctx, job)
+	case journal.JobScrub:
+		return again, p.journal.ScrubOn(ctx, job, p.lease/4)
 	default:
 		return p.store.Now().Add(time.Hour), nil // a newer version's work: leave it to that one
 	}

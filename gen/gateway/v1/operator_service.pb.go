@@ -2435,9 +2435,12 @@ type ErasePersonalDataResponse struct {
 	// Position in the log of the event that tells of it, or of a later one.
 	Position int64 `protobuf:"varint,2,opt,name=position,proto3" json:"position,omitempty"`
 	// True if it was erased before, and nothing changed.
-	Repeated      bool `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Repeated bool `protobuf:"varint,3,opt,name=repeated,proto3" json:"repeated,omitempty"`
+	// True if the look through old answers and quarantined posts for what the key does not reach takes longer than the call:
+	// the gateway goes on with it by itself, also after a restart, and a repeat is not needed. The key is destroyed in any case.
+	RemainsPending bool `protobuf:"varint,4,opt,name=remains_pending,json=remainsPending,proto3" json:"remains_pending,omitempty"`
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
 }
 
 func (x *ErasePersonalDataResponse) Reset() {
@@ -2487,6 +2490,13 @@ func (x *ErasePersonalDataResponse) GetPosition() int64 {
 func (x *ErasePersonalDataResponse) GetRepeated() bool {
 	if x != nil {
 		return x.Repeated
+	}
+	return false
+}
+
+func (x *ErasePersonalDataResponse) GetRemainsPending() bool {
+	if x != nil {
+		return x.RemainsPending
 	}
 	return false
 }
@@ -2935,12 +2945,13 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\x16payment_transaction_id\x18\b \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01H\x00R\x14paymentTransactionId\x12\x1c\n" +
 	"\x04note\x18\t \x01(\tB\b\xbaH\x05r\x03\x18\xff\x01R\x04noteB\x10\n" +
-	"\asubject\x12\x05\xbaH\x02\b\x01\"\x8e\x01\n" +
+	"\asubject\x12\x05\xbaH\x02\b\x01\"\xb7\x01\n" +
 	"\x19ErasePersonalDataResponse\x129\n" +
 	"\n" +
 	"erase_time\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\teraseTime\x12\x1a\n" +
 	"\bposition\x18\x02 \x01(\x03R\bposition\x12\x1a\n" +
-	"\brepeated\x18\x03 \x01(\bR\brepeated\"\x83\x01\n" +
+	"\brepeated\x18\x03 \x01(\bR\brepeated\x12'\n" +
+	"\x0fremains_pending\x18\x04 \x01(\bR\x0eremainsPending\"\x83\x01\n" +
 	"\rResealRequest\x12*\n" +
 	"\n" +
 	"request_id\x18\x01 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\trequestId\x12'\n" +

@@ -74,11 +74,11 @@ type OperatorServiceClient interface {
 	GetQuarantined(ctx context.Context, in *GetQuarantinedRequest, opts ...grpc.CallOption) (*GetQuarantinedResponse, error)
 	// ErasePersonalData erases what is personal about one payment, or one partner account, from the gateway's record: names,
 	// account numbers, contacts, the bytes that Klarna sent, answers to requests that concern it, and quarantined posts that
-	// name it. The key that they are sealed with is destroyed, and what it does not reach is looked for. A repeat of a request
-	// whose answer is gone is refused (PERSONAL_DATA_ERASED), and not done again. The log keeps
-	// its events and positions, with states, amounts and ids; an event of kind PERSONAL_DATA_ERASED tells watchers. What is
-	// learned later is kept without what is personal of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND
-	// (NOT_FOUND).
+	// name it. The key that they are sealed with is destroyed, and what it does not reach is looked for; where that takes
+	// longer than 10 s the gateway goes on with it behind the call (remains_pending). A repeat of a request whose answer is
+	// gone is refused (PERSONAL_DATA_ERASED), and not done again. The log keeps its events and positions, with states, amounts
+	// and ids; an event of kind PERSONAL_DATA_ERASED tells watchers. What is learned later is kept without what is personal
+	// of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND (NOT_FOUND).
 	ErasePersonalData(ctx context.Context, in *ErasePersonalDataRequest, opts ...grpc.CallOption) (*ErasePersonalDataResponse, error)
 	// Reseal walks what the gateway's database keeps sealed, for about two seconds a call, and seals anew what is not under the
 	// key of the key file that seals now, while everybody else works on. Call it again with `next_page_token` until there is
@@ -259,11 +259,11 @@ type OperatorServiceServer interface {
 	GetQuarantined(context.Context, *GetQuarantinedRequest) (*GetQuarantinedResponse, error)
 	// ErasePersonalData erases what is personal about one payment, or one partner account, from the gateway's record: names,
 	// account numbers, contacts, the bytes that Klarna sent, answers to requests that concern it, and quarantined posts that
-	// name it. The key that they are sealed with is destroyed, and what it does not reach is looked for. A repeat of a request
-	// whose answer is gone is refused (PERSONAL_DATA_ERASED), and not done again. The log keeps
-	// its events and positions, with states, amounts and ids; an event of kind PERSONAL_DATA_ERASED tells watchers. What is
-	// learned later is kept without what is personal of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND
-	// (NOT_FOUND).
+	// name it. The key that they are sealed with is destroyed, and what it does not reach is looked for; where that takes
+	// longer than 10 s the gateway goes on with it behind the call (remains_pending). A repeat of a request whose answer is
+	// gone is refused (PERSONAL_DATA_ERASED), and not done again. The log keeps its events and positions, with states, amounts
+	// and ids; an event of kind PERSONAL_DATA_ERASED tells watchers. What is learned later is kept without what is personal
+	// of it. It cannot be undone, and erases nothing at Klarna. NOT_FOUND (NOT_FOUND).
 	ErasePersonalData(context.Context, *ErasePersonalDataRequest) (*ErasePersonalDataResponse, error)
 	// Reseal walks what the gateway's database keeps sealed, for about two seconds a call, and seals anew what is not under the
 	// key of the key file that seals now, while everybody else works on. Call it again with `next_page_token` until there is
