@@ -62,6 +62,11 @@ func secretsIn(v reflect.Value) (all []klarna.Secret) {
 		for _, field := range v.Fields() {
 			all = append(all, secretsIn(field)...)
 		}
+		if user, password := v.FieldByName("Username"), v.FieldByName("Password"); user.IsValid() && password.IsValid() && user.String() != "" {
+			for _, one := range secretsIn(password) { // as basic authentication writes them
+				all = append(all, klarna.Secret(user.String()+":"+one.Reveal()))
+			}
+		}
 	case reflect.Slice, reflect.Array:
 		for i := range v.Len() {
 			all = append(all, secretsIn(v.Index(i))...)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/base64"
 	"strings"
 	"testing"
 
@@ -113,5 +114,20 @@ func BenchmarkRedaction(b *testing.B) {
 				r.text(text)
 			}
 		})
+	}
+}
+
+// What basic authentication sends is a secret too, whatever stands before it.
+func TestRedaction_KnowsNameAndPasswordTogether(t *testing.T) {
+	t.Parallel()
+	cfg := config{MerchantAccounts: []accountConfig{{Name: "shop", Username: "PK1_2", Password: secret{klarna.Secret("pass-of-the-shop")}}}}
+	sent := base64.StdEncoding.EncodeToString([]byte("PK1_2:pass-of-the-shop"))
+	if told := newRedaction(cfg.secrets()...).text("proxy refused " + sent + " of shop"); told != "proxy refused *** of shop" {
+		t.Errorf("told: %s", told)
+	}
+	for _, one := range (&config{MerchantAccounts: []accountConfig{{Name: "shop"}}}).secrets() {
+		if len(one.Reveal()) >= shortSecret {
+			t.Errorf("without any, %d letters are one", len(one.Reveal()))
+		}
 	}
 }
