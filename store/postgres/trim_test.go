@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"testing"
@@ -18,7 +19,8 @@ import (
 func TestTrim_DoesNotLockItselfOutWithWhatIsSealedAnew(t *testing.T) {
 	t.Parallel()
 	url := postgrestest.URL(t)
-	e := open(t, url)
+	name := "trim-" + rand.Text() // of its connections: other tests share the server
+	e := open(t, url+"&application_name="+name)
 	for i := range 3 {
 		ev := store.Event{
 			ID: fmt.Sprint("e", i), Stream: store.Payments, MerchantAccount: "m", Subject: "p", New: i == 0, Kind: "k", Cause: "c",
@@ -49,16 +51,17 @@ func TestTrim_DoesNotLockItselfOutWithWhatIsSealedAnew(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	waits := func(what, for_ string) { // until a statement waits for a lock
+	waits := func(what, lock string) { // until a statement of the engine waits for a lock
 		t.Helper()
 		for until := time.Now().Add(time.Minute); time.Now().Before(until); {
 			var n int
-			err := look.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'
-				AND wait_event = $1 AND query LIKE $2`, for_, what).Scan(&n)
-			if err != nil || n > 0 {
-				if err != nil {
-					t.Error(err)
-				}
+			err := look.QueryRow(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE application_name = $3 AND wait_event_type = 'Lock'
+				AND wait_event = $1 AND query LIKE $2`, lock, what, name).Scan(&n)
+			switch {
+			case err != nil:
+				t.Error(err)
+				return
+			case n > 0:
 				return
 			}
 		}
