@@ -72,6 +72,9 @@ func TestReport_TellsMissedGoals(t *testing.T) {
 			t.Errorf("the page lacks %s", line)
 		}
 	}
+	if text := "\n## Where the time goes\n\nIn the disk.\n"; byHand(page+text) != text || byHand(page) != "" {
+		t.Errorf("what was written by hand does not stay: %q", byHand(page+text))
+	}
 	if strings.Count(plot, "<circle") != 3 || strings.Contains(plot, "against: <") {
 		t.Errorf("plot:\n%s", plot)
 	}

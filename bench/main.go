@@ -135,8 +135,10 @@ func (b *bench) main(ctx context.Context, only, write string) (err error) {
 		return err
 	}
 	r := report{size: b.size, results: results, took: time.Since(began), machine: machine(b.dir)}
+	page := filepath.Join(write, "performance.md")
+	before, _ := os.ReadFile(page) // there may be none
 	return errors.Join(err,
-		os.WriteFile(filepath.Join(write, "performance.md"), []byte(r.markdown()), 0o644),
+		os.WriteFile(page, []byte(r.markdown()+byHand(string(before))), 0o644),
 		os.WriteFile(filepath.Join(write, "performance.svg"), []byte(r.plot()), 0o644),
 	)
 }

@@ -37,6 +37,14 @@ func (r report) markdown() string {
 	return text.String()
 }
 
+// byHand is what somebody has written at the end of the page, of where the time goes. It stays.
+func byHand(page string) string {
+	if at := strings.Index(page, "\n## Where the time goes\n"); at >= 0 {
+		return page[at:]
+	}
+	return ""
+}
+
 // machine is what the run ran on.
 func machine(dir string) string {
 	cpu := "unknown CPU"
