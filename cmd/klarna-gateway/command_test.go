@@ -37,7 +37,7 @@ func TestDev_ServesWhatItsHintsSay(t *testing.T) {
 	t.Parallel()
 	forgetConnections(t)
 	var out, errOut output
-	stop := background(t, &out, &errOut, "dev", "-data", t.TempDir(), "-grpc", "127.0.0.1:0", "-rest", "127.0.0.1:0", "-webhooks", "127.0.0.1:0", "-sim", "127.0.0.1:0")
+	stop := background(t, &out, &errOut, "dev", "-data", t.TempDir(), "-grpc", "127.0.0.1:0", "-rest", "127.0.0.1:0", "-webhooks", "127.0.0.1:0", "-sim", "127.0.0.1:0", "-admin", "127.0.0.1:0")
 	until(t, "the hints", func() bool { return strings.Contains(out.String(), "/admin/advance") })
 	rest, _ := out.after("REST ")
 	sim, _ := out.after("simulated: ")

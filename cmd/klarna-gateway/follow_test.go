@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,6 +111,9 @@ merchant_accounts: [{name: shop, api: regional, default: true, base_url: "http:/
 // A terminal that closes ends what was begun in it.
 func TestDev_EndsWithItsTerminal(t *testing.T) {
 	t.Parallel()
+	caught := make(chan os.Signal, 1)
+	signal.Notify(caught, syscall.SIGHUP) // or the process would not heed it either where the tests run under nohup
+	defer signal.Stop(caught)
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = append(os.Environ(), serveVariable+"=dev:"+t.TempDir())
 	var out output

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	if path := os.Getenv(serveVariable); path != "" {
 		os.Args = []string{os.Args[0], "serve", "-config", path}
 		if data, local := strings.CutPrefix(path, "dev:"); local {
-			os.Args = []string{os.Args[0], "dev", "-data", data, "-grpc", "127.0.0.1:0", "-rest", "127.0.0.1:0", "-webhooks", "127.0.0.1:0", "-sim", "127.0.0.1:0"}
+			os.Args = []string{os.Args[0], "dev", "-data", data, "-grpc", "127.0.0.1:0", "-rest", "127.0.0.1:0", "-webhooks", "127.0.0.1:0", "-sim", "127.0.0.1:0", "-admin", "127.0.0.1:0"}
 		}
 		armFailpoint()
 		main()
