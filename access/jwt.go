@@ -131,6 +131,7 @@ const (
 const (
 	keysRefresh    = 10 * time.Minute
 	keysUnknownKID = 30 * time.Second
+	keysTimeout    = 5 * time.Second
 )
 
 // NewIssuer returns an Issuer that keeps its keys fresh until ctx ends. An issuer that cannot be reached is asked again
@@ -149,7 +150,7 @@ func NewIssuer(ctx context.Context, cfg IssuerConfig) (*Issuer, error) {
 		cfg.NameClaim = "sub"
 	}
 	if cfg.HTTPClient == nil {
-		cfg.HTTPClient = &http.Client{Timeout: 5 * time.Second}
+		cfg.HTTPClient = &http.Client{Timeout: keysTimeout}
 	}
 	if cfg.Logger == nil {
 		cfg.Logger = slog.Default()
@@ -245,8 +246,9 @@ func (i *Issuer) current() (keyfunc.Keyfunc, error) {
 		}
 	}
 	keys, err := keyfunc.NewDefaultOverrideCtx(i.ctx, []string{at}, keyfunc.Override{
-		Client: i.cfg.HTTPClient, HTTPTimeout: 5 * time.Second, RefreshInterval: keysRefresh,
-		RefreshUnknownKID: rate.NewLimiter(rate.Every(keysUnknownKID), 1), RateLimitWaitMax: time.Millisecond,
+		Client: i.cfg.HTTPClient, HTTPTimeout: keysTimeout, RefreshInterval: keysRefresh,
+		// The wait bounds the fetch behind it, too. Who would have to wait longer for a turn is refused at once.
+		RefreshUnknownKID: rate.NewLimiter(rate.Every(keysUnknownKID), 1), RateLimitWaitMax: keysTimeout,
 		RefreshErrorHandlerFunc: func(string) func(context.Context, error) {
 			return func(ctx context.Context, err error) {
 				i.cfg.Logger.WarnContext(ctx, "keys of a token issuer not refreshed", "issuer", i.cfg.Name, "error", err)

@@ -185,6 +185,7 @@ func TestIssuer_FindsKeysByDiscoveryAndAsksForUnknownOnesOnce(t *testing.T) {
 			_ = json.NewEncoder(w).Encode(map[string]string{"issuer": at.URL, "jwks_uri": at.URL + "/keys"})
 		case r.URL.Path == "/keys":
 			fetched.Add(1)
+			time.Sleep(20 * time.Millisecond) // as far away as issuers are
 			_, _ = w.Write(keys.Load().([]byte))
 		}
 	}))
