@@ -25,6 +25,17 @@ func Streams() []Stream { return slices.Clone(streams) }
 
 var streams = []Stream{Payments, Accounts, Attentions}
 
+// Shares tells whether a key of a kind is shared by many subjects of the stream, as a partner is by its payments. Keys of all
+// other kinds are names, whose values address one subject each, or a few: an engine may find the events of a name by way of its
+// subjects. It stays as it is for ever, since engines keep events by it.
+func (s Stream) Shares(kind string) bool { return slices.Contains(shared[s], kind) }
+
+// shared are such kinds, in the journal's words.
+var shared = map[Stream][]string{
+	Payments:   {"partner_account_id"},
+	Attentions: {"open", "open_reason", "open_partner", "open_partner_reason"},
+}
+
 // Key is one way to address a subject, such as {"session_id", "0b1b…"}. Keys are unique only within a stream
 // and a merchant account, and some (merchant references) may address several subjects.
 type Key struct {

@@ -35,14 +35,9 @@ func (e *Engine) Events(ctx context.Context, q store.Query) ([]store.Event, erro
 	}
 	s.from(`SELECT ` + eventColumns + ` FROM events AS e `)
 	if len(q.Keys) > 0 {
-		wanted, err := want(q.Stream, q.Keys)
-		if err != nil {
+		if err := s.carrying(); err != nil {
 			return nil, fmt.Errorf("read events: %w", err)
 		}
-		s.from(`WHERE e.position IN (SELECT k.position FROM `+wanted.from+`event_keys AS k WHERE `+wanted.where, wanted.args...)
-		s.account("k.merchant_account")
-		s.bounds("k.position")
-		s.from(`)`)
 	} else {
 		s.from(`INDEXED BY `+s.index("events")+` WHERE e.stream = ?`, q.Stream)
 		s.account("e.merchant_account")
@@ -55,6 +50,58 @@ func (e *Engine) Events(ctx context.Context, q store.Query) ([]store.Event, erro
 		return nil, fmt.Errorf("read events: %w", err)
 	}
 	return found, nil
+}
+
+// carrying selects events that carry one of the query's keys. Those with a key that many subjects share are on record by it, and
+// those from before names led to subjects by each of their keys. The others are found by a name from the subjects that have or had
+// it, each back from its newest event; not all of them need carry it.
+func (s *selection) carrying() error {
+	all, err := want(s.Stream, s.Keys)
+	if err != nil {
+		return err
+	}
+	_, names := split(s.Stream, s.Keys)
+	s.from(`WHERE e.position IN (`)
+	if len(names) > 0 {
+		if err := s.named(names); err != nil {
+			return err
+		}
+		s.from(` UNION `)
+	}
+	s.from(`SELECT k.position FROM `+all.from+`event_keys AS k WHERE `+all.where, all.args...)
+	s.account("k.merchant_account")
+	s.bounds("k.position")
+	s.from(`)`)
+	if len(names) > 0 {
+		list, err := encodeKeys(s.Keys)
+		if err != nil {
+			return err
+		}
+		s.from(` AND EXISTS (SELECT 1 FROM json_each(?) AS wanted CROSS JOIN json_each(e.keys) AS own
+			WHERE own.value ->> 0 = wanted.value ->> 0 AND own.value ->> 1 = wanted.value ->> 1)`, list)
+	}
+	return nil
+}
+
+// named selects the positions of the events of those subjects that have or had one of some names.
+func (s *selection) named(names []store.Key) error {
+	w, err := want(s.Stream, names)
+	if err != nil {
+		return err
+	}
+	s.from(`WITH RECURSIVE back (position, previous) AS (SELECT newest.position, newest.previous FROM (`)
+	for i, table := range []string{"subject_keys", "former_names"} {
+		if i > 0 {
+			s.from(` UNION `)
+		}
+		s.from(`SELECT k.subject FROM `+w.from+table+` AS k WHERE `+w.where, w.args...)
+		s.account("k.merchant_account")
+	}
+	s.from(`) AS keyed CROSS JOIN subjects AS s ON s.id = keyed.subject CROSS JOIN events AS newest ON newest.position = s.latest
+		WHERE s.latest > ?
+		UNION ALL SELECT before.position, before.previous FROM back CROSS JOIN events AS before ON before.position = back.previous
+		WHERE back.previous > ?) SELECT position FROM back WHERE position <= ?`, s.After, s.After, s.UpTo)
+	return nil
 }
 
 // selection builds the text and the arguments of a query.

@@ -62,6 +62,7 @@ func (e *Engine) Forget(ctx context.Context, stream store.Stream, states []strin
 			`DELETE FROM subject_keys WHERE (stream, kind, value, merchant_account, subject) IN (
 				SELECT s.stream, k.value ->> 0, k.value ->> 1, s.merchant_account, s.id
 				FROM json_each(?) AS g CROSS JOIN subjects AS s ON s.id = g.value CROSS JOIN json_each(s.keys) AS k)`,
+			`DELETE FROM former_names WHERE subject IN (SELECT value FROM json_each(?))`,
 			`DELETE FROM events WHERE position IN (SELECT s.latest FROM json_each(?) AS g CROSS JOIN subjects AS s ON s.id = g.value)`,
 			`DELETE FROM subjects WHERE id IN (SELECT value FROM json_each(?))`,
 			`DELETE FROM data_keys WHERE subject IN (SELECT value FROM json_each(?))`,

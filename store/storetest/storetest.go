@@ -16,7 +16,7 @@ import (
 
 // Run runs the suite. open gives an engine over an empty database each time it is called and closes it in a cleanup.
 func Run(t *testing.T, open func(t *testing.T) store.Engine) {
-	for _, suite := range [][]promise{logPromises, readPromises, subjectPromises, jobPromises, recordPromises, retainPromises, checkpointPromises, reservationPromises, sharePromises, statsPromises, erasePromises, shelfPromises, blockPromises} {
+	for _, suite := range [][]promise{logPromises, readPromises, subjectPromises, namePromises, jobPromises, recordPromises, retainPromises, checkpointPromises, reservationPromises, sharePromises, statsPromises, erasePromises, shelfPromises, blockPromises} {
 		for _, p := range suite {
 			t.Run(p.name, func(t *testing.T) {
 				t.Parallel()
