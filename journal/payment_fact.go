@@ -386,7 +386,8 @@ func fill[T ~string](field *T, value T) {
 
 // sameBut tells whether two payments are equal in everything a watcher can see: as they are, or else as they are encoded.
 func sameBut(a, b Payment) bool {
-	if a.State != b.State || a.Status != b.Status || a.OrderID != b.OrderID || a.OrderStatus != b.OrderStatus {
+	if a.State != b.State || a.Status != b.Status || a.OrderID != b.OrderID || a.OrderStatus != b.OrderStatus ||
+		len(a.Captures) != len(b.Captures) || len(a.Refunds) != len(b.Refunds) {
 		return false // as most facts are; the rest is compared as it is written
 	}
 	a.UpdatedAt, b.UpdatedAt = time.Time{}, time.Time{}
