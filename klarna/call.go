@@ -163,7 +163,7 @@ func (c *Client) exchange(req *http.Request, k call, seen *Call) (transient bool
 	if id := printable(res.Header.Get(headerCorrelation)); id != "" {
 		seen.CorrelationID = id
 	}
-	body, cut := readAll(res.Body, c.maxResponse)
+	body, cut := readAll(res, c.maxResponse)
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		refused := newError(k, res, body, seen.CorrelationID)
 		return !refused.served() || res.StatusCode == http.StatusTooManyRequests, k.refused(refused)
@@ -314,13 +314,15 @@ func randomHex() string {
 
 var errTooLarge = errors.New("answer too large")
 
-// readAll reads at most limit bytes. With an error it returns what came before.
-func readAll(r io.Reader, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(io.LimitReader(r, limit+1))
-	if int64(len(body)) > limit {
-		return body[:limit], fmt.Errorf("%w: more than %d bytes", errTooLarge, limit)
+// readAll reads at most limit bytes of an answer's body. With an error it returns what came before.
+func readAll(res *http.Response, limit int64) ([]byte, error) {
+	var body bytes.Buffer
+	body.Grow(int(min(max(res.ContentLength, 0), limit)) + bytes.MinRead) // it then reads without growing
+	_, err := body.ReadFrom(io.LimitReader(res.Body, limit+1))
+	if int64(body.Len()) > limit {
+		return body.Bytes()[:limit], fmt.Errorf("%w: more than %d bytes", errTooLarge, limit)
 	}
-	return body, err
+	return body.Bytes(), err
 }
 
 // connTrace learns whether a request can have left: not before a connection was handed to it. What happens on the

@@ -97,7 +97,7 @@ func (s *streamed) open() (*http.Response, error) {
 	}
 	if res.StatusCode < 200 || res.StatusCode > 299 {
 		defer func() { _ = res.Body.Close() }()
-		body, _ := readAll(res.Body, s.client.maxResponse)
+		body, _ := readAll(res, s.client.maxResponse)
 		return nil, s.call.refused(newError(s.call, res, body, s.seen.CorrelationID))
 	}
 	return res, nil
