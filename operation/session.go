@@ -41,10 +41,11 @@ func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSessi
 	if in.AutoCapture && !account.AutoCapture {
 		return SessionAnswer{}, autoCaptureRefused(account)
 	}
-	req.with = o.callbackSecret(req, "")
+	secret, proof := o.secretOf(journal.PurposeAuthorization, req, "")
+	req.with = o.callbackSecret(proof)
 	return once(ctx, o, "createSession", req, func(ctx context.Context, try attempt) (done effect[SessionAnswer], err error) {
 		session := in.Session
-		session.MerchantURLs = o.withCallback(req, session.MerchantURLs)
+		session.MerchantURLs = o.withCallback(req.MerchantAccount, secret, session.MerchantURLs)
 		asked := o.store.Now()
 		var created klarna.Session
 		orphan, err := try.open(func() (err error) {
@@ -70,9 +71,10 @@ func (o *Operations) CreateSession(ctx context.Context, req Request, in NewSessi
 		session.SessionID, session.ClientToken, session.ExpiresAt = created.SessionID, created.ClientToken, created.ExpiresAt
 		session.PaymentMethodCategories, session.Status, session.MerchantURLs = created.PaymentMethodCategories, created.Status, nil
 		done.answer = SessionAnswer{Session: session, Orphan: orphan}
+		bound := proof
+		bound.Key = created.SessionID
 		done.record = func(ctx context.Context, tx store.Tx) error {
-			_, secret := o.secretOf(journal.PurposeAuthorization, req, created.SessionID)
-			if err := tx.PutSecret(ctx, secret); err != nil { // from now on it proves nothing about another session
+			if err := tx.PutSecret(ctx, bound); err != nil { // from now on it proves nothing about another session
 				return fmt.Errorf("bind callback secret: %w", err)
 			}
 			return o.recordPayment(fact)(ctx, tx)
@@ -87,9 +89,10 @@ func (o *Operations) UpdateSession(ctx context.Context, req Request, sessionID s
 	if err != nil {
 		return err
 	}
-	req.with = o.callbackSecret(req, sessionID)
+	secret, proof := o.secretOf(journal.PurposeAuthorization, req, sessionID)
+	req.with = o.callbackSecret(proof)
 	_, err = once(ctx, o, "updateSession", req, func(ctx context.Context, _ attempt) (done effect[struct{}], err error) {
-		session.MerchantURLs = o.withCallback(req, session.MerchantURLs)
+		session.MerchantURLs = o.withCallback(req.MerchantAccount, secret, session.MerchantURLs)
 		account, err := o.home(ctx, account, journal.KeySession, sessionID)
 		if err != nil {
 			return done, err
@@ -237,8 +240,8 @@ func (o *Operations) ReleaseToken(ctx context.Context, merchantAccount, token st
 	return nil
 }
 
-// withCallback adds the one-time callback of a request, and where decisions on a pending order are told.
-func (o *Operations) withCallback(req Request, urls *klarna.MerchantURLs) *klarna.MerchantURLs {
+// withCallback adds the one-time callback with a request's secret, and where decisions on a pending order are told.
+func (o *Operations) withCallback(merchantAccount, secret string, urls *klarna.MerchantURLs) *klarna.MerchantURLs {
 	if o.callback == nil && o.notification == nil {
 		return urls
 	}
@@ -246,9 +249,8 @@ func (o *Operations) withCallback(req Request, urls *klarna.MerchantURLs) *klarn
 	if urls != nil {
 		with = *urls
 	}
-	with.Notification = o.notificationURL(req.MerchantAccount)
+	with.Notification = o.notificationURL(merchantAccount)
 	if o.callback != nil {
-		secret, _ := o.secretOf(journal.PurposeAuthorization, req, "")
 		with.Authorization = o.callback(secret)
 	}
 	return &with
@@ -256,13 +258,12 @@ func (o *Operations) withCallback(req Request, urls *klarna.MerchantURLs) *klarn
 
 // callbackSecret puts the secret of a request's callback on record together with the request, before Klarna hears of it:
 // the callback may come before the answer. The key is the session, if that is known before.
-func (o *Operations) callbackSecret(req Request, sessionID string) func(context.Context, store.Tx, attempt) error {
+func (o *Operations) callbackSecret(proof store.Secret) func(context.Context, store.Tx, attempt) error {
 	if o.callback == nil {
 		return nil
 	}
-	_, row := o.secretOf(journal.PurposeAuthorization, req, sessionID)
 	return func(ctx context.Context, tx store.Tx, _ attempt) error {
-		if err := tx.PutSecret(ctx, row); err != nil {
+		if err := tx.PutSecret(ctx, proof); err != nil {
 			return fmt.Errorf("record callback secret: %w", err)
 		}
 		return nil
