@@ -42,10 +42,18 @@ func (w wish) has(kind gatewayv1.PersonalData) bool {
 // what is on record.
 const withheldKey = "gateway-personal-data"
 
+var withheld = metadata.Pairs(withheldKey, "withheld")
+
 // hold is which fields of a message are not for everybody, and which messages in it have such fields.
 type hold struct {
-	personal, secret []protoreflect.FieldDescriptor
-	inside           []protoreflect.FieldDescriptor
+	personal []personalField
+	secret   []protoreflect.FieldDescriptor
+	inside   []protoreflect.FieldDescriptor
+}
+
+type personalField struct {
+	protoreflect.FieldDescriptor
+	kind gatewayv1.PersonalData
 }
 
 var held sync.Map // of *hold by full name
@@ -63,7 +71,7 @@ func holdOf(d protoreflect.MessageDescriptor) *hold {
 			h.secret = append(h.secret, field)
 		case kind == gatewayv1.PersonalData_PERSONAL_DATA_NONE:
 		case kind != gatewayv1.PersonalData_PERSONAL_DATA_UNSPECIFIED:
-			h.personal = append(h.personal, field)
+			h.personal = append(h.personal, personalField{field, kind})
 		case field.Message() != nil && holdsAny(field.Message(), map[protoreflect.FullName]bool{}):
 			h.inside = append(h.inside, field)
 		}
@@ -103,17 +111,17 @@ func secret(field protoreflect.FieldDescriptor) bool {
 	return options.GetDebugRedact()
 }
 
-// eachHeld visits the fields of a message that are set and hold personal data or, if wanted, secrets.
-func eachHeld(m protoreflect.Message, secrets bool, visit func(protoreflect.Message, protoreflect.FieldDescriptor)) {
+// eachHeld visits the fields of a message that are set and hold personal data, of some kind, or, if wanted, secrets.
+func eachHeld(m protoreflect.Message, secrets bool, visit func(protoreflect.Message, protoreflect.FieldDescriptor, gatewayv1.PersonalData)) {
 	h := holdOf(m.Descriptor())
 	for _, field := range h.personal {
-		if m.Has(field) {
-			visit(m, field)
+		if m.Has(field.FieldDescriptor) {
+			visit(m, field.FieldDescriptor, field.kind)
 		}
 	}
 	for _, field := range h.secret {
 		if secrets && m.Has(field) {
-			visit(m, field)
+			visit(m, field, gatewayv1.PersonalData_PERSONAL_DATA_UNSPECIFIED)
 		}
 	}
 	for _, field := range h.inside {
@@ -135,8 +143,8 @@ func withhold(m proto.Message, seen wish) (any bool) {
 	if seen == wishAll {
 		return false
 	}
-	eachHeld(m.ProtoReflect(), false, func(in protoreflect.Message, field protoreflect.FieldDescriptor) {
-		if !seen.has(personalData(field)) {
+	eachHeld(m.ProtoReflect(), false, func(in protoreflect.Message, field protoreflect.FieldDescriptor, kind gatewayv1.PersonalData) {
+		if !seen.has(kind) {
 			in.Clear(field)
 			any = true
 		}
@@ -178,7 +186,7 @@ func show(ctx context.Context, res any) {
 	if !ok || !withhold(m, decisionOf(ctx).sees()) {
 		return
 	}
-	_ = grpc.SetHeader(ctx, metadata.Pairs(withheldKey, "withheld")) // a watch has sent its headers
+	_ = grpc.SetHeader(ctx, withheld) // copies it; a watch has sent its headers
 }
 
 // redacted is a message as it may stand in logs: what is personal or secret in it is left out or ***.
@@ -187,7 +195,7 @@ type redacted struct{ proto.Message }
 // LogValue implements slog.LogValuer.
 func (r redacted) LogValue() slog.Value {
 	m := proto.Clone(r.Message)
-	eachHeld(m.ProtoReflect(), true, func(in protoreflect.Message, field protoreflect.FieldDescriptor) {
+	eachHeld(m.ProtoReflect(), true, func(in protoreflect.Message, field protoreflect.FieldDescriptor, _ gatewayv1.PersonalData) {
 		if field.Kind() == protoreflect.StringKind && !field.IsList() {
 			in.Set(field, protoreflect.ValueOfString("***"))
 			return

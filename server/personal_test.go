@@ -29,7 +29,7 @@ const canary = "C4n4ry of nobody"
 // plant puts the canary into every field of a message that holds personal data and, if wanted, a secret; it returns in
 // how many.
 func plant(t *testing.T, m protoreflect.Message, secrets bool) (planted int) {
-	eachHeld(m, secrets, func(in protoreflect.Message, field protoreflect.FieldDescriptor) {
+	eachHeld(m, secrets, func(in protoreflect.Message, field protoreflect.FieldDescriptor, _ gatewayv1.PersonalData) {
 		planted++
 		switch {
 		case field.Kind() == protoreflect.BytesKind:
