@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"log/slog"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -27,6 +28,8 @@ type Engine struct {
 	channel  string // what commits are told on
 	patience time.Duration
 	poll     time.Duration
+	crew     crew // of units that run ahead
+	closed   sync.Once
 }
 
 var _ store.Engine = (*Engine)(nil)
@@ -70,7 +73,7 @@ func Open(ctx context.Context, url string, opts ...Option) (*Engine, error) {
 	for _, opt := range opts {
 		opt(&o)
 	}
-	e := &Engine{patience: o.patience, poll: o.poll}
+	e := &Engine{patience: o.patience, poll: o.poll, crew: make(crew)}
 	if err := e.open(ctx, url, o); err != nil {
 		_ = e.Close()
 		return nil, fmt.Errorf("open database: %w", err)
@@ -181,6 +184,9 @@ func (e *Engine) Close() error {
 		if p != nil {
 			p.Close()
 		}
+	}
+	if e.crew != nil {
+		e.closed.Do(func() { close(e.crew) }) // no commit is under way: the pool has waited for them, and lets none begin
 	}
 	return nil
 }

@@ -13,6 +13,24 @@ var errStale = errors.New("unit ran ahead of another")
 // errEnded is the error of a unit that ended its goroutine instead of returning.
 var errEnded = errors.New("unit ended its goroutine")
 
+// crew runs functions at the same time, on goroutines that stay for those to come: one that has just begun has to grow its
+// stack for every unit. A unit that ends its goroutine takes it along.
+type crew chan func()
+
+func (c crew) run(do func()) {
+	select {
+	case c <- do:
+	default: // all are at work
+		go c.stay(do)
+	}
+}
+
+func (c crew) stay(do func()) {
+	for ; do != nil; do = <-c { // nil once it is closed
+		do()
+	}
+}
+
 // rounds lets units run ahead of their turn, each on a goroutine of its own. Whenever all of them wait, what they ask is
 // sent in one round trip.
 type rounds struct {
@@ -48,7 +66,7 @@ func (w *transaction) runAhead(units []func(store.Tx) error) *rounds {
 		r.runners = append(r.runners, one)
 	}
 	for i, unit := range units {
-		go r.runners[i].run(unit)
+		w.crew.run(func() { r.runners[i].run(unit) })
 	}
 	return r
 }

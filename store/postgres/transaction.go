@@ -21,6 +21,7 @@ type transaction struct {
 	ctx     context.Context // of its whole life, with its deadline
 	conn    *pgx.Conn
 	channel string
+	crew    crew
 	careful bool           // look at what became of each unit before the next
 	head    store.Position // newest position so far
 	found   store.Position // the one it began with
@@ -87,7 +88,7 @@ func (e *Engine) transaction(ctx context.Context, careful bool, do func(*transac
 		return fmt.Errorf("connect: %w", err)
 	}
 	defer conn.Release() // closes a connection that is still inside a transaction
-	w := &transaction{ctx: ctx, conn: conn.Conn(), channel: e.channel, careful: careful, queue: []queued{{text: `BEGIN`}}}
+	w := &transaction{ctx: ctx, conn: conn.Conn(), channel: e.channel, crew: e.crew, careful: careful, queue: []queued{{text: `BEGIN`}}}
 	if err = do(w); err == nil {
 		err = w.commit()
 	}
