@@ -126,6 +126,51 @@ func TestBlocks_OutliveAnErasureUnchanged(t *testing.T) {
 	}
 }
 
+// What is in memory still is not read again to be packed, and what is personal of it stays out all the same.
+func TestBlocks_AreMadeOfWhatIsInMemory(t *testing.T) {
+	t.Parallel()
+	f := fixture{dir: t.TempDir()}
+	var reads *counting
+	f.change = func(cfg *store.Config) {
+		cfg.Renderings = rendering("f1")
+		reads = &counting{Engine: cfg.Engine}
+		cfg.Engine = reads
+	}
+	s, done := f.open(t)
+	opened := reads.reads.Load()
+	mixed(t, s, 0, 18)
+	bare := event("evt-18", "pay-1")
+	bare.Body, bare.Raw = nil, nil // nothing to be kept in memory: it is read
+	appendEvent(t, s, event("evt-17b", "pay-1"))
+	if err := s.Pack(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := reads.reads.Load(); n != opened {
+		t.Errorf("packing has read %d times what is in memory", n-opened)
+	}
+	appendEvent(t, s, bare)
+	mixed(t, s, 20, 22)
+	if err := s.Pack(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := reads.reads.Load(); n == opened {
+		t.Error("what is not in memory was not read")
+	}
+	done()
+	f.change = packed("f1")
+	s, done = f.open(t)
+	defer done()
+	_, blocks := read(t, s, sent)
+	if len(blocks) < 15 {
+		t.Errorf("%d events are in blocks", len(blocks))
+	}
+	for _, b := range blocks {
+		if id, text, _ := strings.Cut(b, ": "); text != "f1 body of "+id && id != "evt-18" {
+			t.Errorf("a block has %q", b)
+		}
+	}
+}
+
 func TestBlocks_AreMadeBehindTheCommits(t *testing.T) {
 	t.Parallel()
 	s := open(t, packed("f1"))

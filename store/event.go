@@ -69,8 +69,9 @@ type Event struct {
 	DataKey []byte
 	Erased  bool // the subject's personal data was erased, by now: Body is what lasts
 
-	memo *memo  // what its readers share; nil where they do not
-	sent []byte // see Sent
+	memo    *memo  // what its readers share; nil where they do not
+	sent    []byte // see Sent
+	lasting []byte // of an own event in the tail: what of Body outlives an erasure, all of it included
 }
 
 // Subject is the newest state of one payment or one account. Its keys are those of its newest event and the keys of

@@ -100,7 +100,13 @@ func (s *Store) packPage(ctx context.Context, stream Stream, form Rendering, at 
 		return 0, 0, err
 	}
 	after := max(at[stream], trimmed)
-	events, err := s.engine.Events(ctx, Query{Stream: stream, After: after, UpTo: max(head, 1), Limit: s.pageSize})
+	tail := s.recent.tail.Load()
+	events, known := tail.page(stream, after, s.pageSize)
+	if known {
+		head = tail.upTo
+	} else {
+		events, err = s.lastingEvents(ctx, Query{Stream: stream, After: after, UpTo: max(head, 1), Limit: s.pageSize})
+	}
 	if err != nil || len(events) < s.pageSize {
 		return len(events), head, err
 	}
@@ -117,6 +123,15 @@ func (s *Store) packPage(ctx context.Context, stream Stream, form Rendering, at 
 	return len(events), head, nil
 }
 
+// lastingEvents reads a page of events as they outlive an erasure. Of less than a whole page it tells how many there are, no more.
+func (s *Store) lastingEvents(ctx context.Context, q Query) ([]Event, error) {
+	events, err := s.engine.Events(ctx, q)
+	if err != nil || len(events) < q.Limit {
+		return events, err
+	}
+	return events, openAll(events, s.keys.openLasting)
+}
+
 // blocksOf makes the blocks of a page: one of each merchant account that has a good part of it. Those that have few of its
 // events read them one by one, which is less than a block for each page. Where nobody has more, a block of no account says
 // how far the log is packed.
@@ -131,9 +146,6 @@ func (s *Store) blocksOf(page []Event, form Rendering, after Position) ([]Block,
 		ev := &page[i]
 		if count[ev.MerchantAccount] < s.pageSize/8 {
 			continue
-		}
-		if err := s.keys.openLasting(ev); err != nil {
-			return nil, err
 		}
 		sent, err := form.Render(ev)
 		if err != nil {

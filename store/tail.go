@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"cmp"
 	"maps"
 	"slices"
@@ -27,6 +28,33 @@ type stretch struct {
 
 // starts is the position behind which all of a stream is in the tail.
 func (t *tail) starts(stream Stream) Position { return max(t.began, t.streams[stream].after) }
+
+// behind is what the tail has of a stream behind a position, in order.
+func (t *tail) behind(stream Stream, after Position) []*Event {
+	events := t.streams[stream].events
+	i, _ := slices.BinarySearchFunc(events, after+1, func(ev *Event, at Position) int { return cmp.Compare(ev.Position, at) })
+	return events[i:]
+}
+
+// page is the first events of a stream behind a position as they outlive an erasure, at most limit; known is false where the
+// tail does not have them all, or not like that.
+func (t *tail) page(stream Stream, after Position, limit int) (page []Event, known bool) {
+	if after < t.starts(stream) {
+		return nil, false
+	}
+	events := t.behind(stream, after)
+	for _, ev := range events[:min(limit, len(events))] {
+		if ev.lasting == nil {
+			return nil, false
+		}
+		lasting := *ev
+		if !bytes.Equal(ev.lasting, ev.Body) {
+			lasting.Body, lasting.memo = ev.lasting, nil
+		}
+		page = append(page, lasting)
+	}
+	return page, true
+}
 
 // tailLimit bounds a stream's part of the tail.
 type tailLimit struct{ count, bytes int }
@@ -61,9 +89,7 @@ func (t *tail) extended(events []Event, upTo Position, limit tailLimit) *tail {
 
 // next is the first event of a query's stream behind a position that it selects; nil if there is none.
 func (t *tail) next(q *Query, after Position) *Event {
-	events := t.streams[q.Stream].events
-	i, _ := slices.BinarySearchFunc(events, after+1, func(ev *Event, at Position) int { return cmp.Compare(ev.Position, at) })
-	for _, ev := range events[i:] {
+	for _, ev := range t.behind(q.Stream, after) {
 		if q.selects(ev) {
 			return ev
 		}
@@ -85,7 +111,7 @@ func (q *Query) selects(ev *Event) bool {
 // size is about what an event takes in memory, with what readers make of it.
 func (e *Event) size() int {
 	const fields = 512
-	size := fields + 2*len(e.Body) + len(e.ID)
+	size := fields + 2*len(e.Body) + len(e.lasting) + len(e.ID)
 	for _, k := range e.Keys {
 		size += len(k.Kind) + len(k.Value) + 32
 	}
@@ -98,6 +124,9 @@ func (e Event) asRead() Event {
 	e.RecordedAt = instant(e.RecordedAt)
 	if len(e.Body) == 0 {
 		e.Body = nil
+	}
+	if e.lasting = e.Lasting; e.lasting == nil {
+		e.lasting = e.Body
 	}
 	e.Lasting, e.DataKey, e.New = nil, nil, false
 	if len(e.Keys) == 0 {
