@@ -189,7 +189,7 @@ func TestBlocks_AreMadeOfWhatIsWorthOne(t *testing.T) {
 		packed("f1")(cfg)
 		cfg.PageSize = 24
 	})
-	for n := range 48 {
+	for n := range 48 + 24/4 { // two pages, and as much as the packer may wait for before it looks again
 		ev := event(fmt.Sprint("evt-", n), fmt.Sprint("pay-", n))
 		if n < 24 { // two of each
 			ev.MerchantAccount = fmt.Sprint("A-", n%12)
