@@ -226,7 +226,7 @@ func (p *patient) reading(ctx context.Context) (store.Engine, error) {
 	if info, err := sqlite.Inspect(ctx, file, false); err != nil || info.Schema != sqlite.SchemaVersion() {
 		return nil, err
 	}
-	return sqlite.OpenReading(file)
+	return sqlite.OpenReading(file), nil
 }
 
 // sourceList tries the list of source addresses on those that posts came from.

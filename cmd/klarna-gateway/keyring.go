@@ -172,7 +172,7 @@ func openReading(ctx context.Context, cfg config) (store.Engine, error) {
 	if info.Schema != sqlite.SchemaVersion() {
 		return nil, fmt.Errorf("database: its schema is version %d, and this program reads %d: start this version once", info.Schema, sqlite.SchemaVersion())
 	}
-	return opened(sqlite.OpenReading(file))
+	return sqlite.OpenReading(file), nil
 }
 
 func keyringResealCommand() *cobra.Command {

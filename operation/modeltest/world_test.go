@@ -16,6 +16,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	_ "modernc.org/sqlite" // for what looks at the file beside the engine
+
 	"payments.internal/klarna-gateway/journal"
 	"payments.internal/klarna-gateway/klarna"
 	"payments.internal/klarna-gateway/klarna/klarnatest"

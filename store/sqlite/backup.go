@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"os"
@@ -28,13 +27,14 @@ func Backup(ctx context.Context, path, to string) (err error) {
 			err = errors.Join(fmt.Errorf("back up: %w", err), os.Remove(to))
 		}
 	}()
-	db, err := sql.Open("sqlite", source(path)+"&mode=rw")
+	conn, err := connect(path, 0)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, db.Close()) }()
-	if _, err := db.ExecContext(ctx, `VACUUM INTO ?`, to); err != nil {
-		return err
+	defer func() { err = errors.Join(err, conn.Close()) }()
+	conn.SetInterrupt(ctx.Done())
+	if err := conn.do(`VACUUM INTO ?`, to); err != nil {
+		return errors.Join(err, ctx.Err())
 	}
 	return errors.Join(copied.Sync(), syncFolder(filepath.Dir(to)))
 }
@@ -63,61 +63,43 @@ func Inspect(ctx context.Context, path string, whole bool) (info Info, err error
 	if _, err := os.Stat(path); err != nil {
 		return info, fmt.Errorf("inspect: %w", err)
 	}
-	db, err := sql.Open("sqlite", source(path, "query_only(1)")+"&mode=rw")
-	if err != nil {
-		return info, fmt.Errorf("inspect: %w", err)
-	}
+	r := newReader(path, 1)
 	defer func() {
-		if err = errors.Join(err, db.Close()); err != nil {
+		if err = errors.Join(err, r.close()); err != nil {
 			err = fmt.Errorf("inspect: %w", err)
 		}
 	}()
 	if whole {
-		if err := check(ctx, db); err != nil {
+		if err := check(ctx, r); err != nil {
 			return info, err
 		}
 	}
-	if err := db.QueryRowContext(ctx, `SELECT version FROM schema_version`).Scan(&info.Schema); err != nil {
+	if err := row(ctx, r, `SELECT version FROM schema_version`, nil, &info.Schema); err != nil {
 		return info, err
 	}
-	if err := db.QueryRowContext(ctx, `SELECT id, epoch, head, trimmed FROM log`).Scan(&info.Log, &info.Epoch, &info.Head, &info.Trimmed); err != nil {
+	if err := row(ctx, r, `SELECT id, epoch, head, trimmed FROM log`, nil, &info.Log, &info.Epoch, &info.Head, &info.Trimmed); err != nil {
 		return info, err
 	}
 	var keyed bool
-	if err := db.QueryRowContext(ctx, `SELECT count(*) FROM pragma_table_info('log') WHERE name = 'keyring'`).Scan(&keyed); err != nil || !keyed {
+	if err := row(ctx, r, `SELECT count(*) FROM pragma_table_info('log') WHERE name = 'keyring'`, nil, &keyed); err != nil || !keyed {
 		return info, err
 	}
-	return info, db.QueryRowContext(ctx, `SELECT keyring FROM log`).Scan(&info.Keyring)
+	return info, row(ctx, r, `SELECT keyring FROM log`, nil, &info.Keyring)
 }
 
 // check is SQLite's own check of a whole file.
-func check(ctx context.Context, db *sql.DB) error {
-	found, err := db.QueryContext(ctx, `PRAGMA integrity_check(5)`)
+func check(ctx context.Context, r *reader) error {
+	flaws, err := rows(ctx, r, `PRAGMA integrity_check(5)`, nil, func(row scanner) (flaw string, err error) { return flaw, row.Scan(&flaw) })
 	if err != nil {
 		return err
 	}
-	defer found.Close()
-	var flaws []string
-	for found.Next() {
-		var flaw string
-		if err := found.Scan(&flaw); err != nil {
-			return err
-		}
-		if flaw != "ok" {
-			flaws = append(flaws, flaw)
-		}
+	if found := strings.Join(flaws, "; "); found != "ok" {
+		return fmt.Errorf("the file is damaged: %s", found)
 	}
-	if len(flaws) > 0 {
-		return fmt.Errorf("the file is damaged: %s", strings.Join(flaws, "; "))
-	}
-	return found.Err()
+	return nil
 }
 
 // OpenReading opens the database file at path for those methods alone that read, without bringing its schema up to date.
-func OpenReading(path string) (*Engine, error) {
-	reading, err := sql.Open("sqlite", source(path, "query_only(1)")+"&mode=rw")
-	if err != nil {
-		return nil, fmt.Errorf("open database: %w", err)
-	}
-	return &Engine{reader: newReader(reading)}, nil
+func OpenReading(path string) *Engine {
+	return &Engine{reader: newReader(path, 1)}
 }

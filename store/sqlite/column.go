@@ -21,18 +21,6 @@ func micros(t time.Time) int64 {
 // instant reads a time column.
 type instant struct{ into *time.Time }
 
-func (i instant) Scan(value any) error {
-	us, ok := value.(int64)
-	if !ok {
-		return fmt.Errorf("time is %T instead of an integer", value)
-	}
-	*i.into = time.Time{}
-	if us != 0 {
-		*i.into = time.UnixMicro(us).UTC()
-	}
-	return nil
-}
-
 // blob stores bytes, none as NULL, which reads as nil.
 func blob(b []byte) any {
 	if len(b) == 0 {

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -130,17 +129,10 @@ func (t *tx) row(ctx context.Context, query string, args []any, into ...any) err
 
 // exec runs a statement and returns how many rows it changed.
 func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error) {
-	ctx = context.WithoutCancel(ctx)
-	st, err := t.w.statement(ctx, query)
-	if err != nil {
+	if err := t.w.exec(ctx, query, args...); err != nil {
 		return 0, t.note(err)
 	}
-	var done sql.Result
-	if done, err = st.ExecContext(ctx, args...); err != nil {
-		return 0, t.note(err)
-	}
-	changed, err := done.RowsAffected()
-	return changed, t.note(err)
+	return int64(t.w.conn.Changes()), nil
 }
 
 // Listen implements store.Engine. It hears this engine's own commits: there is no other replica.

@@ -2,23 +2,69 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"time"
+
+	"zombiezen.com/go/sqlite"
 
 	"payments.internal/klarna-gateway/store"
 )
 
-// writer is the one connection that writes. Statements are prepared once and kept; their number is bounded by the
-// SQL texts in this package.
+// busyTimeout is how long a connection waits for another one, of whatever process, that holds the lock it needs.
+const busyTimeout = 5 * time.Second
+
+// conn is a connection with its prepared statements. Their number is bounded by the SQL texts in this package.
+type conn struct {
+	*sqlite.Conn
+	prepared map[string]*sqlite.Stmt
+}
+
+// connect opens the database file at path, as it is named, and sets it up. It creates nothing unless told to.
+func connect(path string, flags sqlite.OpenFlags, pragmas ...string) (*conn, error) {
+	opened, err := sqlite.OpenConn(path, sqlite.OpenReadWrite|flags)
+	if err != nil {
+		return nil, err
+	}
+	c := &conn{Conn: opened, prepared: make(map[string]*sqlite.Stmt)}
+	c.SetBusyTimeout(busyTimeout)
+	for _, pragma := range pragmas {
+		if err := c.do(`PRAGMA ` + pragma); err != nil {
+			return nil, errors.Join(err, c.Close())
+		}
+	}
+	return c, nil
+}
+
+// do runs a statement that is run once.
+func (c *conn) do(query string, args ...any) error {
+	st, _, err := c.PrepareTransient(query)
+	if err != nil {
+		return err
+	}
+	return errors.Join(exec(st, args), st.Finalize())
+}
+
+// lend lends a prepared statement, which is made at the first time. What it was bound to before stays: to clear that would
+// have SQLite plan some statements anew.
+func (c *conn) lend(query string, use func(*sqlite.Stmt) error) (err error) {
+	st, ok := c.prepared[query]
+	if !ok {
+		if st, err = c.Prepare(query); err != nil {
+			return err
+		}
+		c.prepared[query] = st
+	}
+	return errors.Join(use(st), st.Reset())
+}
+
+// writer is the one connection that writes.
 type writer struct {
-	turn       chan struct{} // full while a transaction is open
-	conn       *sql.Conn
-	statements map[string]*sql.Stmt // guarded by turn
-	wrote      bool                 // a statement other than a SELECT was asked for; guarded by turn
-	log        place                // guarded by turn
+	turn  chan struct{} // full while a transaction is open
+	conn  *conn
+	wrote bool  // a statement other than a SELECT was asked for; guarded by turn
+	log   place // guarded by turn
 }
 
 // place is where the log stands inside of a transaction.
@@ -46,22 +92,18 @@ func (w *writer) putPlace(ctx context.Context) error {
 	if !w.log.known || w.log.head == w.log.found {
 		return nil
 	}
-	st, err := w.statement(ctx, `UPDATE log SET head = ?`)
-	if err != nil {
-		return err
-	}
-	_, err = st.ExecContext(ctx, w.log.head)
-	return err
+	return w.exec(ctx, `UPDATE log SET head = ?`, w.log.head)
 }
 
-func newWriter(ctx context.Context, db *sql.DB) (*writer, error) {
-	conn, err := db.Conn(ctx)
+func newWriter(path string) (*writer, error) {
+	conn, err := connect(path, sqlite.OpenCreate, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)",
+		"journal_size_limit(67108864)", fmt.Sprintf("wal_autocheckpoint(%d)", longestWAL), "temp_store(MEMORY)", "cache_size(-65536)")
 	if err != nil {
 		return nil, err
 	}
-	w := &writer{turn: make(chan struct{}, 1), conn: conn, statements: make(map[string]*sql.Stmt)}
+	w := &writer{turn: make(chan struct{}, 1), conn: conn}
 	var mode string
-	if err := conn.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&mode); err != nil {
+	if err := row(context.Background(), w, `PRAGMA journal_mode`, nil, &mode); err != nil {
 		return nil, errors.Join(err, conn.Close())
 	}
 	if mode != "wal" {
@@ -109,128 +151,96 @@ func (w *writer) transaction(ctx context.Context, do func(context.Context) error
 	return nil
 }
 
-// statement is for whoever has the turn.
-func (w *writer) statement(ctx context.Context, query string) (*sql.Stmt, error) {
+// lend is for whoever has the turn.
+func (w *writer) lend(_ context.Context, query string, use func(*sqlite.Stmt) error) error {
 	w.wrote = w.wrote || !strings.HasPrefix(query, "SELECT")
-	if st, ok := w.statements[query]; ok {
-		return st, nil
+	if w.conn == nil {
+		return errClosed
 	}
-	st, err := w.conn.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	w.statements[query] = st
-	return st, nil
+	return w.conn.lend(query, use)
 }
 
-func (w *writer) exec(ctx context.Context, query string) error {
-	st, err := w.statement(ctx, query)
-	if err != nil {
-		return err
-	}
-	_, err = st.ExecContext(ctx)
-	return err
+func (w *writer) exec(ctx context.Context, query string, args ...any) error {
+	return w.lend(ctx, query, func(st *sqlite.Stmt) error { return exec(st, args) })
 }
 
 // close waits for an open transaction.
 func (w *writer) close() error {
 	w.turn <- struct{}{}
 	defer func() { <-w.turn }()
-	var errs []error
-	for _, st := range w.statements {
-		errs = append(errs, st.Close())
+	if w.conn == nil {
+		return nil
 	}
-	clear(w.statements)
-	if err := w.conn.Close(); !errors.Is(err, sql.ErrConnDone) {
-		errs = append(errs, err)
+	err := w.conn.Close()
+	w.conn = nil
+	return err
+}
+
+var errClosed = errors.New("the database is closed")
+
+// reader is a pool of connections that only read. Queries take lists as one JSON argument, so that their texts are few:
+// each connection keeps them prepared.
+type reader struct {
+	path   string
+	idle   chan *conn // nil where one is still to be opened
+	closed chan struct{}
+	asked  func(query string) // told of what is read, if a test wants to know
+}
+
+func newReader(path string, conns int) *reader {
+	r := &reader{path: path, idle: make(chan *conn, conns), closed: make(chan struct{})}
+	for range conns {
+		r.idle <- nil
+	}
+	return r
+}
+
+func (r *reader) lend(ctx context.Context, query string, use func(*sqlite.Stmt) error) (err error) {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	var conn *conn
+	select {
+	case conn = <-r.idle:
+	case <-r.closed:
+		return errClosed
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	defer func() { r.idle <- conn }()
+	if conn == nil {
+		if conn, err = connect(r.path, 0, "query_only(1)"); err != nil {
+			return err
+		}
+	}
+	if r.asked != nil {
+		r.asked(query)
+	}
+	if ctx.Done() == nil {
+		return conn.lend(query, use)
+	}
+	conn.SetInterrupt(ctx.Done())
+	defer conn.SetInterrupt(nil)
+	if err := conn.lend(query, use); err != nil && ctx.Err() != nil {
+		return ctx.Err() // it was interrupted
+	} else {
+		return err
+	}
+}
+
+// close waits for reads.
+func (r *reader) close() error {
+	select {
+	case <-r.closed:
+		return nil
+	default:
+	}
+	close(r.closed)
+	var errs []error
+	for range cap(r.idle) {
+		if conn := <-r.idle; conn != nil {
+			errs = append(errs, conn.Close())
+		}
 	}
 	return errors.Join(errs...)
 }
-
-// reader is a pool of connections that only read, with its prepared statements. Queries take lists as one JSON
-// argument, so their texts are few.
-type reader struct {
-	db *sql.DB
-
-	mu         sync.Mutex
-	statements map[string]*sql.Stmt
-}
-
-func newReader(db *sql.DB) *reader {
-	return &reader{db: db, statements: make(map[string]*sql.Stmt)}
-}
-
-func (r *reader) statement(ctx context.Context, query string) (*sql.Stmt, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if st, ok := r.statements[query]; ok {
-		return st, nil
-	}
-	st, err := r.db.PrepareContext(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	r.statements[query] = st
-	return st, nil
-}
-
-func (r *reader) close() error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	var errs []error
-	for _, st := range r.statements {
-		errs = append(errs, st.Close())
-	}
-	clear(r.statements)
-	return errors.Join(append(errs, r.db.Close())...)
-}
-
-// A LIMIT of a bare parameter would be looked at by SQLite's planner, which then plans the statement anew each time it is
-// bound: queries say 0 + ?, which it takes as it comes.
-
-// brief is the context of a read that is over before it could be interrupted. To watch a context costs the driver and
-// database/sql a goroutine each, which is more than a look-up by key takes. A context that has ended stays one.
-func brief(ctx context.Context) context.Context {
-	if ctx.Err() != nil {
-		return ctx
-	}
-	return context.WithoutCancel(ctx)
-}
-
-// querier is what reads inside and outside of a transaction have in common.
-type querier interface {
-	statement(ctx context.Context, query string) (*sql.Stmt, error)
-}
-
-// row reads the one row of a query. It fails with sql.ErrNoRows if there is none.
-func row(ctx context.Context, q querier, query string, args []any, into ...any) error {
-	st, err := q.statement(ctx, query)
-	if err != nil {
-		return err
-	}
-	return st.QueryRowContext(ctx, args...).Scan(into...)
-}
-
-// rows reads all rows of a query.
-func rows[T any](ctx context.Context, q querier, query string, args []any, scan func(scanner) (T, error)) ([]T, error) {
-	st, err := q.statement(ctx, query)
-	if err != nil {
-		return nil, err
-	}
-	found, err := st.QueryContext(ctx, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer found.Close()
-	var all []T
-	for found.Next() {
-		one, err := scan(found)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, found.Err()
-}
-
-type scanner interface{ Scan(into ...any) error }

@@ -57,7 +57,7 @@ func (w *writer) checkpoint(ctx context.Context) (busy bool, err error) {
 		return false, context.Cause(ctx)
 	}
 	var pages, moved int
-	err = w.conn.QueryRowContext(ctx, `PRAGMA wal_checkpoint(TRUNCATE)`).Scan(&busy, &pages, &moved)
+	err = row(ctx, w, `PRAGMA wal_checkpoint(TRUNCATE)`, nil, &busy, &pages, &moved)
 	return busy, err
 }
 

@@ -8,7 +8,7 @@ import (
 // Durability reads how the writing connection commits.
 func Durability(ctx context.Context, e *Engine) (journal string, synchronous int, err error) {
 	err = errors.Join(
-		e.writer.conn.QueryRowContext(ctx, `PRAGMA journal_mode`).Scan(&journal),
-		e.writer.conn.QueryRowContext(ctx, `PRAGMA synchronous`).Scan(&synchronous))
+		row(ctx, e.writer, `PRAGMA journal_mode`, nil, &journal),
+		row(ctx, e.writer, `PRAGMA synchronous`, nil, &synchronous))
 	return journal, synchronous, err
 }

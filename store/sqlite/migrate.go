@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io/fs"
 	"slices"
+
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 //go:embed migrations/*.sql
@@ -33,11 +35,11 @@ func migrationNames() []string {
 func (w *writer) migrate(ctx context.Context) error {
 	names := migrationNames()
 	return w.transaction(ctx, func(ctx context.Context) error {
-		if _, err := w.conn.ExecContext(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT`); err != nil {
+		if err := w.exec(ctx, `CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT`); err != nil {
 			return fmt.Errorf("create schema version: %w", err)
 		}
 		var version int
-		if err := w.conn.QueryRowContext(ctx, `SELECT coalesce(max(version), 0) FROM schema_version`).Scan(&version); err != nil {
+		if err := row(ctx, w, `SELECT coalesce(max(version), 0) FROM schema_version`, nil, &version); err != nil {
 			return fmt.Errorf("read schema version: %w", err)
 		}
 		if version > len(names) {
@@ -48,17 +50,18 @@ func (w *writer) migrate(ctx context.Context) error {
 			if err != nil {
 				return fmt.Errorf("read migration: %w", err)
 			}
-			if _, err := w.conn.ExecContext(ctx, string(script)); err != nil {
+			// A script may end with a comment, which is no statement.
+			if err := sqlitex.ExecuteScript(w.conn.Conn, string(script)+"\nSELECT 1", nil); err != nil {
 				return fmt.Errorf("apply %s: %w", name, err)
 			}
 		}
 		if version == len(names) {
 			return nil
 		}
-		if _, err := w.conn.ExecContext(ctx, `DELETE FROM schema_version`); err != nil {
+		if err := w.exec(ctx, `DELETE FROM schema_version`); err != nil {
 			return fmt.Errorf("replace schema version: %w", err)
 		}
-		if _, err := w.conn.ExecContext(ctx, `INSERT INTO schema_version (version) VALUES (?)`, len(names)); err != nil {
+		if err := w.exec(ctx, `INSERT INTO schema_version (version) VALUES (?)`, len(names)); err != nil {
 			return fmt.Errorf("replace schema version: %w", err)
 		}
 		return nil

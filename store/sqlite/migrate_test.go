@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	_ "modernc.org/sqlite"
+
 	"payments.internal/klarna-gateway/store"
 )
 
@@ -15,7 +17,7 @@ import (
 func before(t *testing.T, version int, content string) (path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "gateway.db")
-	db, err := sql.Open("sqlite", source(path, "journal_mode(WAL)"))
+	db, err := sql.Open("sqlite", path+"?_pragma=journal_mode(WAL)")
 	if err != nil {
 		t.Fatal(err)
 	}

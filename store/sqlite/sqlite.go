@@ -7,26 +7,21 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/url"
 	"os"
 	"path/filepath"
 	"sync"
-
-	_ "modernc.org/sqlite" // registers the driver
 
 	"payments.internal/klarna-gateway/store"
 )
 
 // Engine implements store.Engine over one file.
 type Engine struct {
-	writing *sql.DB
-	writer  *writer
-	reader  *reader
-	tidier  *tidier
+	writer *writer
+	reader *reader
+	tidier *tidier
 
 	mu        sync.Mutex
 	listeners map[chan struct{}]struct{}
@@ -63,24 +58,14 @@ func Open(ctx context.Context, path string, opts ...Option) (*Engine, error) {
 
 func (e *Engine) open(ctx context.Context, path string, o options) error {
 	var err error
-	if e.writing, err = sql.Open("sqlite", source(path, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)", "journal_size_limit(67108864)",
-		fmt.Sprintf("wal_autocheckpoint(%d)", longestWAL), "temp_store(MEMORY)", "cache_size(-65536)")); err != nil {
-		return err
-	}
-	if e.writer, err = newWriter(ctx, e.writing); err != nil {
+	if e.writer, err = newWriter(path); err != nil {
 		return err
 	}
 	if err := e.writer.migrate(ctx); err != nil {
 		return fmt.Errorf("migrate: %w", err)
 	}
-	reading, err := sql.Open("sqlite", source(path, "query_only(1)"))
-	if err != nil {
-		return err
-	}
-	reading.SetMaxOpenConns(o.readers)
-	reading.SetMaxIdleConns(o.readers)
-	e.reader = newReader(reading)
-	tidying, err := sql.Open("sqlite", source(path, "synchronous(FULL)"))
+	e.reader = newReader(path, o.readers)
+	tidying, err := connect(path, 0, "synchronous(FULL)")
 	if err != nil {
 		return err
 	}
@@ -100,19 +85,10 @@ func (e *Engine) Close() error {
 	if e.writer != nil {
 		errs = append(errs, e.writer.close())
 	}
-	if e.writing != nil {
-		errs = append(errs, e.writing.Close())
-	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close database: %w", err)
 	}
 	return nil
-}
-
-// source names a file for the driver. A busy database is waited for up to 5 s.
-func source(path string, pragmas ...string) string {
-	query := url.Values{"_pragma": append([]string{"busy_timeout(5000)"}, pragmas...)}
-	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
 
 // protect makes sure that the file exists and only its owner can read it; SQLite gives the files beside it the same

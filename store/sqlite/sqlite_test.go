@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"go.uber.org/goleak"
+	_ "modernc.org/sqlite" // for what looks at a file beside the engine
 
 	"payments.internal/klarna-gateway/store"
 	"payments.internal/klarna-gateway/store/sqlite"

@@ -2,7 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"sync"
 	"time"
@@ -19,7 +18,7 @@ const (
 
 // tidier brings the write-ahead log into the file, and empties it where something was erased.
 type tidier struct {
-	db     *sql.DB
+	conn   *conn // guarded by turn
 	writer *writer
 	turn   sync.Mutex // held during a checkpoint: SQLite has one at a time, and does not wait for the other
 	owed   bool       // what was erased may still stand in the write-ahead log; guarded by turn
@@ -29,10 +28,9 @@ type tidier struct {
 	ended chan struct{}
 }
 
-func newTidier(ctx context.Context, db *sql.DB, w *writer) *tidier {
-	db.SetMaxOpenConns(1)
+func newTidier(ctx context.Context, conn *conn, w *writer) *tidier {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	t := &tidier{db: db, writer: w, dirty: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
+	t := &tidier{conn: conn, writer: w, dirty: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
 	go t.run(ctx)
 	return t
 }
@@ -70,7 +68,7 @@ func (t *tidier) tidy(ctx context.Context) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	if !t.owed {
-		_, _ = t.db.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+		_ = t.conn.do(`PRAGMA wal_checkpoint(PASSIVE)`)
 	} else if t.empty(ctx) != nil {
 		t.wrote()
 	}
@@ -107,5 +105,12 @@ func (t *tidier) empty(ctx context.Context) error {
 func (t *tidier) close() error {
 	t.stop()
 	<-t.ended
-	return t.db.Close()
+	t.turn.Lock()
+	defer t.turn.Unlock()
+	if t.conn == nil {
+		return nil
+	}
+	err := t.conn.Close()
+	t.conn = nil
+	return err
 }
