@@ -70,24 +70,31 @@ func (s *Server) serveUnary(ctx context.Context, req any, info *grpc.UnaryServer
 	return res, decisionOf(ctx).open()
 }
 
-// serveStream is serveUnary for streams, which have no bound and check requests as they come.
+// serveStream is serveUnary for streams, which have no bound and check requests as they come. A watch goes on when its handler
+// has returned; the goroutine that gRPC gives a stream does nothing else than wait, so that its stack stays small: see crew.
 func (s *Server) serveStream(srv any, stream grpc.ServerStream, info *grpc.StreamServerInfo, handler grpc.StreamHandler) (err error) {
-	began, ctx := time.Now(), s.traced(stream.Context())
+	began, a := time.Now(), &admitted{ServerStream: stream, server: s, ctx: stream.Context()}
 	defer func() {
-		err = s.answer(ctx, info.FullMethod, nil, err, recover())
-		s.observed(ctx, Call{Method: info.FullMethod, Code: status.Code(err), Stream: true, Duration: time.Since(began)})
+		err = s.answer(a.ctx, info.FullMethod, nil, err, recover())
+		s.observed(a.ctx, Call{Method: info.FullMethod, Code: status.Code(err), Stream: true, Duration: time.Since(began)})
 	}()
-	if ctx, err = s.admit(ctx, info.FullMethod); err != nil {
+	err = aside(func() (err error) {
+		if a.ctx, err = s.admit(s.traced(a.ctx), info.FullMethod); err != nil {
+			return err
+		}
+		return handler(srv, a)
+	})
+	if err != nil || a.watch == nil {
 		return err
 	}
-	return handler(srv, &admitted{ServerStream: stream, server: s, ctx: ctx})
+	return a.watch.wait()
 }
 
 // answer turns an error or a panic into a status. What is the gateway's or Klarna's fault, or the operator's to mend, is
 // logged with its cause.
 func (s *Server) answer(ctx context.Context, method string, req any, err error, panicked any) error {
 	if panicked != nil {
-		err = fmt.Errorf("panic: %v\n%s", panicked, debug.Stack())
+		err = errPanic(panicked)
 	}
 	if err == nil {
 		return nil
@@ -111,6 +118,8 @@ func (s *Server) answer(ctx context.Context, method string, req any, err error, 
 	}
 	return out
 }
+
+func errPanic(panicked any) error { return fmt.Errorf("panic: %v\n%s", panicked, debug.Stack()) }
 
 // metadataOf is the metadata of a status's reason.
 func metadataOf(err error) map[string]string {
@@ -137,6 +146,7 @@ type admitted struct {
 	grpc.ServerStream
 	server *Server
 	ctx    context.Context
+	watch  *watch // that goes on when the handler has returned; nil for none
 }
 
 func (a *admitted) Context() context.Context { return a.ctx }
@@ -156,18 +166,18 @@ func (a *admitted) SendMsg(m any) error {
 	return a.ServerStream.SendMsg(m)
 }
 
-// unwrapped is the stream that a watch sends frames on. What a frame may show was settled when it was encoded, and that the
-// call may be answered with the bookmark that opened the watch: nothing is left to be asked for each event.
-func unwrapped(stream grpc.ServerStream) grpc.ServerStream {
+// admittedOf is the stream below what a handler has. A watch sends frames on what lies below that in turn: what a frame may
+// show was settled when it was encoded, and that the call may be answered with the bookmark that opened the watch. Nothing is
+// left to be asked for each event.
+func admittedOf(stream grpc.ServerStream) *admitted {
 	switch s := stream.(type) {
 	case *grpc.GenericServerStream[gatewayv1.WatchPaymentStatusRequest, gatewayv1.WatchPaymentStatusResponse]:
-		return unwrapped(s.ServerStream)
+		return admittedOf(s.ServerStream)
 	case *grpc.GenericServerStream[gatewayv1.WatchAccountStateRequest, gatewayv1.WatchAccountStateResponse]:
-		return unwrapped(s.ServerStream)
-	case *admitted:
-		return s.ServerStream
+		return admittedOf(s.ServerStream)
+	default:
+		return s.(*admitted) // every stream is one
 	}
-	return stream
 }
 
 // accepted checks requests of this API: what the caller may ask for, then what they look like. Others (health,

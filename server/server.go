@@ -91,6 +91,7 @@ type Server struct {
 	validator   protovalidate.Validator
 	callTimeout time.Duration
 	keeper      *keeper
+	crew        *crew
 	tokens      *signer
 	logDigest   atomic.Pointer[digestedLog]
 	log         *slog.Logger
@@ -131,6 +132,7 @@ func New(cfg Config) (*Server, error) {
 		now: cfg.Callers.Now, credentialCheck: credentialCheck,
 		callTimeout: cfg.CallTimeout, log: cfg.Logger, observe: cfg.Observe, sent: cfg.Sent, traces: cfg.Traces,
 		keeper: newKeeper(cmp.Or(cfg.StreamAge, 25*time.Minute), cmp.Or(cfg.UnreadLimit, 30*time.Second)),
+		crew:   newCrew(),
 		tokens: newSigner(cfg.Journal.Store().Derive("token", "signature")),
 		health: health.NewServer(),
 	}
@@ -194,6 +196,7 @@ func (s *Server) Drain() {
 // Shutdown drains, waits for the calls in hand, and cuts off what is left when ctx ends.
 func (s *Server) Shutdown(ctx context.Context) {
 	s.Drain()
+	defer s.crew.leave()
 	done := make(chan struct{})
 	go func() {
 		defer close(done)

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"iter"
 	"slices"
 	"time"
 
@@ -40,13 +39,14 @@ type watchStep struct {
 // watch is one watch being served. The log is pulled: a slow client only reads later, nothing is kept for it.
 type watch struct {
 	kept
+	shift
 	server  *Server
 	cursors cursors
 	query   store.Query
 	send    watchSend
 	// encode makes of an event what is sent of it: see frame.
 	encode func(*store.Event) ([]byte, error)
-	out    grpc.ServerStream // for frames: see unwrapped
+	stream *admitted
 	// matches drops events that the query does not; nil keeps all.
 	matches func(*store.Event) bool
 	// ends tells whether the watch is over after an event, shown or not, that leaves its subject like this.
@@ -57,6 +57,11 @@ type watch struct {
 	began int64 // in microseconds since 1970, by the store's clock
 	sent  int64 // when the last response was begun that went out, on the keeper's clock
 	at    place // everything up to here was sent, or does not match
+
+	release  func()          // of what ends the watch with its grant
+	follower *store.Follower // nil until the watch has come to where there is something to follow
+	failed   error           // why the follower shall go no further
+	ended    chan error      // the outcome
 }
 
 // watchPage is how many subjects are read at a time.
@@ -89,19 +94,65 @@ func (w *watch) show(states []string, endable bool, endStates []string) {
 	}
 }
 
-// run serves the watch until the client leaves, an end is reached, or the gateway ends it.
+// run hands the watch to the crew, which serves it when the handler has returned: until the client leaves, an end is reached,
+// or the gateway ends it.
 func (w *watch) run(stream grpc.ServerStream) error {
-	if err := stream.SendHeader(metadata.MD{}); err != nil {
-		return err
-	}
-	ctx := stream.Context()
-	w.narrow(ctx)
-	w.out, w.began = unwrapped(stream), w.server.store.Now().UnixMicro()
-	w.cut = cutter(stream)
+	w.stream = admittedOf(stream)
+	w.narrow(w.stream.ctx)
+	w.began, w.ended = w.server.store.Now().UnixMicro(), make(chan error, 1)
+	w.turn, w.cut = w.takeTurn, cutter(w.stream)
+	w.release = w.server.whileGranted(w.stream.ctx, w.stop)
 	w.server.keeper.keep(w)
-	defer w.server.keeper.drop(w)
-	defer w.server.whileGranted(ctx, w.stop)()
-	err := w.follow(ctx)
+	w.stream.watch = w
+	return nil
+}
+
+// wait has the crew begin, and returns once the watch is over.
+func (w *watch) wait() error {
+	w.server.crew.call(&w.shift)
+	select {
+	case err := <-w.ended:
+		return err
+	case <-w.stream.ctx.Done():
+		w.stop(context.Cause(w.stream.ctx))
+		return <-w.ended
+	}
+}
+
+// takeTurn does what there is to do; more is false once the watch is over.
+func (w *watch) takeTurn() (more bool) {
+	var err error
+	defer func() {
+		if panicked := recover(); panicked != nil {
+			more, err = false, errPanic(panicked)
+		}
+		if !more {
+			w.close(err)
+		}
+	}()
+	more, err = w.goOn(w.stream.ctx)
+	return more
+}
+
+func (w *watch) close(err error) {
+	if w.follower != nil {
+		w.follower.Close()
+	}
+	w.server.keeper.drop(w)
+	w.release()
+	w.ended <- err
+}
+
+func (w *watch) goOn(ctx context.Context) (more bool, err error) {
+	if w.follower == nil {
+		err = w.open(ctx)
+	}
+	if err == nil {
+		if w.follower.Go(ctx) {
+			return true, nil
+		}
+		err = w.failed
+	}
 	switch {
 	case errors.Is(err, errDraining):
 		err = w.finish(gatewayv1.StreamEnd_REASON_DRAINING, time.Second)
@@ -113,9 +164,9 @@ func (w *watch) run(stream grpc.ServerStream) error {
 		err = w.finish(gatewayv1.StreamEnd_REASON_CREDENTIALS_EXPIRED, 0)
 	}
 	if errors.Is(err, errEnded) {
-		return nil
+		return false, nil
 	}
-	return err
+	return false, err
 }
 
 // begin finds the place where the watch starts, and fails before anything is sent if there is none.
@@ -148,8 +199,11 @@ func (w *watch) begin(ctx context.Context, req watchRequest) (at place, err erro
 // errEnded says that a stream end was sent.
 var errEnded = errors.New("watch ended")
 
-// follow sends the opening bookmark, the snapshot if one is wanted, and then what happens.
-func (w *watch) follow(ctx context.Context) error {
+// open sends the opening bookmark and the snapshot if one is wanted. What happens is told from then on.
+func (w *watch) open(ctx context.Context) error {
+	if err := w.stream.SendHeader(metadata.MD{}); err != nil {
+		return err
+	}
 	if err := w.bookmark(w.at); err != nil {
 		return err
 	}
@@ -158,34 +212,29 @@ func (w *watch) follow(ctx context.Context) error {
 			return err
 		}
 	}
-	settled := w.ending == nil
-	for ev, err := range w.behind(ctx) {
-		switch at := (place{After: ev.Position}); {
-		case err != nil:
-			return err
-		case ev.ID != "":
-			err = w.event(ctx, ev, at)
-		default:
-			err = w.bookmark(at)
-			if err == nil && !settled { // an end from before the token: nobody would tell of it again
-				settled = true
-				err = w.endIfReached(ctx)
-			}
+	w.query.After, w.query.Head, w.query.End = w.at.After, w.cursors.head, &w.end
+	w.follower = w.server.store.Follower(w.query, func() { w.server.crew.call(&w.shift) }, func(ev *store.Event, err error) bool {
+		if err == nil {
+			err = w.come(ctx, ev)
 		}
-		if err != nil {
-			return err
-		}
-	}
+		w.failed = err
+		return err == nil
+	})
 	return nil
 }
 
-// behind is what follows behind the place where the watch is. Inlined, it would make the frame large in which every
-// watch waits.
-//
-//go:noinline
-func (w *watch) behind(ctx context.Context) iter.Seq2[*store.Event, error] {
-	w.query.After, w.query.Head, w.query.End = w.at.After, w.cursors.head, &w.end
-	return w.server.store.Follow(ctx, w.query)
+// come tells of what the follower has come to.
+func (w *watch) come(ctx context.Context, ev *store.Event) error {
+	at := place{After: ev.Position}
+	if ev.ID != "" {
+		return w.event(ctx, ev, at)
+	}
+	if err := w.bookmark(at); err != nil || w.ending == nil {
+		return err
+	}
+	ending := *w.ending
+	w.ending = nil
+	return w.endIfReached(ctx, ending) // an end from before the token: nobody would tell of it again
 }
 
 // snapshot sends the newest event of every matching subject as of UpTo. A subject that moves on meanwhile falls out of
@@ -252,9 +301,8 @@ func (w *watch) event(ctx context.Context, ev *store.Event, at place) (err error
 // longestSilence is the time between two responses, unless the request asks for less.
 const longestSilence = 15 * time.Second
 
-// endIfReached ends the watch if what it waits for has happened already.
-func (w *watch) endIfReached(ctx context.Context) error {
-	q := *w.ending
+// endIfReached ends the watch if what it waits for has happened already to a subject that q selects.
+func (w *watch) endIfReached(ctx context.Context, q store.Query) error {
 	q.UpTo, q.Limit = w.at.After, watchPage
 	for more := q.UpTo > 0; more; {
 		subjects, err := w.server.store.Subjects(ctx, q)
@@ -311,7 +359,7 @@ func (w *watch) tellEvent(ctx context.Context, ev *store.Event, at place) error 
 	f := w.cursors.frame(at, shared)
 	w.undelivered.Store(max(recorded, w.began))
 	w.sending.Store(now)
-	err = w.server.spanned(ctx, ev, func() error { return w.out.SendMsg(f) })
+	err = w.server.spanned(ctx, ev, func() error { return w.stream.ServerStream.SendMsg(f) })
 	w.sending.Store(0)
 	w.undelivered.Store(0)
 	f.free()

@@ -293,7 +293,7 @@ func TestWatch_AResponseThatCannotBeSentIsNotBehindAnyToken(t *testing.T) {
 	w := &watch{
 		server: &Server{keeper: newKeeper(1, 1)}, ends: endsAt([]string{"CLOSED"}), cursors: cursors{signer: newSigner("key")}, at: place{After: 1},
 		send:   func(string, watchStep) error { return lost },
-		encode: func(*store.Event) ([]byte, error) { return nil, nil }, out: lostStream{err: lost},
+		encode: func(*store.Event) ([]byte, error) { return nil, nil }, stream: &admitted{ServerStream: lostStream{err: lost}},
 	}
 	if err := w.event(t.Context(), &store.Event{State: "CLOSED"}, place{After: 2}); !errors.Is(err, lost) || w.at.After != 1 {
 		t.Errorf("an event that was not sent: %v, the watch is at %d, want 1", err, w.at.After)

@@ -55,7 +55,7 @@ func (b *beats) ring(interval time.Duration) {
 	now := time.Since(b.began)
 	for s := r.first; s != nil && s.due <= now; s = r.first {
 		s.beat.Store(true)
-		s.ring()
+		s.wake()
 		r.unlink(s)
 		s.due = now + interval
 		r.push(s)

@@ -39,7 +39,7 @@ const blocksAtATime = 64
 // block yields the events of the block that the follower has come to, up to upTo, if there is one and the follower was
 // brisk so far. If there is one further on, upTo is lowered to where it begins. A block is whole, though the log be
 // trimmed meanwhile.
-func (f *follower) block(ctx context.Context, yield func(*Event, error) bool, upTo *Position, size *int) (read, more bool, err error) {
+func (f *Follower) block(ctx context.Context, upTo *Position, size *int) (read, more bool, err error) {
 	s, q := f.store, &f.query
 	form, packed := s.packer.forms[q.Stream]
 	if !q.Sent || !packed || q.MerchantAccount == "" || len(q.Keys) > 0 || *size < s.pageSize {
@@ -89,7 +89,7 @@ func (f *follower) block(ctx context.Context, yield func(*Event, error) bool, up
 		if len(q.States) > 0 && !slices.Contains(q.States, ev.State) {
 			continue
 		}
-		if !yield(ev, nil) {
+		if !f.yield(ev, nil) {
 			return true, false, nil
 		}
 		if time.Since(began) > briskly { // who is slow holds no block
@@ -102,7 +102,7 @@ func (f *follower) block(ctx context.Context, yield func(*Event, error) bool, up
 }
 
 // unreadable leaves what a block should have held to the rows.
-func (f *follower) unreadable(ctx context.Context, b *Block, upTo *Position, err error) (read, more bool, _ error) {
+func (f *Follower) unreadable(ctx context.Context, b *Block, upTo *Position, err error) (read, more bool, _ error) {
 	f.store.logger.ErrorContext(ctx, "a block of old events cannot be read", slog.Int64("after", int64(b.After)), slog.Any("error", err))
 	*upTo = min(*upTo, b.UpTo)
 	return false, true, nil

@@ -43,5 +43,5 @@ func (e *End) rings(s *subscriber) {
 // end rings for a subscriber that is to go on no further.
 func (s *subscriber) end() {
 	s.over.Store(true)
-	s.ring()
+	s.wake()
 }

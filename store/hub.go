@@ -49,7 +49,7 @@ type address struct {
 
 // subscriber waits for events that a query selects, states aside, and for its beat.
 type subscriber struct {
-	bell
+	wake  func()       // must not block
 	first atomic.Int64 // position of the first event that it was rung for since it took that; 0 for none
 	beat  atomic.Bool  // its interval has passed
 	over  atomic.Bool  // its context or its query ended
@@ -75,11 +75,10 @@ func newHub(seen Position) *hub {
 	return h
 }
 
-// subscribe returns a subscriber of the events that q selects. The caller gives it back to unsubscribe.
-func (h *hub) subscribe(q *Query) *subscriber {
-	s := &subscriber{bell: make(bell, 1), interval: q.Heartbeat}
+// subscribe has a subscriber hear of the events that q selects, until unsubscribe.
+func (h *hub) subscribe(s *subscriber, q *Query) {
 	keys := wanted(q)
-	s.seats = make([]seat, len(keys))
+	s.interval, s.seats = q.Heartbeat, make([]seat, len(keys))
 	h.mu.Lock()
 	for i, k := range keys {
 		at, where := &s.seats[i], address{q.Stream, q.MerchantAccount, k}
@@ -91,7 +90,6 @@ func (h *hub) subscribe(q *Query) *subscriber {
 	}
 	h.mu.Unlock()
 	h.beats.add(s)
-	return s
 }
 
 // wanted is the keys that a query addresses; the zero Key for everything.
@@ -131,7 +129,7 @@ func (h *hub) wake(events []Event) {
 		for _, k := range slices.Concat(ev.Keys, []Key{{}}) {
 			for _, account := range []string{ev.MerchantAccount, ""} {
 				for at := h.subscribers[address{ev.Stream, account, k}]; at != nil; at = at.next {
-					at.wake(ev.Position)
+					at.concerns(ev.Position)
 				}
 			}
 		}
@@ -144,14 +142,15 @@ func (h *hub) wakeAll(from Position) {
 	defer h.mu.Unlock()
 	for _, at := range h.subscribers {
 		for ; at != nil; at = at.next {
-			at.wake(from)
+			at.concerns(from)
 		}
 	}
 }
 
-func (s *subscriber) wake(at Position) {
+// concerns wakes a subscriber for an event at this position.
+func (s *subscriber) concerns(at Position) {
 	s.first.CompareAndSwap(0, int64(at))
-	s.ring()
+	s.wake()
 }
 
 // take tells whether the beat has come, and what became of the log while the subscriber waited: nothing up to quiet
