@@ -5,10 +5,8 @@ import (
 	"errors"
 	"time"
 
-	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.opentelemetry.io/otel/metric/noop"
-	"google.golang.org/genproto/googleapis/rpc/code"
 	"google.golang.org/grpc/codes"
 
 	"payments.internal/klarna-gateway/klarna"
@@ -30,6 +28,11 @@ type measures struct {
 	commitUnits                        metric.Int64Histogram
 	commitTime                         metric.Float64Histogram
 	commitFailures, checkpointsBehind  metric.Int64Counter
+
+	ofAnswer  labels[answeredCall]
+	ofMethod  labels[string]
+	ofAttempt labels[klarnaAttempt]
+	ofOutcome labels[klarnaOutcome]
 }
 
 // Bounds of histograms, in seconds. A call to Klarna takes up to a minute, a commit some milliseconds.
@@ -82,14 +85,6 @@ func (m *maker) histogram(name, description string, bounds metric.HistogramOptio
 	return h
 }
 
-func with(attrs ...attribute.KeyValue) metric.MeasurementOption {
-	return metric.WithAttributeSet(attribute.NewSet(attrs...))
-}
-
-func text[T ~string](key string, value T) attribute.KeyValue {
-	return attribute.String(key, string(value))
-}
-
 func (m *measures) webhookReceived(ctx context.Context, door webhook.Door) {
 	if m.off {
 		return
@@ -118,14 +113,14 @@ func (m *measures) called(ctx context.Context, call server.Call) {
 	if m.off {
 		return
 	}
-	method := text("rpc.method", call.Method)
-	m.calls.Record(ctx, call.Duration.Seconds(), with(text("rpc.system.name", "grpc"), method, text("rpc.response.status_code", code.Code(call.Code).String())))
+	m.calls.Record(ctx, call.Duration.Seconds(), m.ofAnswer.of(answeredCall{call.Method, call.Code}, answeredCall.attrs))
+	method := m.ofMethod.of(call.Method, ofMethod)
 	if call.Code == codes.Internal || call.Code == codes.Unknown {
-		m.failures.Add(ctx, 1, with(method))
+		m.failures.Add(ctx, 1, method)
 	}
 	if !call.Stream {
-		m.klarnas.Record(ctx, call.AtKlarna.Seconds(), with(method))
-		m.ours.Record(ctx, (call.Duration - call.AtKlarna).Seconds(), with(method))
+		m.klarnas.Record(ctx, call.AtKlarna.Seconds(), method)
+		m.ours.Record(ctx, (call.Duration - call.AtKlarna).Seconds(), method)
 	}
 }
 
@@ -153,20 +148,10 @@ func (m *measures) klarnaCalled(account string) func(context.Context, klarna.Cal
 	}
 	return func(ctx context.Context, call klarna.Call) {
 		flaw := klarna.ErrorType(call)
-		m.klarnaCalls.Add(ctx, 1, with(text("merchant_account", account), text("outcome", outcomeOf(call, flaw))))
-		if call.Attempt == 0 {
-			return
+		m.klarnaCalls.Add(ctx, 1, m.ofOutcome.of(klarnaOutcome{account, outcomeOf(call, flaw)}, klarnaOutcome.attrs))
+		if call.Attempt > 0 {
+			m.attempts.Record(ctx, call.Duration.Seconds(), m.ofAttempt.of(klarnaAttempt{call.Method, call.Path, flaw, call.Attempt, call.Status}, klarnaAttempt.attrs))
 		}
-		attrs := []attribute.KeyValue{
-			text("http.request.method", call.Method), text("url.template", call.Path), attribute.Int("http.request.attempt", call.Attempt),
-		}
-		if call.Status != 0 {
-			attrs = append(attrs, attribute.Int("http.response.status_code", call.Status))
-		}
-		if flaw != "" {
-			attrs = append(attrs, text("error.type", flaw))
-		}
-		m.attempts.Record(ctx, call.Duration.Seconds(), with(attrs...))
 	}
 }
 
