@@ -351,18 +351,17 @@ func (w *watch) tell(at place, step watchStep) error {
 
 // tellEvent is tell for an event. It runs for each event on each watch.
 func (w *watch) tellEvent(ctx context.Context, ev *store.Event, at place) error {
-	shared, err := w.encode(ev)
+	encoded, err := w.encode(ev)
 	if err != nil {
 		return err
 	}
 	now, recorded := w.server.keeper.clock(time.Now()), ev.RecordedAt.UnixMicro()
-	f := w.cursors.frame(at, shared)
+	f := w.cursors.frame(ev, at, encoded)
 	w.undelivered.Store(max(recorded, w.began))
 	w.sending.Store(now)
 	err = w.server.spanned(ctx, ev, func() error { return w.stream.ServerStream.SendMsg(f) })
 	w.sending.Store(0)
 	w.undelivered.Store(0)
-	f.free()
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func TestFrame_DecodesAsTheResponse(t *testing.T) {
 			shared, err := c.shared(&store.Event{})
 			must(t, err)
 			places := cursors{signer: newSigner("key"), bound: bind(make([]byte, logDigest), "Watch", make([]byte, digestSize))}
-			f := places.frame(place{After: 7}, shared)
+			f := places.frame(&store.Event{}, place{After: 7}, shared)
 			sent, err := newCodec().Marshal(f)
 			must(t, err)
 			got := c.want.ProtoReflect().New().Interface()
@@ -51,5 +51,49 @@ func TestFrame_DecodesAsTheResponse(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Watches that share frames get what each was asked for, though they were asked for different things: the personal data of
+// those that may see it, and tokens of their own.
+func TestFrame_IsSharedWithWhoSeesTheSameAlone(t *testing.T) {
+	t.Parallel()
+	s := start(t, func(c *Config) { c.DebtorData = true })
+	all := &gatewayv1.WatchPaymentStatusRequest{From: fromStart(now)}
+	personal := with(proto.CloneOf(all), func(r *gatewayv1.WatchPaymentStatusRequest) { r.IncludeDebtorData = true })
+	one := with(proto.CloneOf(all), func(r *gatewayv1.WatchPaymentStatusRequest) { r.MerchantReferences = []string{"SO-1"} })
+	requests := []*gatewayv1.WatchPaymentStatusRequest{all, personal, one, all, personal, one}
+	var open []*watching
+	for _, req := range requests {
+		w := s.watchPayments(req)
+		w.caughtUp()
+		open = append(open, w)
+	}
+	s.paid("SO-1")
+	tokens := map[int64]map[string]bool{}
+	for i, w := range open {
+		var shown []string
+		places := s.server.paymentCursors(t, shop, requests[i])
+		for paid := false; !paid; {
+			got := w.event()
+			paid = got.payment().GetPaymentStatus() == gatewayv1.PaymentStatus_PAYMENT_STATUS_PAID
+			shown = append(shown, leaks(t, got.whole, debtorTexts)...)
+			at, err := places.read(got.token, "resume_token", 0)
+			if err != nil || int64(at.After) != got.at {
+				t.Errorf("watch %d: the token behind %d leads to %v, %v", i, got.at, at, err)
+			}
+			if tokens[got.at] == nil {
+				tokens[got.at] = map[string]bool{}
+			}
+			tokens[got.at][got.token] = true
+		}
+		if may := requests[i] == personal; may != (len(shown) > 0) {
+			t.Errorf("watch %d shows %v of the debtor; may it: %v", i, shown, may)
+		}
+	}
+	for at, different := range tokens {
+		if len(different) != 2 {
+			t.Errorf("behind %d there are %d tokens, want one for each filter", at, len(different))
+		}
 	}
 }
