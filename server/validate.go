@@ -24,7 +24,7 @@ func validate(v protovalidate.Validator, msg proto.Message) error {
 	if err := v.Validate(msg); errors.As(err, &broken) {
 		for _, b := range broken.Violations {
 			violations = append(violations, &errdetails.BadRequest_FieldViolation{
-				Field:       protovalidate.FieldPathString(b.Proto.GetField()),
+				Field:       fieldOf(b),
 				Description: cmp.Or(b.Proto.GetMessage(), "breaks the rule "+b.Proto.GetRuleId()),
 				Reason:      b.Proto.GetRuleId(),
 			})

@@ -2754,7 +2754,7 @@ const file_gateway_v1_operator_service_proto_rawDesc = "" +
 	"\fattention_id\x18\x03 \x01(\tB\v\xe0A\x02\xbaH\x05r\x03\xb0\x01\x01R\vattentionId\x12B\n" +
 	"\x06action\x18\x04 \x01(\x0e2\x1b.gateway.v1.AttentionActionB\r\xe0A\x02\xbaH\a\x82\x01\x04\x10\x01 \x00R\x06action\x12\x1c\n" +
 	"\x04note\x18\x05 \x01(\tB\b\xbaH\x05r\x03\x18\xe8\aR\x04note:p\xbaHm\x1ak\n" +
-	"#act_on_attention.dismiss_needs_note\x12\x1fsay in note why it is dismissed\x1a#this.action != 3 || this.note != ''\"G\n" +
+	"#act_on_attention.dismiss_needs_note\x12\x1fsay in note why it is dismissed\x1a#this.note != '' || this.action != 3\"G\n" +
 	"\x16ActOnAttentionResponse\x12-\n" +
 	"\x04item\x18\x01 \x01(\v2\x19.gateway.v1.AttentionItemR\x04item\"\xa5\x03\n" +
 	"\x03Job\x12\x15\n" +

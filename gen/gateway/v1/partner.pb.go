@@ -2055,7 +2055,7 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"\x0fSocialMediaLink\x12&\n" +
 	"\bprovider\x18\x01 \x01(\tB\n" +
 	"\xbaH\ar\x05\x10\x01\x18\xff\x01R\bprovider\x12\x1d\n" +
-	"\x03url\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\xff\x01\x88\x01\x01R\x03url\"\xb1\x06\n" +
+	"\x03url\x18\x02 \x01(\tB\v\xbaH\br\x06\x18\xff\x01\x88\x01\x01R\x03url\"\xaf\x06\n" +
 	"\x05Store\x12\x1e\n" +
 	"\bstore_id\x18\x01 \x01(\tB\x03\xe0A\x03R\astoreId\x126\n" +
 	"\x0fstore_reference\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x0estoreReference\x129\n" +
@@ -2068,10 +2068,10 @@ const file_gateway_v1_partner_proto_rawDesc = "" +
 	"\x10TYPE_UNSPECIFIED\x10\x00\x12\x10\n" +
 	"\fTYPE_WEBSITE\x10\x01\x12\x17\n" +
 	"\x13TYPE_PHYSICAL_STORE\x10\x02\x12\x13\n" +
-	"\x0fTYPE_MOBILE_APP\x10\x03:\x8b\x03\xbaH\x87\x03\x1aZ\n" +
-	"\x17store.website_needs_url\x12\x1durl is required for a website\x1a this.type != 1 || this.url != ''\x1as\n" +
-	"\"store.physical_store_needs_address\x12(address is required for a physical store\x1a#this.type != 2 || has(this.address)\x1a\xb3\x01\n" +
-	"0store.mobile_app_needs_platform_and_bundle_names\x127platform and bundle_names are required for a mobile app\x1aFthis.type != 3 || (this.platform != '' && size(this.bundle_names) > 0)\"\x9b\x04\n" +
+	"\x0fTYPE_MOBILE_APP\x10\x03:\x89\x03\xbaH\x85\x03\x1aZ\n" +
+	"\x17store.website_needs_url\x12\x1durl is required for a website\x1a this.url != '' || this.type != 1\x1as\n" +
+	"\"store.physical_store_needs_address\x12(address is required for a physical store\x1a#has(this.address) || this.type != 2\x1a\xb1\x01\n" +
+	"0store.mobile_app_needs_platform_and_bundle_names\x127platform and bundle_names are required for a mobile app\x1aDthis.platform != '' && size(this.bundle_names) > 0 || this.type != 3\"\x9b\x04\n" +
 	"\x0eBusinessEntity\x12@\n" +
 	"\x1apartner_business_entity_id\x18\x01 \x01(\tB\x03\xe0A\x03R\x17partnerBusinessEntityId\x12X\n" +
 	"!partner_business_entity_reference\x18\x02 \x01(\tB\r\xe0A\x02\xbaH\ar\x05\x10\x01\x18\xff\x01R\x1epartnerBusinessEntityReference\x12N\n" +
