@@ -95,9 +95,13 @@ func (w *writer) putPlace(ctx context.Context) error {
 	return w.exec(ctx, `UPDATE log SET head = ?`, w.log.head)
 }
 
+// writerCache is in KiB. More is not better: whenever pages of an index were put in order, SQLite's next commit goes through all
+// that is in the cache.
+const writerCache = 16 << 10
+
 func newWriter(path string) (*writer, error) {
 	conn, err := connect(path, sqlite.OpenCreate, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)",
-		"journal_size_limit(67108864)", fmt.Sprintf("wal_autocheckpoint(%d)", longestWAL), "temp_store(MEMORY)", "cache_size(-65536)")
+		"journal_size_limit(67108864)", fmt.Sprintf("wal_autocheckpoint(%d)", longestWAL), "temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writerCache))
 	if err != nil {
 		return nil, err
 	}
