@@ -11,7 +11,7 @@ type Stats struct {
 	Jobs          []JobCount // in no order
 	Reservations  int64      // of requests that are open or in doubt
 	Quarantined   int64
-	Bytes         int64 // that the database takes on disk
+	Bytes         int64 // that it takes on disk; others that share the database do not count
 }
 
 // JobState says where a job stands.

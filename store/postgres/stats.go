@@ -11,7 +11,8 @@ import (
 // Stats implements store.Engine.
 func (e *Engine) Stats(ctx context.Context, now time.Time) (s store.Stats, err error) {
 	s, err = row(ctx, e, `SELECT head, trimmed, (SELECT count(*) FROM reservations), (SELECT count(*) FROM quarantine),
-		pg_database_size(current_database()) FROM log`, nil, func(row scanner) (s store.Stats, err error) {
+		(SELECT sum(pg_total_relation_size(oid))::bigint FROM pg_class WHERE relnamespace = current_schema()::regnamespace AND relkind = 'r')
+		FROM log`, nil, func(row scanner) (s store.Stats, err error) {
 		return s, row.Scan(&s.Head, &s.Trimmed, &s.Reservations, &s.Quarantined, &s.Bytes)
 	})
 	if err != nil {
