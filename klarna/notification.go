@@ -75,7 +75,7 @@ type Debtor struct {
 // order_id have to be there, and the error names the one that is missing.
 func ParsePaymentStatus(body []byte) (PaymentStatusNotification, error) {
 	var n PaymentStatusNotification
-	if err := json.Unmarshal(body, &n); err != nil {
+	if err := n.UnmarshalJSON(body); err != nil { // by way of json.Unmarshal, the text would be looked through twice more
 		return PaymentStatusNotification{}, fmt.Errorf("payment status notification: %w", err)
 	}
 	err := demand("event_id", n.EventID, "event_type", n.EventType, "payload.order_id", n.Payload.OrderID)

@@ -42,6 +42,9 @@ type dataKey struct {
 	aead          cipher.AEAD // made of plain when it is needed
 }
 
+// inHand is the key as it is on record.
+func (d DataKey) inHand() *dataKey { return &dataKey{sealed: d.Key, erased: !d.ErasedAt.IsZero()} }
+
 // cipher is AES-256-GCM with random nonces: a data key seals few texts.
 func (d *dataKey) cipher() (cipher.AEAD, error) {
 	if d.aead != nil {

@@ -51,9 +51,10 @@ func (k *Keyring) openLasting(ev *Event) (err error) {
 	return err
 }
 
-func (k *Keyring) openSubject(s *Subject) (err error) {
-	key := dataKey{sealed: s.DataKey.Key, erased: !s.DataKey.ErasedAt.IsZero()}
-	s.Body, err = k.openBody(s.Body, s.Lasting, &key, s.ID, string(s.Stream), s.MerchantAccount, s.ID)
+func (k *Keyring) openSubject(s *Subject) error { return k.openSubjectWith(s, s.DataKey.inHand()) }
+
+func (k *Keyring) openSubjectWith(s *Subject, key *dataKey) (err error) {
+	s.Body, err = k.openBody(s.Body, s.Lasting, key, s.ID, string(s.Stream), s.MerchantAccount, s.ID)
 	s.Lasting, s.DataKey.Key = nil, nil
 	return err
 }

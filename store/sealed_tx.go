@@ -54,8 +54,7 @@ func (t *sealedTx) SubjectsByKeys(ctx context.Context, stream Stream, merchantAc
 
 // openSubject opens a subject and remembers its key for what the unit appends.
 func (t *sealedTx) openSubject(s *Subject) error {
-	t.hold(s.ID, s.DataKey)
-	return t.keys.openSubject(s)
+	return t.keys.openSubjectWith(s, t.hold(s.ID, s.DataKey))
 }
 
 func (t *sealedTx) hold(subject string, key DataKey) *dataKey {
@@ -65,7 +64,7 @@ func (t *sealedTx) hold(subject string, key DataKey) *dataKey {
 	if t.held == nil {
 		t.held = map[string]*dataKey{}
 	}
-	held := &dataKey{sealed: key.Key, erased: !key.ErasedAt.IsZero()}
+	held := key.inHand()
 	t.held[subject] = held
 	return held
 }
