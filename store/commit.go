@@ -108,6 +108,7 @@ func (s *Store) commit(ctx context.Context, batch []*call) {
 		for i, err := range results {
 			if err != nil && !refused[i] {
 				seen.Failed++
+				all.unsure = true
 			}
 			if err == nil {
 				all.events = append(all.events, wrote[i].events...)

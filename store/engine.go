@@ -165,8 +165,9 @@ type Engine interface {
 
 	// Listen calls ring after each commit of this or another replica that appended events or that added, returned
 	// or finished jobs, and once when it has begun to listen, so that nothing is missed before that. It calls from
-	// its own goroutine and returns when ctx ends or listening breaks. A ring is a hint, it may come twice or late.
-	Listen(ctx context.Context, ring func()) error
+	// its own goroutine and returns when ctx ends or listening breaks. A ring is a hint, it may come twice or late. own says
+	// that this Engine has made the commit, and nothing is missed by who has been told of it by Commit.
+	Listen(ctx context.Context, ring func(own bool)) error
 
 	Close() error
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"iter"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -293,15 +294,36 @@ type foreign struct {
 	rings chan struct{}
 }
 
-func (e *foreign) Listen(ctx context.Context, ring func()) error {
+func (e *foreign) Listen(ctx context.Context, ring func(own bool)) error {
 	for {
 		select {
 		case <-e.rings:
-			ring()
+			ring(false)
 		case <-ctx.Done():
 			return ctx.Err()
 		}
 	}
+}
+
+// A commit whose answer is lost may be on record all the same, and nobody else tells of it.
+func TestFollow_LooksForACommitWhoseAnswerIsLost(t *testing.T) {
+	t.Parallel()
+	s := open(t, func(cfg *store.Config) { cfg.Engine = mute{&foreign{Engine: cfg.Engine}} })
+	f := follow(t, s, payments)
+	f.bookmark(0)
+	if err := s.Do(t.Context(), appending(event("evt-1", "pay-1"))); err == nil {
+		t.Fatal("the answer was not lost")
+	}
+	f.event("evt-1")
+	<-s.JobBell()
+}
+
+// mute is an engine that nobody else writes to and whose commits are not answered.
+type mute struct{ store.Engine }
+
+func (e mute) Commit(ctx context.Context, units []func(store.Tx) error) []error {
+	e.Engine.Commit(ctx, units)
+	return slices.Repeat([]error{errors.New("answer lost")}, len(units))
 }
 
 // A connection that breaks is made again: soon at first, then after longer and longer waits up to a longest, none of them the
@@ -345,11 +367,11 @@ type breaking struct {
 	listened []time.Time
 }
 
-func (e *breaking) Listen(ctx context.Context, ring func()) error {
+func (e *breaking) Listen(ctx context.Context, ring func(own bool)) error {
 	e.listened = append(e.listened, time.Now())
 	if n := len(e.listened) - 1; n <= e.holds {
 		if n == e.holds {
-			ring()
+			ring(false)
 		}
 		return errors.New("connection lost")
 	}
@@ -381,6 +403,9 @@ func TestStore_RingsForJobs(t *testing.T) {
 	add := func(tx store.Tx) error { return tx.AddJob(ctx, store.Job{Kind: "refresh", Key: "k1"}) }
 	rings("event", false, appending(event("evt-1", "pay-1")))
 	rings("refused", false, func(tx store.Tx) error { return errors.Join(add(tx), errors.New("poison")) })
+	rings("add for later", false, func(tx store.Tx) error {
+		return tx.AddJob(ctx, store.Job{Kind: "refresh", Key: "k2", RunAt: noon.Add(time.Millisecond)})
+	})
 	rings("add", true, add)
 	jobs, err := s.Lease(ctx, noon, noon.Add(time.Minute), 1)
 	if err != nil || len(jobs) != 1 {
@@ -410,9 +435,12 @@ func TestFollow_HoldsTheLogsPromises(t *testing.T) {
 
 // replicas opens several stores over one log. Those over PostgreSQL have an engine each, as replicas have.
 func (f fixture) replicas(t *testing.T, n int) (replicas []*store.Store) {
+	change := f.change
+	if f.url == "" {
+		f.change = func(cfg *store.Config) { change(cfg); cfg.Engine = strangers{cfg.Engine} }
+	}
 	first, done := f.open(t)
 	t.Cleanup(done)
-	change := f.change
 	if f.url == "" {
 		f.change = func(cfg *store.Config) { change(cfg); _ = cfg.Engine.Close(); cfg.Engine = shared{first.Engine()} }
 	}
@@ -428,6 +456,13 @@ func (f fixture) replicas(t *testing.T, n int) (replicas []*store.Store) {
 type shared struct{ store.Engine }
 
 func (shared) Close() error { return nil }
+
+// strangers is an engine of several stores, each of which is told of the others' commits.
+type strangers struct{ store.Engine }
+
+func (e strangers) Listen(ctx context.Context, ring func(own bool)) error {
+	return e.Engine.Listen(ctx, func(bool) { ring(false) })
+}
 
 func holdTheLogsPromises(t *testing.T, replicas []*store.Store) {
 	s := replicas[0]

@@ -171,8 +171,11 @@ func (s *Store) ring(commit func() written) {
 	h.order.Lock()
 	defer h.order.Unlock()
 	wrote := commit()
-	if wrote.jobs {
+	if wrote.jobs || wrote.unsure {
 		h.jobs.ring()
+	}
+	if wrote.unsure { // it may be on record all the same
+		h.others.ring()
 	}
 	if len(wrote.events) == 0 {
 		return
@@ -201,13 +204,15 @@ func (s *Store) tell(events []Event, upTo Position) {
 // another replica has just committed.
 func (s *Store) Reached() Position { return Position(s.hub.rung.Load()) }
 
-// listen hears of other replicas' commits until ctx ends. The engine does not say whose commit it rings for; readOn
-// finds out.
+// listen hears of other replicas' commits until ctx ends. Own ones have been told by ring.
 func (s *Store) listen(ctx context.Context) {
 	var again backoff
 	for {
-		err := s.engine.Listen(ctx, func() {
+		err := s.engine.Listen(ctx, func(own bool) {
 			again.succeeded()
+			if own {
+				return
+			}
 			s.hub.others.ring()
 			s.hub.jobs.ring() // jobs leave no position, so these may be another replica's
 		})

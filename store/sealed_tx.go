@@ -32,7 +32,8 @@ func Told(tx Tx, stream Stream) string {
 // written says what a unit did that others wait for.
 type written struct {
 	events []Event // in clear, as an engine gives them back
-	jobs   bool
+	jobs   bool    // some may be due now that were not, or were not there
+	unsure bool    // the engine did not take it, or did not say so
 }
 
 func (t *sealedTx) Subject(ctx context.Context, id string) (Subject, error) {
@@ -201,7 +202,7 @@ func (t *sealedTx) AddJob(ctx context.Context, job Job) error {
 	if err := t.keys.sealJob(&job); err != nil {
 		return err
 	}
-	t.wrote.jobs = true
+	t.wrote.jobs = t.wrote.jobs || !job.RunAt.After(t.now())
 	return t.Tx.AddJob(ctx, job)
 }
 
@@ -211,7 +212,7 @@ func (t *sealedTx) FinishJob(ctx context.Context, id int64) error {
 }
 
 func (t *sealedTx) RetryJob(ctx context.Context, id int64, runAt time.Time, lastError string) error {
-	t.wrote.jobs = true
+	t.wrote.jobs = true // as here
 	return t.Tx.RetryJob(ctx, id, runAt, lastError)
 }
 

@@ -137,6 +137,6 @@ func (s *Store) Fingerprint(parts ...[]byte) []byte { return s.keys.Fingerprint(
 // Derive is Keyring.Derive.
 func (s *Store) Derive(purpose, name string) string { return s.keys.Derive(purpose, name) }
 
-// JobBell rings after a commit that may have made a job due sooner than it was: one added, given back or, as another
+// JobBell rings after a commit that may have made a job due: one added that is, one given back or, as another
 // may have waited for it, finished. It holds one ring and is for one worker pool.
 func (s *Store) JobBell() <-chan struct{} { return s.hub.jobs }

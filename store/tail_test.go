@@ -124,7 +124,7 @@ func TestTail_OtherReplicasEventsAreReadOnce(t *testing.T) {
 		e := &counting{}
 		s, done := fixture{dir: dir, change: func(cfg *store.Config) {
 			_ = cfg.Engine.Close()
-			e.Engine = shared{other.Engine()}
+			e.Engine = strangers{shared{other.Engine()}}
 			cfg.Engine = e
 		}}.open(t)
 		defer done()

@@ -11,16 +11,16 @@ import (
 	"payments.internal/klarna-gateway/store/postgres/postgrestest"
 )
 
-// listenTo returns the rings of an engine's listener, the first one, as it begins, being gone.
-func listenTo(t *testing.T, e *Engine) <-chan struct{} {
+// listenTo returns the rings of an engine's listener, whether for its own commits, the first one, as it begins, being gone.
+func listenTo(t *testing.T, e *Engine) <-chan bool {
 	t.Helper()
-	rings, ended := make(chan struct{}), make(chan struct{})
+	rings, ended := make(chan bool), make(chan struct{})
 	ctx, end := context.WithCancel(t.Context())
 	go func() {
 		defer close(ended)
-		_ = e.Listen(ctx, func() {
+		_ = e.Listen(ctx, func(own bool) {
 			select {
-			case rings <- struct{}{}:
+			case rings <- own:
 			case <-ctx.Done():
 			}
 		})
@@ -30,10 +30,13 @@ func listenTo(t *testing.T, e *Engine) <-chan struct{} {
 	return rings
 }
 
-func heard(t *testing.T, rings <-chan struct{}) {
+func heard(t *testing.T, rings <-chan bool) {
 	t.Helper()
 	select {
-	case <-rings:
+	case own := <-rings:
+		if own {
+			t.Error("another's commit is taken for an own one")
+		}
 	case <-time.After(30 * time.Second):
 		t.Fatal("nothing was heard")
 	}
@@ -67,6 +70,17 @@ func TestListen_HearsOtherReplicas(t *testing.T) {
 		}
 		heard(t, rings)
 	}
+	if err := e.Commit(ctx, []func(store.Tx) error{func(tx store.Tx) error { return tx.FinishJob(ctx, 2) }})[0]; err != nil {
+		t.Fatal(err)
+	}
+	if !<-rings {
+		t.Error("an own commit is taken for another's")
+	}
+	e.writers.Close()
+	e.own.Range(func(pid, _ any) bool {
+		t.Errorf("process %v, which is gone, is taken for an own one", pid)
+		return true
+	})
 }
 
 // What is not told is looked for, and a connection that the server has ended is noticed.
@@ -84,7 +98,7 @@ func TestListen_LooksByItself(t *testing.T) {
 	heard(t, rings)
 	ended := make(chan error, 1)
 	began := make(chan struct{}, 100)
-	go func() { ended <- e.Listen(ctx, func() { began <- struct{}{} }) }()
+	go func() { ended <- e.Listen(ctx, func(bool) { began <- struct{}{} }) }()
 	<-began
 	_, err = connect(t, url).Exec(ctx, `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1`, name)
 	if err != nil {

@@ -28,7 +28,8 @@ type Engine struct {
 	channel  string // what commits are told on
 	patience time.Duration
 	poll     time.Duration
-	crew     crew // of units that run ahead
+	own      sync.Map // of the server's processes, by PID, those that commit for this Engine
+	crew     crew     // of units that run ahead
 	closed   sync.Once
 }
 
@@ -101,10 +102,10 @@ func (e *Engine) open(ctx context.Context, url string, o options) error {
 	if err := conn.QueryRow(ctx, `SELECT 'klarna_gateway.' || current_schema()`).Scan(&e.channel); err != nil {
 		return fmt.Errorf("name the channel: %w", err)
 	}
-	if e.writers, err = pool(ctx, cfg, 2, o.patience, true); err != nil {
+	if e.writers, err = e.pool(ctx, cfg, 2, true); err != nil {
 		return err
 	}
-	e.readers, err = pool(ctx, cfg, o.readers, o.patience, false)
+	e.readers, err = e.pool(ctx, cfg, o.readers, false)
 	return err
 }
 
@@ -157,10 +158,10 @@ func inspect(ctx context.Context, conn *pgx.Conn, log *slog.Logger) error {
 
 // pool opens connections. Those that write wait for the disk whatever the server, the database or the role is set to;
 // stronger settings are left alone.
-func pool(ctx context.Context, cfg *pgxpool.Config, size int32, patience time.Duration, writes bool) (*pgxpool.Pool, error) {
+func (e *Engine) pool(ctx context.Context, cfg *pgxpool.Config, size int32, writes bool) (*pgxpool.Pool, error) {
 	cfg = cfg.Copy()
 	cfg.MaxConns, cfg.MinConns = size, min(cfg.MinConns, size)
-	cfg.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(patience)
+	cfg.ConnConfig.RuntimeParams["statement_timeout"] = milliseconds(e.patience)
 	if writes { // planning takes longer than running, and a plan made while the tables were small is kept
 		cfg.ConnConfig.RuntimeParams["plan_cache_mode"] = "force_generic_plan"
 		cfg.ConnConfig.RuntimeParams["enable_seqscan"] = "off"
@@ -169,10 +170,12 @@ func pool(ctx context.Context, cfg *pgxpool.Config, size int32, patience time.Du
 		if !writes {
 			return nil
 		}
+		e.own.Store(conn.PgConn().PID(), nil)
 		_, err := conn.Exec(ctx, `SELECT set_config('synchronous_commit', 'on', false)
 			WHERE current_setting('synchronous_commit') IN ('off', 'local')`)
 		return err
 	}
+	cfg.BeforeClose = func(conn *pgx.Conn) { e.own.Delete(conn.PgConn().PID()) } // what it has left undone may be told yet
 	return pgxpool.NewWithConfig(ctx, cfg)
 }
 

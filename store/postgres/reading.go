@@ -35,6 +35,6 @@ func (e *Engine) openReading(ctx context.Context, url string) error {
 	if known := SchemaVersion(); version < known {
 		return fmt.Errorf("its schema is version %d, and this program reads %d: start this version once", version, known)
 	}
-	e.readers, err = pool(ctx, cfg, 1, e.patience, false)
+	e.readers, err = e.pool(ctx, cfg, 1, false)
 	return err
 }

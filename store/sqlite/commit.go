@@ -136,7 +136,7 @@ func (t *tx) exec(ctx context.Context, query string, args ...any) (int64, error)
 }
 
 // Listen implements store.Engine. It hears this engine's own commits: there is no other replica.
-func (e *Engine) Listen(ctx context.Context, ring func()) error {
+func (e *Engine) Listen(ctx context.Context, ring func(own bool)) error {
 	bell := make(chan struct{}, 1)
 	e.mu.Lock()
 	e.listeners[bell] = struct{}{}
@@ -146,8 +146,8 @@ func (e *Engine) Listen(ctx context.Context, ring func()) error {
 		delete(e.listeners, bell)
 		e.mu.Unlock()
 	}()
-	for {
-		ring()
+	for own := false; ; own = true { // the file is nobody else's
+		ring(own)
 		select {
 		case <-bell:
 		case <-ctx.Done():

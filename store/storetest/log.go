@@ -190,15 +190,19 @@ func lookAndAppend(t *testing.T, ev store.Event) func(store.Tx) error {
 }
 
 func listenRingsAfterCommits(t *testing.T, e store.Engine) {
-	rang := make(chan struct{}, 100)
+	rang := make(chan bool, 100)
 	ctx, end := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- e.Listen(ctx, func() { rang <- struct{}{} }) }()
-	<-rang // it has begun to listen
+	go func() { ended <- e.Listen(ctx, func(own bool) { rang <- own }) }()
+	if <-rang { // it has begun to listen
+		t.Error("what was before is not the Engine's own")
+	}
 	appendAll(t, e, event("evt-1", "pay-1", "AUTHORIZED"))
-	<-rang
+	own := <-rang
 	commit(t, e, func(tx store.Tx) error { return tx.AddJob(t.Context(), store.Job{Kind: "refresh", Key: "k"}) })
-	<-rang
+	if !<-rang || !own {
+		t.Error("the Engine's own commits are taken for another's")
+	}
 	end()
 	<-ended
 }
