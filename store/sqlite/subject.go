@@ -53,17 +53,21 @@ func (s *selection) addressed() error {
 		s.account("k.merchant_account")
 		return err
 	}
+	once := `SELECT DISTINCT `
+	if len(s.Keys) > 1 {
+		once = `SELECT ` // the union sees to it
+	}
 	for i, k := range s.Keys {
 		if i > 0 {
 			s.from(` UNION `)
 		}
-		s.from(addressedByOne, s.Stream, k.Kind, k.Value)
+		s.from(once+addressedByOne, s.Stream, k.Kind, k.Value)
 		s.account("k.merchant_account")
 	}
 	return nil
 }
 
-var addressedByOne = `SELECT DISTINCT ` + wanted{where: byOne}.addressed()
+var addressedByOne = wanted{where: byOne}.addressed()
 
 // fewKeys are those that have texts of their own: an order and its reference.
 const fewKeys = 2
