@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 
@@ -27,16 +28,31 @@ func (j *Journal) PaymentBy(ctx context.Context, merchantAccount, kind, value st
 
 // PaymentByIn is PaymentBy for an identifying key, seen from within a unit of work.
 func (j *Journal) PaymentByIn(ctx context.Context, tx store.Tx, merchantAccount, kind, value string) (Payment, error) {
+	known, err := j.KnownIn(ctx, tx, merchantAccount, kind, value)
+	return known.Payment, err
+}
+
+// Known is a payment as it stood on record when it was looked at.
+type Known struct {
+	Payment Payment
+	body    []byte // that it was decoded from
+}
+
+// KnownIn is PaymentByIn for whoever is about to record something of the payment: see PaymentFact.
+func (j *Journal) KnownIn(ctx context.Context, tx store.Tx, merchantAccount, kind, value string) (Known, error) {
 	found, err := tx.SubjectsByKeys(ctx, store.Payments, merchantAccount, []store.Key{{Kind: kind, Value: value}})
 	if err != nil {
-		return Payment{}, fmt.Errorf("look up %s: %w", kind, err)
+		return Known{}, fmt.Errorf("look up %s: %w", kind, err)
 	}
 	if len(found) == 0 {
-		return Payment{}, fmt.Errorf("%s: %w", kind, store.ErrNotFound)
+		return Known{}, fmt.Errorf("%s: %w", kind, store.ErrNotFound)
 	}
 	entry, err := DecodePaymentEntry(found[0].Body)
-	return entry.Payment, err
+	return Known{entry.Payment, found[0].Body}, err
 }
+
+// stands tells whether a payment is still on record as it was when it was looked at.
+func (k *Known) stands(body []byte) bool { return k != nil && bytes.Equal(k.body, body) }
 
 // AccountBy returns the account on record under an identifying key, or store.ErrNotFound.
 func (j *Journal) AccountBy(ctx context.Context, merchantAccount, kind, value string) (Account, error) {

@@ -70,6 +70,9 @@ type PaymentFact struct {
 	TraceParent     string
 	CorrelationID   string // Klarna's, of the call that taught it; empty: Config.CorrelationID tells
 
+	// Known is the payment as it was looked at before, nil if it was not: one that stands so still is not decoded again.
+	Known *Known
+
 	SessionID string
 	OrderID   string
 
@@ -215,12 +218,15 @@ func (j *Journal) PaymentIn(ctx context.Context, tx store.Tx, fact PaymentFact) 
 		return rec, fmt.Errorf("find payment: %w", err)
 	}
 	var entry PaymentEntry
-	if subject.Body != nil {
+	switch {
+	case subject.Body == nil:
+		entry.Payment = Payment{ID: newID(), MerchantAccount: fact.MerchantAccount, CreatedAt: j.store.Now()}
+	case !merged && fact.Known.stands(subject.Body):
+		entry.Payment = fact.Known.Payment
+	default:
 		if entry, err = DecodePaymentEntry(subject.Body); err != nil {
 			return rec, err
 		}
-	} else {
-		entry.Payment = Payment{ID: newID(), MerchantAccount: fact.MerchantAccount, CreatedAt: j.store.Now()}
 	}
 	if !merged {
 		entry.PreviousStatus = entry.Payment.Status

@@ -1,6 +1,7 @@
 package journal
 
 import (
+	"context"
 	"errors"
 	"testing"
 	"time"
@@ -231,4 +232,73 @@ func TestNews_IsDeniedOnlyOfWhatChangesNothing(t *testing.T) {
 			t.Errorf("%s: news %t, want %t; it changed %d rows", step.fact.EventID, news, step.news, changed)
 		}
 	}
+}
+
+// A fact does to a payment what it does to what is on record, whatever whoever recorded it had seen before.
+func TestPaymentIn_WhatWasSeenBeforeIsNotTakenForWhatIsOnRecord(t *testing.T) {
+	t.Parallel()
+	facts := func() []PaymentFact {
+		return []PaymentFact{
+			placed(), told("n1", StatusUnpaid, 1), told("n2", StatusPaid, 2), told("n3", StatusClosed, 3),
+			shown("r1", "AUTHORIZED", 4, 0, 0, 12995), captured("c1", 100), captured("c2", 200), refunded("f1", 50), captured("c3", 300), refunded("f2", 60),
+		}
+	}
+	recorded := func(seen func(*Journal, int) *Known) Payment {
+		j := open(t, Policy{})
+		var last PaymentRecord
+		for i, fact := range facts() {
+			fact.Known = seen(j, i)
+			last = record(t, j, fact)
+		}
+		payment := look(t, j).Payment
+		if diff := cmp.Diff(last.Payment, payment); diff != "" {
+			t.Errorf("told and on record: %s", diff)
+		}
+		payment.ID = ""
+		return payment
+	}
+	want := recorded(func(*Journal, int) *Known { return nil })
+	if len(want.Captures) != 3 || len(want.Refunds) != 2 || want.CapturedAmount != 600 || len(want.Attentions) == 0 {
+		t.Fatalf("%+v", want)
+	}
+	var first, older Known
+	for name, seen := range map[string]func(*Journal, int) *Known{
+		"as it stands": func(j *Journal, i int) *Known {
+			if i == 0 {
+				return nil
+			}
+			now := look(t, j)
+			return &now
+		},
+		"as it stood at first": func(j *Journal, i int) *Known {
+			if i == 1 {
+				first = look(t, j)
+			}
+			return &first
+		},
+		"as it stood one fact ago": func(j *Journal, i int) *Known {
+			was := older
+			if i > 0 {
+				older = look(t, j)
+			}
+			return &was
+		},
+	} {
+		if diff := cmp.Diff(want, recorded(seen)); diff != "" {
+			t.Errorf("%s: %s", name, diff)
+		}
+	}
+}
+
+// look is the payment of the order as a unit sees it.
+func look(t *testing.T, j *Journal) (known Known) {
+	t.Helper()
+	err := j.Store().Do(t.Context(), func(tx store.Tx) (err error) {
+		known, err = j.KnownIn(context.Background(), tx, merchant, KeyOrder, order)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return known
 }

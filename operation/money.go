@@ -159,12 +159,12 @@ func (o *Operations) move(ctx context.Context, req Request, m movement) (Movemen
 	if err != nil {
 		return MovementAnswer{}, err
 	}
-	var drawn journal.Payment // as the commit that drew on it saw it
+	var drawn journal.Known // as the commit that drew on it saw it
 	d := o.draft(account, m, &drawn)
 	req = req.about(m.of.job, m.of.about)
 	req.with = o.drawFirst(d)
 	return once(ctx, o, m.operation, req, func(ctx context.Context, try attempt) (done effect[MovementAnswer], err error) {
-		payment := drawn
+		payment := drawn.Payment
 		if !*try.drew || !m.of.is(payment) {
 			payment, err = m.of.known(ctx, account)
 		}
@@ -183,24 +183,26 @@ func (o *Operations) move(ctx context.Context, req Request, m movement) (Movemen
 			return done, fmt.Errorf("%s %s: %w", m.operation, m.of.id, err)
 		}
 		done.answer = MovementAnswer{ID: made.ID, Currency: m.currency, Made: made}
-		done.record = o.recordPayment(m.fact(account.Name, made))
+		fact := m.fact(account.Name, made)
+		fact.Known = &drawn
+		done.record = o.recordPayment(fact)
 		return done, nil
 	})
 }
 
 // draft is the money that the movement needs. The payment that it was drawn on is told.
-func (o *Operations) draft(account Account, m movement, drawn *journal.Payment) draft {
+func (o *Operations) draft(account Account, m movement, drawn *journal.Known) draft {
 	return draft{
 		fund:      store.Fund{MerchantAccount: account.Name, Kind: m.fund, Key: m.of.id},
 		reference: m.reference, amount: m.amount, currency: m.currency, short: m.short,
 		sent: sentMovement{Amount: m.amount, Currency: m.currency, Reference: m.reference},
 		balance: func(ctx context.Context, tx store.Tx) (balance, error) {
-			payment, err := o.journal.PaymentByIn(ctx, tx, account.Name, m.of.key, m.of.id)
-			if err == nil && payment.Currency != m.currency {
-				err = wrongCurrency(payment)
+			known, err := o.journal.KnownIn(ctx, tx, account.Name, m.of.key, m.of.id)
+			if err == nil && known.Payment.Currency != m.currency {
+				err = wrongCurrency(known.Payment)
 			}
-			*drawn = payment
-			return m.balance(payment), err
+			*drawn = known
+			return m.balance(known.Payment), err
 		},
 	}
 }
