@@ -316,13 +316,13 @@ func TestNetworkPayment_ValidatesBeforeKlarnaIsCalled(t *testing.T) {
 	bad.LineItems[0].Quantity = 0
 	bad.PaymentAccount = &gatewayv1.PaymentAccountChoice{PaymentAcquiringAccountId: "krn:a"}
 	s.refused(bad, codes.InvalidArgument, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD,
-		fields("amount", "amount.currency_code", "customer_interaction.return_url", "line_items[0].quantity", "payment_account"))
+		fields("amount", "amount.currency_code", "customer_interaction.return_url", "line_items[0].quantity", "payment_account.payment_account_id"))
 	for _, empty := range []proto.Message{
 		&gatewayv1.UpdatePaymentRequestRequest{RequestId: uuid.NewString(), PartnerAccountId: "p", PaymentRequestId: "r"},
 		&gatewayv1.UpdateTransactionRequest{RequestId: uuid.NewString(), PartnerAccountId: "p", PaymentTransactionId: "t"},
 		&gatewayv1.AuthorizePaymentRequest{RequestId: uuid.NewString(), PartnerAccountId: "p"},
 	} {
-		s.refused(empty, codes.InvalidArgument, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, fields(""))
+		s.refused(empty, codes.InvalidArgument, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, fields("amount"))
 	}
 	if calls := s.klarna.Calls(); len(calls) > 0 {
 		t.Errorf("Klarna was called: %+v", calls)

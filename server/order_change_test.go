@@ -329,8 +329,8 @@ func TestUpdateAuthorization_RefusesWhatDoesNotAddUp(t *testing.T) {
 		{update(eur(14000), false, &gatewayv1.OrderLine{Name: "Lamp", Quantity: 2, UnitPriceMinor: 7001, TotalAmountMinor: 14000}), mismatch,
 			map[string]string{"order_lines[0].total_amount_minor": "is 14000, must be 14002"}},
 		{update(eur(14000), false, fee...), mismatch, map[string]string{"order_lines[0].type": "refunds"}},
-		{update(eur(14000), false), invalid, map[string]string{"": "remove_order_lines"}},
-		{update(eur(14000), true, lamp(14000)...), invalid, map[string]string{"": "remove_order_lines"}},
+		{update(eur(14000), false), invalid, map[string]string{"order_lines": "remove_order_lines"}},
+		{update(eur(14000), true, lamp(14000)...), invalid, map[string]string{"order_lines": "remove_order_lines"}},
 		{update(eur(-1), true), invalid, map[string]string{"order_amount": "negative"}},
 		{update(&gatewayv1.Money{AmountMinor: 14000, CurrencyCode: "SEK"}, false, lamp(14000)...), invalid,
 			map[string]string{"order_amount.currency_code": "must be the order's currency, EUR"}},
@@ -351,7 +351,7 @@ func TestUpdateMerchantReferences_OfNothingIsInvalid(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
 	s.refused(&gatewayv1.UpdateMerchantReferencesRequest{RequestId: uuid.NewString(), OrderId: id("order")}, codes.InvalidArgument,
-		http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, map[string]string{"": "at least one of"})
+		http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, map[string]string{"merchant_reference1": "at least one of"})
 }
 
 func TestChangesOfAnOrder_RefusedInItsState(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 
 	gatewayv1 "payments.internal/klarna-gateway/gen/gateway/v1"
 	"payments.internal/klarna-gateway/journal"
@@ -38,11 +39,13 @@ func (s *partnerService) change(ctx context.Context, req interface {
 }
 
 // somethingToChange is INVALID_ARGUMENT where a change names nothing; the fields are those it could name.
-func somethingToChange(some bool, id, fields string) error {
+func somethingToChange(some bool, id string, fields ...string) error {
 	if some {
 		return nil
 	}
-	return invalid(violation("", "at least one of "+fields+" is required", id+".something_to_change"))
+	last := len(fields) - 1
+	all := strings.Join(fields[:last], ", ") + " and " + fields[last]
+	return invalid(violation(fields[0], "at least one of "+all+" is required", id+".something_to_change"))
 }
 
 // references gives the caller's references for Klarna's ids in an account. An account whose record does not have all the
@@ -108,7 +111,7 @@ func (s *partnerService) GetBusinessEntity(ctx context.Context, req *gatewayv1.G
 
 func (s *partnerService) UpdateBusinessEntity(ctx context.Context, req *gatewayv1.UpdateBusinessEntityRequest) (*gatewayv1.UpdateBusinessEntityResponse, error) {
 	some := req.LegalRegisteredEntityName != nil || req.GetSupplementaryBusinessData() != nil
-	if err := somethingToChange(some, "update_business_entity", "legal_registered_entity_name and supplementary_business_data"); err != nil {
+	if err := somethingToChange(some, "update_business_entity", "legal_registered_entity_name", "supplementary_business_data"); err != nil {
 		return nil, err
 	}
 	what, err := s.change(ctx, req)

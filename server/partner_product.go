@@ -77,7 +77,7 @@ func (s *partnerService) GetPaymentAccount(ctx context.Context, req *gatewayv1.G
 
 func (s *partnerService) UpdatePaymentAccount(ctx context.Context, req *gatewayv1.UpdatePaymentAccountRequest) (*gatewayv1.UpdatePaymentAccountResponse, error) {
 	some := req.PaymentAccountReference != nil || req.DefaultMerchantCategoryCode != nil
-	if err := somethingToChange(some, "update_payment_account", "payment_account_reference and default_merchant_category_code"); err != nil {
+	if err := somethingToChange(some, "update_payment_account", "payment_account_reference", "default_merchant_category_code"); err != nil {
 		return nil, err
 	}
 	what, err := s.change(ctx, req)

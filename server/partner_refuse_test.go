@@ -112,12 +112,12 @@ func TestParts_NameOurFieldsForWhatKlarnaRefuses(t *testing.T) {
 func TestParts_ChangesOfNothingAreInvalid(t *testing.T) {
 	t.Parallel()
 	s := start(t, nil)
-	for _, req := range []proto.Message{
-		&gatewayv1.UpdateBusinessEntityRequest{RequestId: uuid.NewString(), PartnerAccountId: "krn:a", PartnerBusinessEntityId: "krn:e"},
-		&gatewayv1.UpdateStoreGroupRequest{RequestId: uuid.NewString(), PartnerAccountId: "krn:a", StoreGroupId: "krn:g"},
-		&gatewayv1.UpdatePaymentAccountRequest{RequestId: uuid.NewString(), PartnerAccountId: "krn:a", ProductId: "krn:p", PaymentAccountId: "krn:pa"},
+	for first, req := range map[string]proto.Message{
+		"legal_registered_entity_name": &gatewayv1.UpdateBusinessEntityRequest{RequestId: uuid.NewString(), PartnerAccountId: "krn:a", PartnerBusinessEntityId: "krn:e"},
+		"store_group_reference":        &gatewayv1.UpdateStoreGroupRequest{RequestId: uuid.NewString(), PartnerAccountId: "krn:a", StoreGroupId: "krn:g"},
+		"payment_account_reference":    &gatewayv1.UpdatePaymentAccountRequest{RequestId: uuid.NewString(), PartnerAccountId: "krn:a", ProductId: "krn:p", PaymentAccountId: "krn:pa"},
 	} {
-		s.refused(req, codes.InvalidArgument, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, map[string]string{"": "at least one of"})
+		s.refused(req, codes.InvalidArgument, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, map[string]string{first: "at least one of"})
 	}
 	for field, req := range map[string]proto.Message{
 		"brand":              &gatewayv1.CreateBrandRequest{RequestId: uuid.NewString(), PartnerAccountId: "krn:a"},

@@ -59,7 +59,7 @@ func (s *partnerService) GetStoreGroup(ctx context.Context, req *gatewayv1.GetSt
 
 func (s *partnerService) UpdateStoreGroup(ctx context.Context, req *gatewayv1.UpdateStoreGroupRequest) (*gatewayv1.UpdateStoreGroupResponse, error) {
 	some := req.StoreGroupReference != nil || req.GetSupportContact() != nil || len(req.GetSocialMediaLinks()) > 0
-	if err := somethingToChange(some, "update_store_group", "store_group_reference, support_contact and social_media_links"); err != nil {
+	if err := somethingToChange(some, "update_store_group", "store_group_reference", "support_contact", "social_media_links"); err != nil {
 		return nil, err
 	}
 	what, err := s.change(ctx, req)

@@ -125,7 +125,7 @@ func TestAPI_RefusesInvalidRequestsNamingFieldAndRule(t *testing.T) {
 		"status of anything": {&gatewayv1.GetPaymentStatusRequest{}, invalid, map[string]string{"payment": "exactly one field is required in oneof"}},
 		"website without url": {onboard(func(r *gatewayv1.OnboardPartnerRequest) {
 			r.StoreGroups[0].Stores = []*gatewayv1.Store{{StoreReference: "web", Type: gatewayv1.Store_TYPE_WEBSITE}}
-		}), invalid, map[string]string{"store_groups[0].stores[0]": "url is required for a website"}},
+		}), invalid, map[string]string{"store_groups[0].stores[0].url": "url is required for a website"}},
 		"brand reference used twice": {onboard(func(r *gatewayv1.OnboardPartnerRequest) {
 			r.Brands = append(r.Brands, proto.CloneOf(r.Brands[0]))
 		}), invalid, map[string]string{"brands[1].brand_reference": "is used by brands[0] as well"}},
@@ -133,7 +133,7 @@ func TestAPI_RefusesInvalidRequestsNamingFieldAndRule(t *testing.T) {
 			r.Products[0].PaymentAccounts[0].DefaultMerchantCategoryCode = "763"
 		}), invalid, map[string]string{"products[0].payment_accounts[0].default_merchant_category_code": "^[0-9]{4}$"}},
 		"update of nothing": {&gatewayv1.UpdatePartnerRequest{RequestId: uuid.NewString(), PartnerAccountId: "krn:x"}, invalid,
-			map[string]string{"": "at least one of"}},
+			map[string]string{"partner_account_reference": "at least one of"}},
 		"all at once": {session(func(r *gatewayv1.CreatePaymentSessionRequest) {
 			r.RequestId, r.PurchaseCountry, r.OrderTaxAmountMinor = "7", "de", -1
 			r.OrderAmount = &gatewayv1.Money{AmountMinor: -5, CurrencyCode: "XYZ"}

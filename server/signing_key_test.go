@@ -93,7 +93,7 @@ func TestSigningKeys_AreListedReadAndRefused(t *testing.T) {
 		s.refused(&gatewayv1.SetUpWebhooksRequest{RequestId: uuid.NewString(), Url: address}, codes.InvalidArgument, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, map[string]string{"url": "443 or 8443"})
 	}
 	s.refused(&gatewayv1.UpdateWebhookRequest{RequestId: uuid.NewString(), WebhookId: hook.GetWebhook().GetWebhookId()},
-		codes.InvalidArgument, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, map[string]string{"": "at least one of"})
+		codes.InvalidArgument, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, map[string]string{"url": "at least one of"})
 	odd := setUpRequest()
 	odd.EventTypes = []string{"oddity.*"}
 	s.refused(odd, codes.InvalidArgument, http.StatusBadRequest, gatewayv1.ErrorReason_ERROR_REASON_INVALID_FIELD, map[string]string{"sample_event_type": ""})

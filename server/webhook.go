@@ -69,7 +69,7 @@ func (s *partnerService) GetWebhook(ctx context.Context, req *gatewayv1.GetWebho
 func (s *partnerService) UpdateWebhook(ctx context.Context, req *gatewayv1.UpdateWebhookRequest) (*gatewayv1.UpdateWebhookResponse, error) {
 	some := req.GetUrl() != "" || len(req.GetEventTypes()) > 0 || req.GetEventVersion() != "" || req.GetSigningKeyId() != "" ||
 		req.GetStatus() != gatewayv1.Webhook_STATUS_UNSPECIFIED
-	if err := somethingToChange(some, "update_webhook", "url, event_types, event_version, signing_key_id and status"); err != nil {
+	if err := somethingToChange(some, "update_webhook", "url", "event_types", "event_version", "signing_key_id", "status"); err != nil {
 		return nil, err
 	}
 	if err := invalid(webhookURL(req.GetUrl())...); err != nil {
