@@ -13,13 +13,23 @@ import (
 // or subject by its body; nil means that it sees all. The query alone is not enough where it has keys of its own, as any
 // of them selects.
 func narrow(ctx context.Context, q *store.Query) (sees func(body []byte) bool) {
+	partners, of := narrowed(ctx, q)
+	if of == nil {
+		return nil
+	}
+	return func(body []byte) bool { return slices.Contains(partners, of(body)) }
+}
+
+// narrowed is narrow in its parts: the partner accounts of the caller, and what finds that of a body; nil means that it sees
+// all.
+func narrowed(ctx context.Context, q *store.Query) (partners []string, of func(body []byte) string) {
 	d := decisionOf(ctx)
 	if d == nil {
-		return nil
+		return nil, nil
 	}
 	partners, all := d.grant.Partners()
 	if all {
-		return nil
+		return nil, nil
 	}
 	kind, of := journal.KeyPartner, partnerOfPayment
 	if q.Stream == store.Accounts {
@@ -28,7 +38,7 @@ func narrow(ctx context.Context, q *store.Query) (sees func(body []byte) bool) {
 	if len(q.Keys) == 0 {
 		q.Keys = keys(kind, partners...)
 	}
-	return func(body []byte) bool { return slices.Contains(partners, of(body)) }
+	return partners, of
 }
 
 // partnerOfPayment is empty if the payment has none, or cannot be read: then nobody with a restriction sees it.
@@ -48,17 +58,21 @@ func partnerOfAccount(body []byte) string {
 	return entry.Account.AccountID
 }
 
-// narrow restricts the watch to what its caller may see. What it may not see does not end it, either.
+// narrow restricts the watch to what its caller may see. What it may not see does not end it, either. Whose an event is, is
+// found out once for all watches.
 func (w *watch) narrow(ctx context.Context) {
-	sees := narrow(ctx, &w.query)
-	if sees == nil {
+	partners, of := narrowed(ctx, &w.query)
+	if of == nil {
 		return
+	}
+	sees := func(ev *store.Event) bool {
+		return slices.Contains(partners, ev.Memo(memoPartner, func() any { return of(ev.Body) }).(string))
 	}
 	w.query.Sent = false // which is not enough to tell
 	matches, ends := w.matches, w.ends
-	w.matches = func(ev *store.Event) bool { return sees(ev.Body) && (matches == nil || matches(ev)) }
+	w.matches = func(ev *store.Event) bool { return sees(ev) && (matches == nil || matches(ev)) }
 	w.ends = func(ev *store.Event) gatewayv1.StreamEnd_Reason {
-		if !sees(ev.Body) {
+		if !sees(ev) {
 			return gatewayv1.StreamEnd_REASON_UNSPECIFIED
 		}
 		return ends(ev)

@@ -60,6 +60,7 @@ const (
 	memoEncodedAlone           // the same with the status alone
 	memoStatus                 // its payment status
 	memoFrame                  // the frame made last
+	memoPartner                // whose it is
 )
 
 // codec is gRPC's own for protobuf, which also sends frames.

@@ -151,10 +151,10 @@ type memo struct {
 	}
 }
 
-const memoSlots = 5
+const memoSlots = 6
 
 // Memo returns what make makes of an event, and lets those who follow share it: one makes it, the others get the same.
-// slot (0 to 4) says what it is; the result must not be changed. An event that came from the engine is its reader's
+// slot (0 to 5) says what it is; the result must not be changed. An event that came from the engine is its reader's
 // alone, and make runs each time.
 func (e *Event) Memo(slot int, make func() any) any {
 	if e.memo == nil {
