@@ -28,7 +28,7 @@ const (
 type PaymentStatusNotification struct {
 	EventID    string               `json:"event_id"` // the same on every repeat
 	EventType  string               `json:"event_type"`
-	OccurredAt time.Time            `json:"occurred_at"` // zero if it cannot be read
+	OccurredAt Instant              `json:"occurred_at"`
 	Payload    PaymentStatusPayload `json:"payload"`
 
 	Raw json.RawMessage `json:"-"` // the bytes as received
@@ -37,7 +37,7 @@ type PaymentStatusNotification struct {
 // PaymentStatusPayload is an order's payment status. Amounts are in minor units.
 type PaymentStatusPayload struct {
 	OrderID            string            `json:"order_id"`
-	CreatedAt          time.Time         `json:"created_at,omitzero"` // zero if it cannot be read
+	CreatedAt          Instant           `json:"created_at,omitzero"`
 	PurchaseCurrency   string            `json:"purchase_currency,omitempty"`
 	OrderAmount        int64             `json:"order_amount"`
 	MerchantID         string            `json:"merchant_id,omitempty"`
@@ -56,9 +56,9 @@ type ExpectedPayment struct {
 
 // ReceivedPayment is a transfer that arrived.
 type ReceivedPayment struct {
-	PaymentAmount     int64     `json:"payment_amount"`
-	PaymentReceivedAt time.Time `json:"payment_received_at,omitzero"` // zero if it cannot be read
-	Debtor            Debtor    `json:"debtor"`
+	PaymentAmount     int64   `json:"payment_amount"`
+	PaymentReceivedAt Instant `json:"payment_received_at,omitzero"`
+	Debtor            Debtor  `json:"debtor"`
 }
 
 // Debtor is who pays, and from where: an IBAN, or account number and bank code where there are no IBANs.
@@ -75,7 +75,7 @@ type Debtor struct {
 // order_id have to be there, and the error names the one that is missing.
 func ParsePaymentStatus(body []byte) (PaymentStatusNotification, error) {
 	var n PaymentStatusNotification
-	if err := n.UnmarshalJSON(body); err != nil { // by way of json.Unmarshal, the text would be looked through twice more
+	if err := json.Unmarshal(body, &n); err != nil {
 		return PaymentStatusNotification{}, fmt.Errorf("payment status notification: %w", err)
 	}
 	err := demand("event_id", n.EventID, "event_type", n.EventType, "payload.order_id", n.Payload.OrderID)
@@ -84,37 +84,6 @@ func ParsePaymentStatus(body []byte) (PaymentStatusNotification, error) {
 	}
 	n.Raw = body
 	return n, nil
-}
-
-// UnmarshalJSON forgives a timestamp that cannot be read. All of the notification is read in one go: types within that read
-// themselves would have their parts looked at once more each.
-func (n *PaymentStatusNotification) UnmarshalJSON(data []byte) error {
-	type (
-		notification PaymentStatusNotification
-		payload      PaymentStatusPayload
-		received     ReceivedPayment
-	)
-	var read struct {
-		*notification
-		OccurredAt timestamp `json:"occurred_at"`
-		Payload    struct {
-			*payload
-			CreatedAt timestamp `json:"created_at"`
-			Payments  []struct {
-				received
-				ReceivedAt timestamp `json:"payment_received_at"`
-			} `json:"payments"`
-		} `json:"payload"`
-	}
-	read.notification, read.Payload.payload = (*notification)(n), (*payload)(&n.Payload)
-	err := json.Unmarshal(data, &read)
-	n.OccurredAt, n.Payload.CreatedAt = time.Time(read.OccurredAt), time.Time(read.Payload.CreatedAt)
-	n.Payload.Payments = nil
-	for _, p := range read.Payload.Payments {
-		p.PaymentReceivedAt = time.Time(p.ReceivedAt)
-		n.Payload.Payments = append(n.Payload.Payments, ReceivedPayment(p.received))
-	}
-	return err
 }
 
 // LogValue keeps personal data out of logs.

@@ -67,7 +67,7 @@ func (r *Receiver) statusVerified(ctx context.Context, account string, d deliver
 	}
 	fact := journal.PaymentFact{
 		EventID: fmt.Sprintf("payment-status:%s:%s", account, n.EventID), MerchantAccount: account,
-		Cause: journal.Notification, At: r.at(n.OccurredAt), Type: n.EventType, Raw: d.body, TraceParent: d.trace,
+		Cause: journal.Notification, At: r.at(n.OccurredAt.Time), Type: n.EventType, Raw: d.body, TraceParent: d.trace,
 		OrderID: n.Payload.OrderID,
 	}
 	if n.EventType == klarna.EventPaymentStatusUpdated {
@@ -92,7 +92,7 @@ func statusFacts(p klarna.PaymentStatusPayload) *journal.StatusFacts {
 	}
 	for _, received := range p.Payments {
 		facts.Received = append(facts.Received, journal.Transfer{
-			Amount: received.PaymentAmount, ReceivedAt: received.PaymentReceivedAt, Debtor: journal.Debtor(received.Debtor),
+			Amount: received.PaymentAmount, ReceivedAt: received.PaymentReceivedAt.Time, Debtor: journal.Debtor(received.Debtor),
 		})
 	}
 	return facts
