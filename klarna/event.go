@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"log/slog"
-	"time"
 )
 
 // Event types of the Klarna Network that we act upon. Klarna sends others, and will invent more.
@@ -27,17 +26,17 @@ type NetworkNotification struct {
 
 // NetworkMetadata says what a notification is about.
 type NetworkMetadata struct {
-	EventID            string    `json:"event_id"` // the same on every repeat
-	EventType          string    `json:"event_type"`
-	EventVersion       string    `json:"event_version,omitempty"`        // v1 or v2, as subscribed
-	OccurredAt         time.Time `json:"occurred_at"`                    // zero if it cannot be read
-	SubjectAccountID   string    `json:"subject_account_id,omitempty"`   // the merchant
-	RecipientAccountID string    `json:"recipient_account_id,omitempty"` // we
-	WebhookID          string    `json:"webhook_id,omitempty"`           // the subscription that fired
-	Live               *bool     `json:"live,omitempty"`                 // production or not; nil if Klarna does not say
-	ProductInstanceID  string    `json:"product_instance_id,omitempty"`  // absent for events of the account itself
-	CorrelationID      string    `json:"correlation_id,omitempty"`
-	MerchantID         string    `json:"merchant_id,omitempty"`
+	EventID            string  `json:"event_id"` // the same on every repeat
+	EventType          string  `json:"event_type"`
+	EventVersion       string  `json:"event_version,omitempty"` // v1 or v2, as subscribed
+	OccurredAt         Instant `json:"occurred_at"`
+	SubjectAccountID   string  `json:"subject_account_id,omitempty"`   // the merchant
+	RecipientAccountID string  `json:"recipient_account_id,omitempty"` // we
+	WebhookID          string  `json:"webhook_id,omitempty"`           // the subscription that fired
+	Live               *bool   `json:"live,omitempty"`                 // production or not; nil if Klarna does not say
+	ProductInstanceID  string  `json:"product_instance_id,omitempty"`  // absent for events of the account itself
+	CorrelationID      string  `json:"correlation_id,omitempty"`
+	MerchantID         string  `json:"merchant_id,omitempty"`
 }
 
 // ParseNetwork reads a notification's body. Event types it does not know are fine; event_id and event_type have to be
@@ -45,9 +44,9 @@ type NetworkMetadata struct {
 func ParseNetwork(body []byte) (NetworkNotification, error) {
 	var n struct {
 		NetworkNotification
-		EventID    string    `json:"event_id"`
-		EventType  string    `json:"event_type"`
-		OccurredAt timestamp `json:"occurred_at"`
+		EventID    string  `json:"event_id"`
+		EventType  string  `json:"event_type"`
+		OccurredAt Instant `json:"occurred_at"`
 	}
 	if err := json.Unmarshal(body, &n); err != nil {
 		return NetworkNotification{}, fmt.Errorf("network notification: %w", err)
@@ -60,25 +59,13 @@ func ParseNetwork(body []byte) (NetworkNotification, error) {
 		meta.EventType = n.EventType
 	}
 	if meta.OccurredAt.IsZero() {
-		meta.OccurredAt = time.Time(n.OccurredAt)
+		meta.OccurredAt = n.OccurredAt
 	}
 	if err := demand("metadata.event_id", meta.EventID, "metadata.event_type", meta.EventType); err != nil {
 		return NetworkNotification{}, fmt.Errorf("network notification: %w", err)
 	}
 	n.Raw = body
 	return n.NetworkNotification, nil
-}
-
-// UnmarshalJSON forgives a timestamp that cannot be read.
-func (m *NetworkMetadata) UnmarshalJSON(data []byte) error {
-	type plain NetworkMetadata
-	aux := struct {
-		*plain
-		OccurredAt timestamp `json:"occurred_at"`
-	}{plain: (*plain)(m)}
-	err := json.Unmarshal(data, &aux)
-	m.OccurredAt = time.Time(aux.OccurredAt)
-	return err
 }
 
 // PartnerPayload is what partner.* events may say. Klarna documents their metadata alone: every field may be empty,

@@ -103,7 +103,7 @@ func (r *Receiver) accountFact(account string, n klarna.NetworkNotification) (fa
 	known := accountEvents[meta.EventType]
 	fact = journal.AccountFact{
 		EventID: fmt.Sprintf("network:%s:%s", account, meta.EventID), MerchantAccount: account, Kind: known.kind,
-		Cause: journal.Notification, At: r.at(meta.OccurredAt), Type: meta.EventType,
+		Cause: journal.Notification, At: r.at(meta.OccurredAt.Time), Type: meta.EventType,
 		AccountID: cmp.Or(meta.SubjectAccountID, payload.PartnerAccountID), State: known.state,
 	}
 	switch {

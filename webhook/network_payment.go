@@ -30,7 +30,7 @@ func (r *Receiver) paymentFact(account string, n klarna.NetworkNotification) (fa
 	meta, payload := n.Metadata, n.PaymentPayload()
 	fact = journal.PaymentFact{
 		EventID: fmt.Sprintf("network:%s:%s", account, meta.EventID), MerchantAccount: account,
-		Cause: journal.Notification, At: r.at(meta.OccurredAt), Type: meta.EventType,
+		Cause: journal.Notification, At: r.at(meta.OccurredAt.Time), Type: meta.EventType,
 	}
 	facts := &journal.NetworkFacts{
 		PartnerAccountID: meta.SubjectAccountID,
