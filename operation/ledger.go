@@ -24,7 +24,7 @@ type Request struct {
 	Content         []byte // what is asked for, in a canonical form: a repeat must be equal
 	// Fields are the parts of the content by their path, in a canonical form: they name what differs in a repeat that is
 	// none. Digests of them are kept.
-	Fields map[string][]byte
+	Fields []Field
 	// Payment, if it is not nil, is set to the payment that the request was about, as the commit of the answer left it. It
 	// stays as it was where there is no such commit: for a repeat, and for what is no payment's.
 	Payment *journal.PaymentRecord
@@ -34,6 +34,12 @@ type Request struct {
 	// with goes into the commit that puts the request on record: what has to be durable before Klarna is called, and is
 	// known by then. Nil for nothing.
 	with func(ctx context.Context, tx store.Tx, try attempt) error
+}
+
+// Field is what stands at a path of a request's content.
+type Field struct {
+	Path  string // of names, dots and numbers in brackets
+	Value []byte
 }
 
 // about says what has to be read to learn what became of the request, should nobody be left to tell: a kind of job and

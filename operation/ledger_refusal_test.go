@@ -17,16 +17,17 @@ func TestOnce_NamesTheFieldsThatDifferAndKeepsNoneOfThem(t *testing.T) {
 	t.Parallel()
 	w := New(t, Options{})
 	order := w.Placed()
-	asking := func(content string, fields map[string][]byte) operation.Request {
+	asking := func(content string, fields ...operation.Field) operation.Request {
 		req := Request("c-1", content)
 		req.Fields = fields
 		return req
 	}
-	first := asking("1", map[string][]byte{"amount": []byte("4711-amount"), "note": []byte("4711-note"), "same": []byte("4711-same")})
+	field := func(path, value string) operation.Field { return operation.Field{Path: path, Value: []byte(value)} }
+	first := asking("1", field("amount", "4711-amount"), field("note", "4711-note"), field("same", "4711-same"))
 	_, err := capture(w, first, order)
 	w.Must(err)
 	w.Reopen()
-	_, err = capture(w, asking("2", map[string][]byte{"amount": []byte("4711-other"), "same": []byte("4711-same"), "text": []byte("x")}), order)
+	_, err = capture(w, asking("2", field("amount", "4711-other"), field("same", "4711-same"), field("text", "x")), order)
 	w.Refused(err, "REQUEST_ID_REUSED", "request_id")
 	var refusal *operation.Refusal
 	if !errors.As(err, &refusal) || refusal.Metadata()["differing_fields"] != "amount,note,text" || refusal.Metadata()["operation"] != "captureOrder" {

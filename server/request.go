@@ -39,7 +39,7 @@ func once(ctx context.Context, merchantAccount string, req mutation) (operation.
 	}
 	return operation.Request{
 		MerchantAccount: merchantAccount, ID: strings.ToLower(req.GetRequestId()), Caller: callerOf(ctx).Name, Content: encoded,
-		Fields: fieldsOf(m), Payment: new(journal.PaymentRecord),
+		Fields: fieldsOf(m.Descriptor(), encoded), Payment: new(journal.PaymentRecord),
 	}, nil
 }
 

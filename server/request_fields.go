@@ -1,59 +1,65 @@
 package server
 
 import (
-	"fmt"
 	"strconv"
 
-	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/encoding/protowire"
 	"google.golang.org/protobuf/reflect/protoreflect"
+
+	"payments.internal/klarna-gateway/operation"
 )
 
 // elementsNamed is up to how many elements a list is looked at one by one.
 const elementsNamed = 16
 
-// fieldsOf takes a message apart into what stands at each path, such as amount.amount_minor or order_lines[2]: a repeat
-// with other content is told where it differs. Messages are followed, long lists and maps stand for themselves.
-func fieldsOf(m protoreflect.Message) map[string][]byte {
-	fields := map[string][]byte{}
-	collectFields(fields, "", m)
-	return fields
+// fieldsOf takes an encoded message apart into what stands at each path, such as amount.amount_minor or order_lines[2]: a
+// repeat with other content is told where it differs. Messages are followed, long lists and maps stand for themselves. The
+// encoding is deterministic, or the same content would not be.
+func fieldsOf(d protoreflect.MessageDescriptor, encoded []byte) []operation.Field {
+	return collectFields(make([]operation.Field, 0, 32), "", d, encoded)
 }
 
-func collectFields(into map[string][]byte, prefix string, m protoreflect.Message) {
-	var only protoreflect.Message
-	for field, value := range m.Range {
+func collectFields(into []operation.Field, prefix string, d protoreflect.MessageDescriptor, encoded []byte) []operation.Field {
+	for len(encoded) > 0 {
+		number, count, size := firstField(encoded)
+		whole := encoded[:size]
+		encoded = encoded[size:]
+		field := d.Fields().ByNumber(number)
+		if field == nil { // a newer caller's: the fingerprint alone knows it
+			continue
+		}
 		path := prefix + string(field.Name())
 		switch {
-		case field.IsList() && value.List().Len() <= elementsNamed:
-			into[path] = fmt.Append(nil, value.List().Len())
-			for i := range value.List().Len() {
-				into[path+"["+strconv.Itoa(i)+"]"] = canonical(m, field, value.List().Get(i))
+		case field.IsList() && !field.IsPacked() && count <= elementsNamed:
+			into = append(into, operation.Field{Path: path, Value: strconv.AppendInt(nil, int64(count), 10)})
+			for i := range count {
+				_, _, n := protowire.ConsumeField(whole)
+				into = append(into, operation.Field{Path: path + "[" + strconv.Itoa(i) + "]", Value: whole[:n]})
+				whole = whole[n:]
 			}
 		case field.Message() != nil && !field.IsList() && !field.IsMap():
-			into[path] = nil // that it is there
-			collectFields(into, path+".", value.Message())
+			_, _, tag := protowire.ConsumeTag(whole)
+			inner, _ := protowire.ConsumeBytes(whole[tag:])
+			into = append(into, operation.Field{Path: path}) // that it is there
+			into = collectFields(into, path+".", field.Message(), inner)
 		default:
-			if only == nil {
-				only = m.New()
-			}
-			only.Set(field, value)
-			into[path] = encoded(only.Interface())
-			only.Clear(field)
+			into = append(into, operation.Field{Path: path, Value: whole})
 		}
 	}
+	return into
 }
 
-// canonical is one element of a list in a form that is the same whenever it says the same.
-func canonical(m protoreflect.Message, field protoreflect.FieldDescriptor, element protoreflect.Value) []byte {
-	only := m.New()
-	only.Mutable(field).List().Append(element)
-	return encoded(only.Interface())
-}
-
-func encoded(m proto.Message) []byte {
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
-	if err != nil { // the whole of it was encoded before
-		return nil
+// firstField is the field that an encoding begins with, how often it stands there, one behind the other, and in how many bytes.
+func firstField(encoded []byte) (number protowire.Number, count, size int) {
+	for size < len(encoded) {
+		next, _, n := protowire.ConsumeField(encoded[size:])
+		switch {
+		case n < 0: // it was encoded here: there is no such thing
+			return number, count, len(encoded)
+		case count > 0 && next != number:
+			return number, count, size
+		}
+		number, count, size = next, count+1, size+n
 	}
-	return b
+	return number, count, size
 }
