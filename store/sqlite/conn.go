@@ -101,7 +101,7 @@ const writerCache = 16 << 10
 
 func newWriter(path string) (*writer, error) {
 	conn, err := connect(path, sqlite.OpenCreate, "journal_mode(WAL)", "synchronous(FULL)", "secure_delete(1)",
-		"journal_size_limit(67108864)", fmt.Sprintf("wal_autocheckpoint(%d)", longestWAL), "temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writerCache))
+		fmt.Sprintf("journal_size_limit(%d)", longestWAL*pageSize), fmt.Sprintf("wal_autocheckpoint(%d)", longestWAL), "temp_store(MEMORY)", fmt.Sprintf("cache_size(-%d)", writerCache))
 	if err != nil {
 		return nil, err
 	}
@@ -122,6 +122,11 @@ func newWriter(path string) (*writer, error) {
 // do gets a context that does not end. SQLite answers an interrupted statement by rolling back the whole transaction,
 // and with it the work of units that have nothing to do with the caller who gave up.
 func (w *writer) transaction(ctx context.Context, do func(context.Context) error) error {
+	return w.hold(ctx, func() error { return w.transact(context.WithoutCancel(ctx), do) })
+}
+
+// hold does something while nothing is written.
+func (w *writer) hold(ctx context.Context, do func() error) error {
 	select {
 	case w.turn <- struct{}{}:
 		defer func() { <-w.turn }()
@@ -131,7 +136,11 @@ func (w *writer) transaction(ctx context.Context, do func(context.Context) error
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	ctx = context.WithoutCancel(ctx)
+	return do()
+}
+
+// transact is for whoever has the turn.
+func (w *writer) transact(ctx context.Context, do func(context.Context) error) error {
 	w.log = place{}
 	if err := w.exec(ctx, `BEGIN IMMEDIATE`); err != nil {
 		return fmt.Errorf("begin: %w", err)

@@ -48,19 +48,6 @@ func (t *tx) Erase(ctx context.Context, subject string, at time.Time) ([]string,
 	return all, nil
 }
 
-// checkpoint brings the write-ahead log into the file and empties it. It waits for readers up to the busy timeout.
-func (w *writer) checkpoint(ctx context.Context) (busy bool, err error) {
-	select {
-	case w.turn <- struct{}{}:
-		defer func() { <-w.turn }()
-	case <-ctx.Done():
-		return false, context.Cause(ctx)
-	}
-	var pages, moved int
-	err = row(ctx, w, `PRAGMA wal_checkpoint(TRUNCATE)`, nil, &busy, &pages, &moved)
-	return busy, err
-}
-
 // Erasures implements store.Engine.
 func (e *Engine) Erasures(ctx context.Context, after string, limit int) ([]store.Erasure, error) {
 	const query = `SELECT s.id, s.stream, s.merchant_account, s.keys, d.erased_at FROM data_keys AS d CROSS JOIN subjects AS s
