@@ -22,6 +22,7 @@ type Engine struct {
 	writer *writer
 	reader *reader
 	tidier *tidier
+	file   *os.File // closed last: to close any handle on it drops the locks that this process holds on it through SQLite
 
 	mu        sync.Mutex
 	listeners map[chan struct{}]struct{}
@@ -69,7 +70,10 @@ func (e *Engine) open(ctx context.Context, path string, o options) error {
 	if err != nil {
 		return err
 	}
-	e.tidier = newTidier(ctx, tidying, e.writer)
+	if e.file, err = os.Open(path); err != nil {
+		return errors.Join(err, tidying.Close())
+	}
+	e.tidier = newTidier(ctx, tidying, e.file, e.writer)
 	return nil
 }
 
@@ -84,6 +88,10 @@ func (e *Engine) Close() error {
 	}
 	if e.writer != nil {
 		errs = append(errs, e.writer.close())
+	}
+	if e.file != nil {
+		errs = append(errs, e.file.Close())
+		e.file = nil
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close database: %w", err)

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"os"
 	"sync"
 	"time"
 
@@ -24,7 +25,8 @@ const (
 
 // tidier brings the write-ahead log into the file, and empties it where something was erased.
 type tidier struct {
-	conn   *conn // guarded by turn
+	conn   *conn    // guarded by turn
+	file   *os.File // the database's, for syncing it; the engine closes it
 	writer *writer
 	turn   sync.Mutex // held during a checkpoint: SQLite has one at a time, and does not wait for the other
 	owed   bool       // what was erased may still stand in the write-ahead log; guarded by turn
@@ -34,9 +36,9 @@ type tidier struct {
 	ended chan struct{}
 }
 
-func newTidier(ctx context.Context, conn *conn, w *writer) *tidier {
+func newTidier(ctx context.Context, conn *conn, file *os.File, w *writer) *tidier {
 	ctx, stop := context.WithCancel(context.WithoutCancel(ctx))
-	t := &tidier{conn: conn, writer: w, dirty: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
+	t := &tidier{conn: conn, file: file, writer: w, dirty: make(chan struct{}, 1), stop: stop, ended: make(chan struct{})}
 	go t.run(ctx)
 	return t
 }
@@ -99,12 +101,17 @@ func (t *tidier) tidy(ctx context.Context) {
 		}
 		return
 	}
-	if is, err := t.conn.checkpoint("PASSIVE"); err == nil && is.pages >= longWAL {
-		_ = t.writer.hold(ctx, func() error {
-			_, err := t.conn.checkpoint("PASSIVE")
-			return err
-		})
+	is, err := t.conn.checkpoint("PASSIVE")
+	if err != nil || is.pages < longWAL {
+		return
 	}
+	// SQLite syncs the file with the log's last page only, when the writer is held up: let there be little left to sync.
+	_ = t.file.Sync()
+	_, _ = t.conn.checkpoint("PASSIVE")
+	_ = t.writer.hold(ctx, func() error {
+		_, err := t.conn.checkpoint("PASSIVE")
+		return err
+	})
 }
 
 // forget empties the write-ahead log, since pages with what was erased may stand there. What it cannot do now is done later.
