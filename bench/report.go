@@ -155,7 +155,7 @@ growth of the process's resident set. The watchers that do not match follow the 
 Commit to received is counted from the event's record_time, which is taken before its commit: the wait for the disk is in it.
 
 **Logs.** Made once by appends, kept in ` + "`.build/bench`" + `. ` + "`make bench BENCH_FLAGS=-full`" + ` takes the 5 million events that the goals speak of and resumes a
-million of them in each round; they take about 3 KB each on disk. The default takes 250 000 and resumes 100 000, so that a run stays under ten minutes.
+million of them in each round; they take about 4 KB each on disk. The default takes 250 000 and resumes 100 000, so that a run stays under ten minutes.
 
 ` + "`make bench BENCH=webhook,capture`" + ` runs rows by name and writes nothing. ` + "`BENCH_FLAGS=-quick`" + ` is a smoke, ` + "`-profiles DIR`" + ` keeps CPU profiles of the gateway.
 `
